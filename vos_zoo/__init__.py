@@ -1,0 +1,76 @@
+"""vos_zoo: semi-supervised video object segmentation. A video and the mask of one frame in, the masks of all frames out.
+
+    import vos_zoo
+    masks = vos_zoo.load("crvos").propagate("video.mp4", "first_mask.png")
+    masks.save_video("overlay.mp4", "video.mp4")
+
+Names are imported when they are first used, so that `import vos_zoo` is cheap.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from vos_zoo.errors import (
+    CheckpointError,
+    MaskError,
+    ModelNotFoundError,
+    SaveError,
+    VideoError,
+    VosZooError,
+    VosZooWarning,
+)
+
+if TYPE_CHECKING:
+    from vos_zoo.io.masks import read_mask
+    from vos_zoo.io.sequence import MaskSequence
+    from vos_zoo.io.video import Video, open_video
+    from vos_zoo.segmenter import Segmenter
+    from vos_zoo.session import Session
+    from vos_zoo.zoo import create, list_models, load
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "load": "vos_zoo.zoo",
+    "create": "vos_zoo.zoo",
+    "list_models": "vos_zoo.zoo",
+    "Segmenter": "vos_zoo.segmenter",
+    "Session": "vos_zoo.session",
+    "MaskSequence": "vos_zoo.io.sequence",
+    "Video": "vos_zoo.io.video",
+    "open_video": "vos_zoo.io.video",
+    "read_mask": "vos_zoo.io.masks",
+}
+
+__all__ = [
+    "CheckpointError",
+    "MaskError",
+    "MaskSequence",
+    "ModelNotFoundError",
+    "SaveError",
+    "Segmenter",
+    "Session",
+    "Video",
+    "VideoError",
+    "VosZooError",
+    "VosZooWarning",
+    "create",
+    "list_models",
+    "load",
+    "open_video",
+    "read_mask",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'vos_zoo' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,39 @@
+"""Every error that a user can cause. Each message says what was wrong and how to fix it."""
+
+from __future__ import annotations
+
+
+class VosZooError(Exception):
+    """Base class: `except VosZooError` catches all that this library raises on purpose."""
+
+
+class VideoError(VosZooError, ValueError):
+    """The video can't be opened or read as asked."""
+
+
+class MaskError(VosZooError, ValueError):
+    """A mask can't be read, is empty, or does not fit the video."""
+
+
+class CheckpointError(VosZooError, ValueError):
+    """Weights or their config are corrupt, incomplete, or of another model."""
+
+
+class ModelNotFoundError(VosZooError, LookupError):
+    """No model of that name, folder or repository."""
+
+
+class SaveError(VosZooError, OSError):
+    """Results could not be written; nothing half-written was left."""
+
+
+class EvaluationError(VosZooError, ValueError):
+    """Results or ground truth can't be scored as they are."""
+
+
+class DataError(VosZooError, ValueError):
+    """Training data can't be used as it is."""
+
+
+class VosZooWarning(UserWarning):
+    """Something went on, but not quite as asked."""
