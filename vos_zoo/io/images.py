@@ -1,0 +1,142 @@
+"""One image, whatever it came as, as an RGB frame: paths, PIL images, arrays, tensors."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from vos_zoo.errors import VideoError
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
+
+_EXIF_ORIENTATION = 0x0112
+_UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
+
+
+def read_frame(item: Any, label: str) -> np.ndarray:
+    """The frame (H, W, 3) uint8 RGB of a path, a PIL image, or an (H, W, 3) uint8 array or tensor.
+
+    Images are turned as their EXIF orientation says; grey, palette and CMYK become RGB, 16-bit grey is
+    scaled to 8 bits, alpha is dropped. Arrays are copied: some generators fill one buffer over and over.
+    `label` names the frame in errors, as in "frame 3".
+    Raises VideoError for anything else, with what to do about it.
+    """
+    if isinstance(item, (str, os.PathLike)):
+        try:
+            with Image.open(item) as image:
+                return _to_rgb(image, label)
+        except _UNREADABLE as error:
+            raise _unreadable(item, label, error) from error
+    if isinstance(item, Image.Image):
+        return _to_rgb(item, label)
+    check_pixels(item, label)
+    return np.array(to_numpy(item), order="C")
+
+
+def frame_size(item: Any, label: str) -> tuple[int, int]:
+    """(height, width) of what `read_frame` would return; reads no more than an image's header."""
+    if isinstance(item, (str, os.PathLike)):
+        if not Path(item).is_file():
+            raise VideoError(f"{label}: there is no file {os.fspath(item)!r}: check the path")
+        try:
+            with Image.open(item) as image:
+                return _upright_size(image)
+        except _UNREADABLE as error:
+            raise _unreadable(item, label, error) from error
+    if isinstance(item, Image.Image):
+        return _upright_size(item)
+    check_pixels(item, label)
+    return int(item.shape[0]), int(item.shape[1])
+
+
+def to_numpy(item: Any) -> np.ndarray:
+    """An array or tensor, of any device, as a numpy array."""
+    if hasattr(item, "detach"):
+        item = item.detach().cpu()
+    return np.asarray(item)
+
+
+def check_pixels(item: Any, label: str, *, frames: bool = False) -> None:
+    """Raises VideoError unless `item` is uint8 of shape (H, W, 3), or (T, H, W, 3) where `frames`."""
+    if not (hasattr(item, "shape") and hasattr(item, "dtype")):
+        raise VideoError(
+            f"{label} is a {type(item).__name__}: give (H, W, 3) uint8 arrays, PIL images or paths of images"
+        )
+    shape = tuple(int(n) for n in item.shape)
+    _check_shape(shape, label, frames=frames, tensor=hasattr(item, "detach"))
+    _check_type(item, label)
+
+
+def _check_shape(shape: tuple[int, ...], label: str, *, frames: bool, tensor: bool) -> None:
+    axes = "(T, H, W, 3)" if frames else "(H, W, 3)"
+    lead = 1 if frames else 0
+    found = f"{label} has shape {shape}, but {axes} is needed"
+    if len(shape) == lead + 3 and shape[-1] != 3 and shape[lead] == 3:
+        order = "0, 2, 3, 1" if frames else "1, 2, 0"
+        raise VideoError(f"{found}: channels come last, use .{'permute' if tensor else 'transpose'}({order})")
+    if len(shape) == lead + 3 and shape[-1] == 4:
+        raise VideoError(f"{found}: drop the alpha channel with [..., :3]")
+    if len(shape) == lead + 3 and shape[-1] == 1:
+        raise VideoError(f"{found}: repeat the grey channel with np.repeat(frames, 3, axis=-1)")
+    if frames and len(shape) == 3 and shape[-1] == 3:
+        raise VideoError(f"{found}: this is one frame, a video of one frame is frame[None]")
+    if len(shape) == lead + 2:
+        raise VideoError(f"{found}: make grey frames RGB with np.repeat(frames[..., None], 3, axis=-1)")
+    if not frames and len(shape) == 4:
+        raise VideoError(f"{found}: give the items one by one, or the whole as one (T, H, W, 3) array")
+    if len(shape) != lead + 3 or shape[-1] != 3:
+        raise VideoError(f"{found}: RGB frames, channels last")
+    if 0 in shape:
+        raise VideoError(f"{label} has shape {shape}: there are no pixels in it, check how it was made")
+
+
+def _check_type(item: Any, label: str) -> None:
+    kind = str(item.dtype).removeprefix("torch.")
+    if kind == "uint8":
+        return
+    found = f"{label} is {kind}, but uint8 values 0 to 255 are needed"
+    if "float" in kind or "complex" in kind:
+        values = to_numpy(item.float() if hasattr(item, "detach") else item)
+        if np.isnan(values).any():
+            raise VideoError(f"{found}, and it holds NaN: find where they come from, then convert to uint8")
+        if values.max() <= 1:
+            raise VideoError(f"{found}: multiply by 255 and round, (x * 255).round().astype(np.uint8)")
+        raise VideoError(f"{found}: round and convert, x.round().clip(0, 255).astype(np.uint8)")
+    if kind == "uint16":
+        raise VideoError(f"{found}: scale 16 bits down with (x // 257).astype(np.uint8)")
+    raise VideoError(f"{found}: convert with .astype(np.uint8) (tensors: .to(torch.uint8))")
+
+
+def _upright_size(image: Image.Image) -> tuple[int, int]:
+    width, height = image.size
+    turned = image.getexif().get(_EXIF_ORIENTATION, 1) in (5, 6, 7, 8)
+    return (width, height) if turned else (height, width)
+
+
+def _to_rgb(image: Image.Image, label: str) -> np.ndarray:
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I;16"):
+        grey = (np.asarray(image) >> 8).astype(np.uint8)
+        return np.repeat(grey[..., None], 3, axis=-1)
+    if image.mode in ("I", "F"):
+        raise VideoError(
+            f"{label} is an image of 32-bit values (mode {image.mode!r}), whose range is not known: "
+            "save the frames as 8-bit RGB"
+        )
+    if image.mode in ("P", "PA"):
+        image = image.convert("RGBA")
+    return np.array(image.convert("RGB"))
+
+
+def _unreadable(path: str | os.PathLike[str], label: str, error: BaseException) -> VideoError:
+    if isinstance(error, VideoError):
+        return error
+    name = os.fspath(path)
+    if isinstance(error, PermissionError):
+        return VideoError(f"{label}: no permission to read {name!r}: change its permissions")
+    reason = "it is not an image" if isinstance(error, Image.UnidentifiedImageError) else str(error)
+    return VideoError(f"{label}: {name!r} can't be read ({reason}): replace or remove the file")
