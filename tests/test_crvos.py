@@ -1,0 +1,219 @@
+"""CRVOS against a plain reference in float64, written from the paper's section 2 and the published widths."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from vos_zoo.models.backbones import Trunk
+from vos_zoo.models.crvos import CRVOS, Config
+from vos_zoo.ops import aggregate, coordinates
+
+TINY = Config("resnet18", 3, "frozen", (12, 10, 8), (14, 9, 7))
+FOLDED = Config("resnet18", 3, "folded", (12, 10, 8), (14, 9, 7))
+
+
+def build(config: Config, seed: int = 0) -> CRVOS:
+    torch.manual_seed(seed)
+    model = CRVOS(config).double().eval()
+    for module in model.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.running_mean.normal_(0, 0.1)
+            module.running_var.uniform_(0.5, 1.5)
+    return model
+
+
+# ---- the reference
+
+
+def reference_step(model: CRVOS, frame: torch.Tensor, coarse: list[torch.Tensor]) -> torch.Tensor:
+    """frame (3, H, W); coarse: a (H/16, W/16) mask an object. -> (1 + K, H, W), one object after another, nothing shared."""
+    mean = torch.tensor([0.485, 0.456, 0.406]).double().view(3, 1, 1)
+    std = torch.tensor([0.229, 0.224, 0.225]).double().view(3, 1, 1)
+    s4, s8, s16 = model.trunk(((frame - mean) / std)[None])
+    h, w = s16.shape[-2:]
+    fg, bg = [], []
+    for mask in coarse:
+        clue = torch.zeros(1, 5, h, w).double()
+        clue[0, 0], clue[0, 1] = 1 - mask, mask
+        for i in range(h):
+            for j in range(w):
+                y, x = 2 * i / (h - 1) - 1, 2 * j / (w - 1) - 1
+                clue[0, 2, i, j], clue[0, 3, i, j], clue[0, 4, i, j] = y, x, (x * x + y * y) ** 0.5
+        maps = []
+        guide = clue
+        for refine, skip in ((model.refine16, s16), (model.refine8, s8), (model.refine4, s4)):
+            x = F.relu(F.conv2d(skip, refine.reduce.weight, refine.reduce.bias))
+            x = F.relu(F.conv2d(torch.cat([x, guide], 1), refine.blend.weight, refine.blend.bias, padding=1))
+            stride = 1 if refine is model.refine4 else 2
+            guide = F.conv_transpose2d(x, refine.deconv.weight, refine.deconv.bias, stride=stride, padding=1)
+            maps.append(guide)
+        lifted = F.conv_transpose2d(maps[0], model.lift.weight, model.lift.bias, stride=2, padding=1)
+        fused = torch.cat([lifted, maps[1], maps[2]], 1)
+        score = F.conv_transpose2d(fused, model.predictor.weight, model.predictor.bias, stride=4, padding=1)[0]
+        background, foreground = score.softmax(0)
+        bg.append(background.clamp(1e-7, 1 - 1e-7))
+        fg.append(foreground.clamp(1e-7, 1 - 1e-7))
+    return reference_aggregation(bg, fg)
+
+
+def reference_aggregation(bg: list[torch.Tensor], fg: list[torch.Tensor], product: bool = False) -> torch.Tensor:
+    b0 = torch.stack(bg).prod(0) if product else torch.stack(bg).amin(0)
+    b0 = b0.clamp(1e-7, 1 - 1e-7)
+    odds = [b0 / (1 - b0)] + [f / b for f, b in zip(fg, bg, strict=True)]
+    return torch.stack(odds) / torch.stack(odds).sum(0)
+
+
+# ---- the model
+
+
+@pytest.mark.parametrize("config", [TINY, FOLDED], ids=["frozen", "folded"])
+@pytest.mark.parametrize("objects", [1, 3])
+def test_two_steps_equal_the_reference(config, objects):
+    model = build(config)
+    frames = torch.rand(2, 3, 48, 80).double()
+    masks = (torch.rand(1, objects, 48, 80) > 0.5).double()
+    coarse = [F.avg_pool2d(m[None, None], 16)[0, 0] for m in masks[0]]
+    with torch.no_grad():
+        state = model.start(None, masks)
+        for frame in frames:
+            probs, state = model.step(model.encode(frame[None]), state)
+            expected = reference_step(model, frame, coarse)
+            torch.testing.assert_close(probs[0].double(), expected, atol=2e-6, rtol=1e-5)
+            coarse = [F.avg_pool2d(p[None, None], 16)[0, 0] for p in expected[1:]]
+    assert state.masks.shape == (1, objects, 3, 5)
+
+
+def test_sizes_of_the_papers_model():
+    model = CRVOS()
+    count = sum(p.numel() for p in model.parameters())
+    head = sum(p.numel() for n, p in model.named_parameters() if not n.startswith("trunk"))
+    fourth = sum(p.numel() for n, p in model.named_parameters() if n.startswith("trunk.net.layer4"))
+    assert round((count + 2048 * 1000 + 1000) / 1e6, 2) == 26.79  # the published file holds an unused classifier
+    assert round(head / 1e6, 3) == 1.235
+    assert round((head + fourth) / 1e6, 1) == 16.2
+    assert [tuple(c.weight.shape) for c in (model.refine16.blend, model.refine8.blend, model.refine4.blend)] == [
+        (128, 261, 3, 3), (128, 130, 3, 3), (128, 130, 3, 3)]  # fmt: skip
+
+
+def test_stride_16_by_dilation_equals_torchvisions():
+    torchvision = pytest.importorskip("torchvision")
+    torch.manual_seed(0)
+    trunk = Trunk("resnet50", 4).eval()
+    official = torchvision.models.resnet50(weights=None, replace_stride_with_dilation=[False, False, True]).eval()
+    loaded = official.load_state_dict(trunk.net.state_dict(), strict=False)
+    assert loaded.missing_keys == ["fc.weight", "fc.bias"] and not loaded.unexpected_keys
+    x = torch.rand(1, 3, 64, 64)
+    with torch.no_grad():
+        y = official.maxpool(official.relu(official.bn1(official.conv1(x))))
+        expected = []
+        for layer in (official.layer1, official.layer2, official.layer3, official.layer4):
+            y = layer(y)
+            expected.append(y)
+        found = trunk(x)
+    for one, other in zip(found, [expected[0], expected[1], expected[3]], strict=True):
+        torch.testing.assert_close(one, other)
+    assert found[2].shape == (1, 2048, 4, 4)
+
+
+def test_folding_batch_norm_changes_nothing_but_speed():
+    frozen, folded = build(TINY), build(FOLDED)
+    plain = Trunk("resnet18", 3).double()
+    plain.load_state_dict(frozen.trunk.state_dict())
+    from vos_zoo.models.backbones import fold_batch_norm
+
+    fold_batch_norm(plain.net)
+    folded.trunk.load_state_dict(plain.state_dict())
+    assert not any(isinstance(m, torch.nn.BatchNorm2d) for m in folded.modules())
+    x = torch.rand(1, 3, 32, 48).double()
+    for one, other in zip(frozen.trunk(x), folded.trunk(x), strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_batch_norm_stays_frozen_in_training():
+    model = build(TINY)
+    before = {n: b.clone() for n, b in model.named_buffers()}
+    model.train()
+    model.encode(torch.rand(2, 3, 32, 32).double())
+    assert all(torch.equal(before[n], b) for n, b in model.named_buffers())
+
+
+def test_a_batch_of_clips_equals_single_clips_and_inactive_slots_do_not_count():
+    model = build(TINY)
+    frames, masks = torch.rand(2, 3, 32, 48).double(), torch.rand(2, 3, 32, 48).double()
+    active = torch.tensor([[True, True, True], [True, True, False]])
+    with torch.no_grad():
+        probs, state = model.step(model.encode(frames), model.start(None, masks, active))
+        first, _ = model.step(model.encode(frames[:1]), model.start(None, masks[:1]))
+        second, _ = model.step(model.encode(frames[1:]), model.start(None, masks[1:, :2]))
+    torch.testing.assert_close(probs[:1], first)
+    torch.testing.assert_close(probs[1:, :3], second)
+    assert not probs[1, 3].any()
+    assert torch.equal(model.keep(state, torch.tensor([2, 0])).masks, state.masks[:, [2, 0]])
+
+
+def test_annotate_adds_corrects_and_takes_pixels():
+    model = build(TINY)
+    state = model.start(None, torch.ones(1, 1, 32, 32))
+    masks = torch.zeros(1, 2, 32, 32)
+    masks[0, 1, :, :16] = 1
+    state = model.annotate(None, masks, torch.tensor([[False, True]]), state)
+    assert state.masks[0, 0].tolist() == [[0, 1], [0, 1]] and state.masks[0, 1].tolist() == [[1, 0], [1, 0]]
+    assert state.active.all()
+
+
+# ---- aggregation and coordinates
+
+
+@pytest.mark.parametrize("background", ["min", "prod"])
+def test_aggregation_equals_the_formula(background):
+    torch.manual_seed(1)
+    logits = torch.randn(2, 4, 5, 6).double() * 8
+    logits[0, 0, 0, 0], logits[0, 1, 0, 1] = 40, -40  # beyond the clamp
+    fg = logits.sigmoid().clamp(1e-7, 1 - 1e-7)
+    for b in range(2):
+        expected = reference_aggregation(list(1 - fg[b]), list(fg[b]), product=background == "prod")
+        torch.testing.assert_close(aggregate(logits, background=background)[b].double(), expected, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("background", ["min", "prod"])
+def test_one_object_at_seventy_percent_is_sharpened(background):
+    probs = aggregate(torch.logit(torch.tensor(0.7)).view(1, 1, 1, 1), background=background)
+    assert probs.flatten().tolist() == pytest.approx([0.3**2 / (0.7**2 + 0.3**2), 0.7**2 / (0.7**2 + 0.3**2)], abs=1e-5)
+    assert round(float(probs[0, 1]), 3) == 0.845
+
+
+def test_aggregation_sums_to_one_whatever_comes():
+    logits = torch.tensor([[-1e4, 1e4, 0.0], [1e4, 1e4, -1e4]]).view(1, 2, 1, 3)
+    probs = aggregate(logits)
+    assert torch.isfinite(probs).all()
+    torch.testing.assert_close(probs.sum(1), torch.ones(1, 1, 3))
+    with pytest.raises(ValueError, match="'min' or 'prod', not 'max'"):
+        aggregate(logits, background="max")
+
+
+def test_coordinates():
+    y, x, r = coordinates(3, 5, torch.zeros(()))
+    np.testing.assert_allclose(y[:, 0], [-1, 0, 1])
+    np.testing.assert_allclose(x[0], [-1, -0.5, 0, 0.5, 1])
+    assert r.max() == pytest.approx(2**0.5) and r[1, 2] == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"backbone": "hf-hub:someone/thing"}, r"'hf-hub:someone/thing' is no model of timm"),
+        ({"backbone": "local-dir:/tmp"}, r"is no model of timm"),
+        ({"backbone": "resnet19"}, r"'resnet19' is no model of timm .* for instance resnet18"),
+        ({"reduced": (1, 2)}, r"reduced must be three channel counts"),
+        ({"blended": (10**9, 1, 1)}, r"blended must be three channel counts between 1 and 4096"),
+        ({"backbone_stages": 5}, r"backbone_stages is 3 or 4, not 5"),
+        ({"batch_norm": "live"}, r"batch_norm is one of"),
+        ({"background": "max"}, r"'min' or 'prod', not 'max'"),
+    ],
+)
+def test_bad_arguments_are_named(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        Config(**arguments)

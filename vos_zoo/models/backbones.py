@@ -1,0 +1,92 @@
+"""Image trunks from timm: features at strides 4, 8 and 16.
+
+All trunks run with frozen batch normalisation: statistics are ImageNet's, never a training batch's. "folded" merges them into
+the convolutions' weights and biases: the same function, fewer passes over memory, and nothing left that a batch could move.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import timm
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+BATCH_NORMS = ("frozen", "folded")
+
+
+def check_trunk(name: str, stages: int, batch_norm: str) -> None:
+    """ValueError if the arguments name no trunk. Only plain timm names pass: "hf-hub:..." or "local-dir:..." would fetch and run more."""
+    if not re.fullmatch(r"[a-z0-9_]+", name) or not timm.is_model(name):
+        raise ValueError(f"backbone {name!r} is no model of timm {timm.__version__}; see timm.list_models(), for instance resnet18 or resnet50")
+    if stages not in (3, 4):
+        raise ValueError(f"backbone_stages is 3 or 4, not {stages}")
+    if batch_norm not in BATCH_NORMS:
+        raise ValueError(f"batch_norm is one of {BATCH_NORMS}, not {batch_norm!r}")
+
+
+class Trunk(nn.Module):
+    """(B, 3, H, W) normalised RGB -> features at strides 4, 8, 16.
+
+    stages=3 takes stride 16 from the third residual stage and drops the fourth; stages=4 takes it from the fourth, whose stride is
+    replaced by a dilation of 2 from its second block on (torchvision's replace_stride_with_dilation).
+    """
+
+    def __init__(self, name: str, stages: int = 4, batch_norm: str = "frozen"):
+        check_trunk(name, stages, batch_norm)
+        super().__init__()
+        self.args = (name, stages)
+        outputs = (1, 2, stages)
+        kwargs = {"output_stride": 16} if stages == 4 else {}
+        self.net = timm.create_model(name, pretrained=False, features_only=True, out_indices=outputs, **kwargs)
+        self.channels: list[int] = self.net.feature_info.channels()  # at strides 4, 8, 16
+        if batch_norm == "folded":
+            fold_batch_norm(self.net)
+        self.batch_norm = batch_norm
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        return self.net(x)
+
+    def train(self, mode: bool = True) -> Trunk:
+        super().train(mode)
+        for module in self.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.eval()
+        return self
+
+    def load_imagenet(self, path: str | Path) -> None:
+        """Take ImageNet weights from a safetensors file with torchvision's key names; keys of dropped stages are ignored."""
+        from safetensors.torch import load_file
+
+        plain = Trunk(*self.args).net
+        wanted = plain.state_dict()
+        found = {k: v.float() for k, v in load_file(path).items() if k in wanted}
+        missing = [k for k in wanted if k not in found and not k.endswith("num_batches_tracked")]
+        if missing:
+            raise ValueError(f"{path} is no {self.args[0]}: {len(missing)} tensors are missing, the first is {missing[0]}")
+        plain.load_state_dict(found, strict=False)
+        if self.batch_norm == "folded":
+            fold_batch_norm(plain)
+        self.net.load_state_dict(plain.state_dict())
+
+
+def fold_batch_norm(module: nn.Module) -> None:
+    """Merge every batch norm into the convolution that stands right before it, in place; the batch norm becomes an identity."""
+    previous: tuple[str, nn.Conv2d] | None = None
+    for name, child in list(module.named_children()):
+        if isinstance(child, nn.Conv2d):
+            previous = (name, child)
+        elif isinstance(child, nn.BatchNorm2d) and previous is not None:
+            module._modules[previous[0]] = fuse_conv_bn_eval(previous[1].eval(), child.eval())
+            module._modules[name] = nn.Identity()
+            previous = None
+        elif next(child.children(), None) is not None:
+            fold_batch_norm(child)
+
+
+def imagenet_statistics() -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of RGB in [0, 1], each (1, 3, 1, 1)."""
+    mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+    return mean.view(1, 3, 1, 1), std.view(1, 3, 1, 1)

@@ -1,0 +1,153 @@
+"""CRVOS: Clue Refining Network for Video Object Segmentation (Cho et al., ICIP 2020, arXiv 2002.03651).
+
+    encoder (2.1)        trunk features at strides 16, 8, 4
+    the Clue (2.2)       the previous frame's coarse mask (background, object) and three coordinate channels, at stride 16
+    refine modules (2.3) three times: reduce the skip feature, blend it with the map so far, deconvolve to two channels
+    prediction (2.3)     the three two-channel maps, fused by one transposed convolution to full resolution
+
+The only memory is the previous coarse mask: 2 channels at stride 16, whatever the length of the video.
+
+Where the paper is silent, the authors' published code decides (widths, kernel sizes, padding, aggregation). Deviations:
+- The Clue's third coordinate, the distance from the centre, spans [0, 1.41] as in the authors' code; the paper says [-1, 1].
+- convolution([feature, clue]) is computed as convolution(feature) + convolution(clue), with the same weights: the heavy half
+  sees neither the recurrence nor the object, so it belongs to `encode` and all objects of a frame share it.
+- Trunk and widths are arguments. The paper's model is the default: ResNet-50, stride 16 from a dilated fourth stage.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from vos_zoo.ops import aggregate, coordinates
+from vos_zoo.models.backbones import Trunk, check_trunk, imagenet_statistics
+from vos_zoo.models.base import Prediction, VOSModel
+
+
+@dataclass(frozen=True)
+class Config:
+    backbone: str = "resnet50"  # any timm model with features at strides 4, 8, 16
+    backbone_stages: int = 4  # 4: dilated fourth stage at stride 16; 3: stride 16 is the third stage
+    batch_norm: str = "frozen"  # or "folded" into the convolutions
+    reduced: tuple[int, int, int] = (256, 128, 128)  # channels of the reduced skip features at strides 16, 8, 4
+    blended: tuple[int, int, int] = (128, 128, 128)  # channels inside the refine modules at strides 16, 8, 4
+    background: str = "min"  # aggregation of objects: "min" as CRVOS, "prod" as STM
+
+    def __post_init__(self) -> None:
+        check_trunk(self.backbone, self.backbone_stages, self.batch_norm)
+        object.__setattr__(self, "reduced", tuple(self.reduced))
+        object.__setattr__(self, "blended", tuple(self.blended))
+        for name in ("reduced", "blended"):
+            widths = getattr(self, name)
+            if len(widths) != 3 or not all(isinstance(w, int) and 1 <= w <= 4096 for w in widths):
+                raise ValueError(f"{name} must be three channel counts between 1 and 4096, not {widths}")
+        if self.background not in ("min", "prod"):
+            raise ValueError(f"background is 'min' or 'prod', not {self.background!r}")
+
+
+class Features(NamedTuple):
+    """What the three refine modules see of a frame: their blending convolutions' feature half."""
+
+    s16: Tensor  # (B, blended[0], H/16, W/16)
+    s8: Tensor  # (B, blended[1], H/8, W/8)
+    s4: Tensor  # (B, blended[2], H/4, W/4)
+
+
+class State(NamedTuple):
+    masks: Tensor  # (B, K, H/16, W/16) in [0, 1]: the previous frame's coarse masks, after aggregation
+    active: Tensor  # (B, K) bool: slots in use
+
+
+class Refine(nn.Module):
+    """Refine module: 1x1 reduction of the skip feature, 3x3 blend with the map from below, deconvolution to two channels."""
+
+    def __init__(self, feature: int, guide: int, reduced: int, blended: int, *, upscale: bool):
+        super().__init__()
+        self.reduce = nn.Conv2d(feature, reduced, 1)
+        self.blend = nn.Conv2d(reduced + guide, blended, 3, padding=1)
+        kernel, stride = (4, 2) if upscale else (3, 1)
+        self.deconv = nn.ConvTranspose2d(blended, 2, kernel, stride, padding=1)
+        for conv in (self.reduce, self.blend):
+            nn.init.kaiming_uniform_(conv.weight, nonlinearity="relu")
+            nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
+
+    def of_feature(self, skip: Tensor) -> Tensor:
+        """(B, feature, h, w) -> (B, blended, h, w), shared by all objects of the frame."""
+        reduced = F.relu(self.reduce(skip))
+        return F.conv2d(reduced, self.blend.weight[:, : reduced.shape[1]], self.blend.bias, padding=1)
+
+    def forward(self, feature: Tensor, guide: Tensor) -> Tensor:
+        """feature (B, blended, h, w) from of_feature; guide (B*K, 5 or 2, h, w) -> (B*K, 2, 2h or h, 2w or w)."""
+        by_guide = F.conv2d(guide, self.blend.weight[:, -guide.shape[1] :], padding=1)
+        b, c, h, w = feature.shape
+        blended = F.relu(by_guide.view(b, -1, c, h, w) + feature[:, None])
+        return self.deconv(blended.view(-1, c, h, w))
+
+
+class CRVOS(VOSModel):
+    Config = Config
+    stride = 16
+    padding = "reflect"
+    needs_first_frame = False
+
+    def __init__(self, config: Config | None = None):
+        super().__init__()
+        self.config = config or Config()
+        mean, std = imagenet_statistics()
+        self.register_buffer("mean", mean, persistent=False)
+        self.register_buffer("std", std, persistent=False)
+        self.trunk = Trunk(self.config.backbone, self.config.backbone_stages, self.config.batch_norm)
+        at4, at8, at16 = self.trunk.channels
+        (r16, r8, r4), (b16, b8, b4) = self.config.reduced, self.config.blended
+        self.refine16 = Refine(at16, 5, r16, b16, upscale=True)
+        self.refine8 = Refine(at8, 2, r8, b8, upscale=True)
+        self.refine4 = Refine(at4, 2, r4, b4, upscale=False)
+        self.lift = nn.ConvTranspose2d(2, 2, 4, 2, padding=1)
+        self.predictor = nn.ConvTranspose2d(6, 2, 6, 4, padding=1)
+
+    def encode(self, frames: Tensor) -> Features:
+        x = (frames - self.mean) / self.std
+        s4, s8, s16 = self.trunk(x.to(self.predictor.weight.dtype))
+        return Features(self.refine16.of_feature(s16), self.refine8.of_feature(s8), self.refine4.of_feature(s4))
+
+    def start(self, features: Features | None, masks: Tensor, active: Tensor | None = None) -> State:
+        if active is None:
+            active = torch.ones(masks.shape[:2], dtype=torch.bool, device=masks.device)
+        return State(F.avg_pool2d(masks.float(), self.stride), active)
+
+    def clue(self, state: State, like: Tensor) -> Tensor:
+        """(B*K, 5, H/16, W/16): background, object, height, width, distance from the centre."""
+        b, k, h, w = state.masks.shape
+        mask = state.masks.reshape(b * k, 1, h, w).to(like.dtype)
+        place = coordinates(h, w, like).expand(b * k, 3, h, w)
+        return torch.cat([1 - mask, mask, place], 1)
+
+    def predict(self, features: Features, state: State) -> Prediction:
+        b, k = state.masks.shape[:2]
+        map8 = self.refine16(features.s16, self.clue(state, features.s16))
+        map4 = self.refine8(features.s8, map8)
+        map4_refined = self.refine4(features.s4, map4)
+        scores = self.predictor(torch.cat([self.lift(map8), map4, map4_refined], 1))
+
+        def log_odds(two_channels: Tensor) -> Tensor:
+            two_channels = two_channels.float()
+            return (two_channels[:, 1] - two_channels[:, 0]).unflatten(0, (b, k))
+
+        return Prediction(log_odds(scores), (log_odds(map8), log_odds(map4)))
+
+    def advance(self, features: Features, prediction: Prediction, state: State) -> tuple[Tensor, State]:
+        probs = aggregate(prediction.logits, state.active, self.config.background)
+        return probs, State(F.avg_pool2d(probs[:, 1:], self.stride), state.active)
+
+    def annotate(self, features: Features | None, masks: Tensor, given: Tensor, state: State) -> State:
+        new = masks.shape[1] - state.masks.shape[1]
+        coarse = F.avg_pool2d(masks.float(), self.stride)
+        given_here = given[:, :, None, None]
+        taken = (coarse * given_here).sum(1, keepdim=True).clamp(max=1)
+        old = F.pad(state.masks, (0, 0, 0, 0, 0, new)) * (1 - taken)
+        active = F.pad(state.active, (0, new)) | given
+        return State(torch.where(given_here, coarse, old), active)

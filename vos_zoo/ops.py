@@ -1,0 +1,43 @@
+"""Tensor arithmetic that two or more models need. Letters: B clips, K objects, H x W pixels."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+# Probabilities are kept in [1e-7, 1 - 1e-7] before objects compete (STM, A-GAME and CRVOS alike); this is that bound as log odds.
+MAX_LOG_ODDS = math.log((1 - 1e-7) / 1e-7)
+
+
+def aggregate(logits: Tensor, active: Tensor | None = None, background: str = "min") -> Tensor:
+    """Soft aggregation: let objects that were segmented one by one compete for each pixel.
+
+    logits (B, K, H, W): log odds of every object by itself. active (B, K) bool: slots in use (None: all).
+    background: "min", the smallest of the objects' background probabilities (CRVOS, A-GAME), or "prod", their product (STM,
+    eq. 1). Returns probabilities (B, 1 + K, H, W), background first, summing to 1. One object alone is sharpened, not
+    copied: 0.7 becomes 0.845.
+    """
+    logits = logits.float().clamp(-MAX_LOG_ODDS, MAX_LOG_ODDS)
+    if active is not None:
+        logits = logits.masked_fill(~active[:, :, None, None], -math.inf)
+    if background == "min":
+        none_of_them = -logits.amax(1, keepdim=True)
+    elif background == "prod":
+        log_b = torch.nn.functional.logsigmoid(-logits).sum(1, keepdim=True)
+        none_of_them = log_b - torch.log(-torch.expm1(log_b).clamp(max=-1e-7))
+    else:
+        raise ValueError(f"background is 'min' or 'prod', not {background!r}")
+    none_of_them = none_of_them.clamp(-MAX_LOG_ODDS, MAX_LOG_ODDS)
+    return torch.cat([none_of_them, logits], 1).softmax(1)
+
+
+def coordinates(height: int, width: int, like: Tensor) -> Tensor:
+    """(3, height, width): position along the height and the width in [-1, 1], and distance from the centre in [0, sqrt 2].
+
+    CoordConv's channels in the order of CRVOS 2.2. dtype and device are those of `like`.
+    """
+    y = torch.linspace(-1, 1, height, dtype=torch.float32, device=like.device)[:, None].expand(height, width)
+    x = torch.linspace(-1, 1, width, dtype=torch.float32, device=like.device)[None, :].expand(height, width)
+    return torch.stack([y, x, (y * y + x * x).sqrt()]).to(like.dtype)
