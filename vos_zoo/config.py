@@ -1,0 +1,286 @@
+"""The config of a checkpoint: what config.json holds, and every check on it that needs no torch."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import re
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from vos_zoo.errors import CheckpointError
+
+LIBRARY = "vos_zoo"
+FORMAT_VERSION = 1
+CONFIG_FILE = "config.json"
+WEIGHTS_FILE = "model.safetensors"
+MAX_CONFIG_BYTES = 1 << 20
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
+_WEIGHTS_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\.safetensors")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True)
+class Preprocess:
+    """What is done to a frame before the model sees it."""
+
+    short_side: int | None = None  # pixels of the shorter side inside the model; None: the video's own size
+
+
+@dataclass(frozen=True)
+class WeightsFile:
+    """The file of weights that belongs to a config, beside it."""
+
+    file: str  # a plain file name that ends in .safetensors
+    sha256: str  # 64 lower-case hex digits
+    bytes: int
+    dtype: str  # of the floating-point tensors in the file: float16, bfloat16, float32; mixed
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """One checkpoint's config.json. `read` makes it from a file, `from_dict` from a parsed object."""
+
+    name: str
+    architecture: str  # a class in vos_zoo/models/, for instance "CRVOS"
+    model_args: dict[str, Any] = field(default_factory=dict)  # fields of that class's Config
+    preprocess: Preprocess = field(default_factory=Preprocess)
+    weights: WeightsFile | None = None  # None: the config exists before its weights do
+    licence: str | None = None  # of the weights
+    description: str = ""
+    parameters: int | None = None  # number of trainable values
+    paper: dict[str, Any] = field(default_factory=dict)
+    training: dict[str, Any] = field(default_factory=dict)  # provenance, free in form
+    metrics: list[dict[str, Any]] = field(default_factory=list)  # each: dataset, split, command, values
+
+    @classmethod
+    def read(cls, path: str | Path) -> ModelConfig:
+        """Reads a config.json. CheckpointError names the field when it is no JSON or breaks the schema."""
+        path = Path(path)
+        try:
+            size = path.stat().st_size
+            if size > MAX_CONFIG_BYTES:
+                raise CheckpointError(f"{path} has {size:,} bytes; a config has at most "
+                                      f"{MAX_CONFIG_BYTES:,}. This is not a {LIBRARY} config.")
+            text = path.read_text(encoding="utf-8")
+        except OSError as error:
+            raise CheckpointError(f"{path} can't be read ({error.strerror or error}). "
+                                  "Check that the file exists and that you may read it.") from error
+        except UnicodeDecodeError as error:
+            raise CheckpointError(f"{path} is not a text file in UTF-8, so it is no config. "
+                                  "Fetch it again, or write it with save_pretrained.") from error
+        try:
+            data = json.loads(text, parse_constant=_refuse_constant)
+        except (ValueError, RecursionError) as error:
+            raise CheckpointError(f"{path} is not valid JSON ({error}). "
+                                  "Correct it there, or fetch the file again.") from error
+        return cls.from_dict(data, source=str(path))
+
+    @classmethod
+    def from_dict(cls, data: object, *, source: str = CONFIG_FILE) -> ModelConfig:
+        """Checks a parsed config and makes a ModelConfig of it. `source` is what messages call the file."""
+        check = _Checker(source)
+        data = check.mapping("the whole", data)
+        if data.get("library") != LIBRARY:
+            raise CheckpointError(f"{source} is a config of another library: \"library\" is "
+                                  f"{data.get('library')!r}, not {LIBRARY!r}. Load it with the library that "
+                                  "wrote it.")
+        version = check.integer("format_version", data.get("format_version"), least=1)
+        if version > FORMAT_VERSION:
+            raise CheckpointError(f"{source} has format_version {version}; this {LIBRARY} reads up to "
+                                  f"{FORMAT_VERSION}. Upgrade with: pip install --upgrade {LIBRARY}")
+        check.keys("the config", data, required={"name", "architecture"}, known=_KEYS)
+
+        name = check.string("name", data["name"])
+        if not _NAME.fullmatch(name):
+            check.fail("name", f"{name!r} may hold letters, digits, '.', '_' and '-' only")
+        preprocess = check.mapping("preprocess", data.get("preprocess", {}))
+        check.keys("preprocess", preprocess, required=set(), known={"short_side"})
+        short_side = preprocess.get("short_side")
+        licence, parameters = data.get("licence"), data.get("parameters")
+        return cls(
+            name=name,
+            architecture=check.string("architecture", data["architecture"]),
+            model_args=check.mapping("model_args", data.get("model_args", {})),
+            preprocess=Preprocess(None if short_side is None else
+                                  check.integer("preprocess.short_side", short_side, least=16, most=16384)),
+            weights=check.weights(data.get("weights")),
+            licence=None if licence is None else check.string("licence", licence),
+            description=check.string("description", data.get("description", ""), empty=True),
+            parameters=None if parameters is None else check.integer("parameters", parameters, least=0),
+            paper=check.mapping("paper", data.get("paper", {})),
+            training=check.mapping("training", data.get("training", {})),
+            metrics=check.metrics(data.get("metrics", [])),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The object that config.json holds; `from_dict` reads it back."""
+        return {"library": LIBRARY, "format_version": FORMAT_VERSION, **dataclasses.asdict(self)}
+
+    def to_json(self) -> str:
+        """config.json as text: two blanks an indent, a newline at the end."""
+        return json.dumps(self.to_dict(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+    def replace(self, **changes: Any) -> ModelConfig:
+        """A copy with some fields changed."""
+        return dataclasses.replace(self, **changes)
+
+
+_KEYS = {"library", "format_version"} | {each.name for each in dataclasses.fields(ModelConfig)}
+
+
+def checked_args(config_class: type, args: Mapping[str, Any], *, source: str) -> dict[str, Any]:
+    """Checks names and types of `args` against the fields of a model's Config dataclass; lists become tuples.
+
+    Values (ranges, combinations) are the Config's own business when it is built.
+    Raises CheckpointError that names each unknown argument, or the first of a wrong type.
+    """
+    known = {each.name: each for each in dataclasses.fields(config_class) if each.init}
+    unknown = sorted(set(args) - set(known))
+    if unknown:
+        raise CheckpointError(f"{source}: unknown model_args {', '.join(map(repr, unknown))}. "
+                              f"Known: {', '.join(sorted(known))}.")
+    missing = sorted(name for name, each in known.items() if name not in args
+                     and each.default is dataclasses.MISSING and each.default_factory is dataclasses.MISSING)
+    if missing:
+        raise CheckpointError(f"{source}: model_args lack {', '.join(map(repr, missing))}. Give them "
+                              "a value.")
+    hints = typing.get_type_hints(config_class)
+    checked = {}
+    for name, value in args.items():
+        try:
+            checked[name] = _cast(value, hints[name])
+        except _WrongTypeError:
+            raise CheckpointError(f"{source}: model_args.{name} must be {_readable(hints[name])}, "
+                                  f"not {value!r:.80}.") from None
+    return checked
+
+
+class _WrongTypeError(Exception):
+    pass
+
+
+def _cast(value: Any, hint: Any) -> Any:
+    origin, inner = typing.get_origin(hint), typing.get_args(hint)
+    if hint is Any:
+        return value
+    if origin in (typing.Union, types.UnionType):
+        for option in inner:
+            try:
+                return _cast(value, option)
+            except _WrongTypeError:
+                continue
+        raise _WrongTypeError
+    if origin is typing.Literal:
+        if any(value == option and type(value) is type(option) for option in inner):
+            return value
+        raise _WrongTypeError
+    if origin is tuple:
+        return _cast_tuple(value, inner)
+    if hint is float and type(value) in (int, float):
+        try:
+            number = float(value)
+        except OverflowError:
+            raise _WrongTypeError from None
+        if math.isfinite(number):
+            return number
+        raise _WrongTypeError
+    if hint in (bool, int, str, type(None)):
+        if type(value) is hint:
+            return value
+        raise _WrongTypeError
+    raise TypeError(f"a field of type {hint} can't be read from a config: use bool, int, float, str, None, "
+                    "Literal or a tuple of them")
+
+
+def _cast_tuple(value: Any, inner: tuple[Any, ...]) -> tuple[Any, ...]:
+    if not isinstance(value, (list, tuple)):
+        raise _WrongTypeError
+    if len(inner) == 2 and inner[1] is Ellipsis:
+        return tuple(_cast(each, inner[0]) for each in value)
+    if len(value) != len(inner):
+        raise _WrongTypeError
+    return tuple(_cast(each, hint) for each, hint in zip(value, inner, strict=True))
+
+
+def _readable(hint: Any) -> str:
+    origin, inner = typing.get_origin(hint), typing.get_args(hint)
+    if hint is type(None):
+        return "null"
+    if origin in (typing.Union, types.UnionType):
+        return " or ".join(map(_readable, inner))
+    if origin is typing.Literal:
+        return "one of " + ", ".join(map(repr, inner))
+    if origin is tuple:
+        each = inner[:1] if inner[-1] is Ellipsis else inner
+        return "a list of " + ", ".join(map(_readable, each))
+    words = {bool: "true or false", int: "a whole number", float: "a number", str: "a string"}
+    return words.get(hint, str(hint))
+
+
+def _refuse_constant(text: str) -> float:
+    raise ValueError(f"{text} is not a number that JSON knows")
+
+
+class _Checker:
+    """Checks on single fields, with messages that name the file and the field."""
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+
+    def fail(self, where: str, why: str) -> typing.NoReturn:
+        raise CheckpointError(f"{self.source}: {where}: {why}. Correct the config, or write it anew with "
+                              "save_pretrained.")
+
+    def mapping(self, where: str, value: object) -> dict[str, Any]:
+        if not isinstance(value, dict):
+            self.fail(where, f"must be a JSON object, not {value!r:.80}")
+        return dict(value)
+
+    def string(self, where: str, value: object, *, empty: bool = False) -> str:
+        if not isinstance(value, str) or not (value or empty):
+            self.fail(where, f"must be a string{'' if empty else ' that is not empty'}, not {value!r:.80}")
+        return value
+
+    def integer(self, where: str, value: object, *, least: int, most: int = 1 << 62) -> int:
+        if type(value) is not int or not least <= value <= most:
+            self.fail(where, f"must be a whole number from {least} to {most}, not {value!r:.80}")
+        return value
+
+    def keys(self, where: str, value: Mapping[str, Any], *, required: set[str], known: set[str]) -> None:
+        if missing := sorted(required - set(value)):
+            self.fail(where, f"lacks {', '.join(map(repr, missing))}")
+        if unknown := sorted(set(value) - known):
+            self.fail(where, f"has unknown keys {', '.join(map(repr, unknown))}; known are "
+                             f"{', '.join(sorted(known))}")
+
+    def weights(self, value: object) -> WeightsFile | None:
+        if value is None:
+            return None
+        entry = self.mapping("weights", value)
+        names = {each.name for each in dataclasses.fields(WeightsFile)}
+        self.keys("weights", entry, required=names, known=names)
+        file = self.string("weights.file", entry["file"])
+        if not _WEIGHTS_NAME.fullmatch(file):
+            self.fail("weights.file", f"{file!r} must be a plain file name, without folders, that ends in "
+                                      ".safetensors (the only kind that is read: a pickle can run code)")
+        sha256 = self.string("weights.sha256", entry["sha256"])
+        if not _SHA256.fullmatch(sha256):
+            self.fail("weights.sha256", f"{sha256!r:.80} must be 64 lower-case hex digits")
+        return WeightsFile(file, sha256, self.integer("weights.bytes", entry["bytes"], least=1),
+                           self.string("weights.dtype", entry["dtype"]))
+
+    def metrics(self, value: object) -> list[dict[str, Any]]:
+        if not isinstance(value, list):
+            self.fail("metrics", f"must be a list, not {value!r:.80}")
+        rows = [self.mapping(f"metrics[{index}]", row) for index, row in enumerate(value)]
+        for index, row in enumerate(rows):
+            for key in ("dataset", "split", "command"):
+                self.string(f"metrics[{index}].{key}", row.get(key))
+        return rows
