@@ -1,0 +1,75 @@
+"""Grids: sizes, padding on the right sides, and the way back."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from vos_zoo.transforms import STRIP, Grid, make_grid
+
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize(
+    ("video", "padding", "pads"),
+    [
+        ((480, 854), "reflect", (5, 5, 0, 0)),
+        ((240, 427), "reflect", (3, 2, 0, 0)),
+        ((240, 427), "zeros", (2, 3, 0, 0)),
+        ((100, 150), "reflect", (5, 5, 6, 6)),
+        ((101, 149), "reflect", (6, 5, 6, 5)),
+        ((101, 149), "zeros", (5, 6, 5, 6)),
+    ],
+)
+def test_padding_goes_where_the_papers_code_puts_it(video, padding, pads):
+    grid = make_grid(video, short_side=None, stride=16, padding=padding)
+    assert grid.pads == pads and grid.inner == video
+    assert grid.size[0] % 16 == grid.size[1] % 16 == 0
+    frame = np.random.default_rng(0).integers(0, 256, (*video, 3), np.uint8)
+    padded = grid.frame(frame, CPU)[0]
+    left, _, top, _ = pads
+    mode = {"reflect": "reflect", "zeros": "constant"}[padding]
+    expected = np.pad(frame, ((top, pads[3]), (left, pads[1]), (0, 0)), mode=mode).transpose(2, 0, 1) / np.float32(255)
+    np.testing.assert_allclose(padded.numpy(), expected, atol=1e-7)
+
+
+@pytest.mark.parametrize(("video", "short_side", "inner"), [((480, 854), 240, (240, 427)), ((1920, 1080), 480, (853, 480)), ((90, 120), 480, (480, 640))])
+def test_short_side(video, short_side, inner):
+    assert make_grid(video, short_side=short_side, stride=16, padding="zeros").inner == inner
+
+
+@pytest.mark.parametrize("video", [(1, 1), (3, 5), (16, 7), (5, 200)])
+@pytest.mark.parametrize("padding", ["reflect", "zeros"])
+def test_frames_smaller_than_their_padding(video, padding):
+    grid = make_grid(video, short_side=None, stride=16, padding=padding)
+    out = grid.frame(np.full((*video, 3), 255, np.uint8), CPU)
+    assert out.shape[-2:] == grid.size
+    assert grid.labels(torch.cat([1 - out[:, :1], out[:, :1]], 1)).shape == video
+
+
+@pytest.mark.parametrize("objects", [1, 3, 300])
+def test_masks_there_and_back(objects):
+    grid = make_grid((41, 57), short_side=None, stride=16, padding="reflect")
+    truth = np.random.default_rng(1).integers(0, objects + 1, (41, 57))
+    layers = grid.masks(np.stack([truth == k for k in range(1, objects + 1)]), CPU)
+    probs = torch.cat([1 - layers.sum(1, keepdim=True), layers], 1)
+    found = grid.labels(probs)
+    np.testing.assert_array_equal(found, truth)
+    assert found.dtype == (np.uint8 if objects < 256 else np.int32)
+
+
+def test_labels_in_strips_equal_labels_at_once(monkeypatch):
+    grid = make_grid((60, 90), short_side=32, stride=16, padding="reflect")
+    probs = torch.rand(1, 5, *grid.size).softmax(1)
+    assert 5 * 60 * 90 <= STRIP
+    at_once = grid.labels(probs)
+    monkeypatch.setattr("vos_zoo.transforms.STRIP", 10)
+    np.testing.assert_array_equal(grid.labels(probs), at_once)
+
+
+def test_probabilities_are_resized_not_labels():
+    grid = Grid((4, 40), (1, 10), (0, 0, 0, 0), "zeros")
+    edge = torch.tensor([1.0] * 5 + [0.0] * 5).view(1, 1, 1, 10)
+    labels = grid.labels(torch.cat([edge * 0.9 + 0.05, 0.95 - edge * 0.9], 1))
+    assert labels[0].tolist() == [0] * 20 + [1] * 20

@@ -1,0 +1,186 @@
+"""A whole video through sessions: which frames are annotated, forwards, backwards, both, progress, interruption."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from vos_zoo.errors import MaskError, VideoError, VosZooWarning
+from vos_zoo.io.masks import ObjectMasks, read_mask, read_masks
+from vos_zoo.io.sequence import MaskSequence
+from vos_zoo.io.video import Video
+from vos_zoo.progress import reporter
+from vos_zoo.session import Engine, Session
+
+Direction = Literal["forward", "backward", "both"]
+Step = tuple[int, np.ndarray, np.ndarray, Session]  # index, frame, mask, the session after it
+
+
+@dataclass
+class Annotations:
+    """The annotated frames of one video, all of them checked."""
+
+    size: tuple[int, int]
+    ids: dict[int, tuple[int, ...]]  # frame index -> ids annotated there, ascending by index
+    _masks: dict[int, Any]  # ObjectMasks, or the path to read again
+    _resize: bool
+
+    @classmethod
+    def read(cls, video: Video, first_mask: Any, masks: Any, *, direction: str, resize: bool) -> Annotations:
+        """Read and check every mask before any frame is processed."""
+        if direction not in ("forward", "backward", "both"):
+            raise MaskError(f"direction is 'forward', 'backward' or 'both', not {direction!r}")
+        if direction != "forward" and not video.replayable:
+            raise VideoError(f"{video.name} can be read only once and forwards, so direction={direction!r} needs a file, a folder or an "
+                             "array: save it first, or use direction='forward'")  # fmt: skip
+        length = video.length if video.exact_length else None
+        found: dict[int, Any] = {}
+        if masks is not None:
+            found.update(read_masks(masks, frame_names=video.frame_names, length=length))
+        if first_mask is not None:
+            if 0 in found:
+                raise MaskError("frame 0 has two masks, first_mask and masks[0]: give one of them")
+            found[0] = first_mask
+        if not found:
+            raise MaskError("no mask was given: pass first_mask, the objects of frame 0, or masks={index: mask}")
+        size = (video.height, video.width)
+        kept: dict[int, Any] = {}
+        ids: dict[int, tuple[int, ...]] = {}
+        for index in sorted(found):
+            source = found[index]
+            name = "first_mask" if index == 0 and first_mask is not None else f"the mask of frame {index}"
+            given = read_mask(source, size=size, resize=resize, name=name, allow_empty=bool(ids))
+            if not given.ids:
+                warnings.warn(f"{name} is empty and was passed over; to say that an object is gone pass {{id: an empty mask}}",
+                              VosZooWarning, stacklevel=4)  # fmt: skip
+                continue
+            ids[index] = given.ids
+            kept[index] = source if isinstance(source, (str, os.PathLike)) else given
+        return cls(size, ids, kept, resize)
+
+    def at(self, index: int) -> ObjectMasks:
+        return read_mask(self._masks[index], size=self.size, resize=self._resize, allow_empty=True)
+
+    @property
+    def object_ids(self) -> list[int]:
+        return sorted({k for ids in self.ids.values() for k in ids})
+
+    def of(self, object_id: int) -> list[int]:
+        return [index for index, ids in self.ids.items() if object_id in ids]
+
+
+class Propagation:
+    """One run of `Segmenter.propagate`."""
+
+    def __init__(self, engine: Engine, video: Video, annotations: Annotations, direction: str, size: Any,
+                 progress: Any, stop: Callable[[], bool] | None):  # fmt: skip
+        self.engine, self.video, self.annotations = engine, video, annotations
+        self.direction, self.size, self.progress, self.stop = direction, size, progress, stop
+        self.stopped = False
+
+    def forward(self) -> Iterator[Step]:
+        """From the first annotated frame to the end."""
+        first, last = min(self.annotations.ids), max(self.annotations.ids)
+        index = -1
+        for index, frame, mask, session in self._follow(enumerate(self.video), first):
+            yield index, frame, mask, session
+        if index < first:
+            raise VideoError(f"{self.video.name} ended before frame {first}, the first that has a mask: number masks from 0, or look "
+                             "whether the file is complete")  # fmt: skip
+        if index < last:
+            unused = [i for i in self.annotations.ids if i > index]
+            warnings.warn(f"{self.video.name} ended after {index + 1} frames: the masks of frames {unused} were not used", VosZooWarning,
+                          stacklevel=2)  # fmt: skip
+
+    def backward(self) -> Iterator[Step]:
+        """From the last annotated frame to the first of the video."""
+        last = max(self.annotations.ids)
+        return self._follow(((last - n, frame) for n, frame in enumerate(self.video.read_reversed(0, last + 1))), last)
+
+    def _follow(self, frames: Iterator[tuple[int, np.ndarray]] | enumerate[np.ndarray], begin: int) -> Iterator[Step]:
+        session: Session | None = None
+        for index, frame in frames:
+            if session is None:
+                if index != begin:
+                    continue
+                session = Session(self.engine, frame, self.annotations.at(index), size=self.size)
+                mask = session.current()
+            elif index in self.annotations.ids:
+                mask = session.annotate(frame, self.annotations.at(index))
+            else:
+                mask = session.step(frame)
+            yield index, frame, mask, session
+
+    def run(self) -> MaskSequence:
+        passes = {"forward": [self.forward], "backward": [self.backward], "both": [self.forward, self.backward]}[self.direction]
+        results = [self._sequence() for _ in passes]
+        done = 0
+        try:
+            with reporter(self.progress, self._total(), self.video.name) as report:
+                for follow, result in zip(passes, results, strict=True):
+                    for index, _, mask, session in follow():
+                        result.set(index, mask, confidence=session.confidence, lost=session.lost)
+                        done += 1
+                        report(done)
+                        if self.stop is not None and self.stop():
+                            self.stopped = True
+                            return self._finish(results)
+        except BaseException as error:
+            error.masks = self._finish(results)  # type: ignore[attr-defined]
+            raise
+        return self._finish(results)
+
+    def _total(self) -> int | None:
+        if self.video.length is None:
+            return None
+        first, last = min(self.annotations.ids), max(self.annotations.ids)
+        forward, backward = max(self.video.length - first, 0), last + 1
+        return {"forward": forward, "backward": backward, "both": forward + backward}[self.direction]
+
+    def _sequence(self) -> MaskSequence:
+        return MaskSequence(self.annotations.size, self.annotations.object_ids, fps=self.video.fps, frame_names=self.video.frame_names)
+
+    def _finish(self, results: list[MaskSequence]) -> MaskSequence:
+        result = results[0] if len(results) == 1 else self._nearer(*results)
+        if self.video.exact_length and self.video.length is not None:
+            result.reserve(self.video.length)
+        return result
+
+    def _nearer(self, forward: MaskSequence, backward: MaskSequence) -> MaskSequence:
+        """Each object of each frame from the pass that starts at the nearer annotation of that object."""
+        result = self._sequence()
+        annotated = {k: self.annotations.of(k) for k in self.annotations.object_ids}
+        tables = [(s, s.computed, s.confidence, s.lost) for s in (forward, backward)]
+        for t in range(max(len(forward), len(backward))):
+            there = [t < len(s) and bool(computed[t]) for s, computed, _, _ in tables]
+            if not any(there):
+                continue
+            labels = [s[t] if ok else None for ok, (s, *_) in zip(there, tables, strict=True)]
+            merged = np.zeros(self.annotations.size, np.int32)
+            confidence: dict[int, float] = {}
+            lost, painted = [], []
+            for k, at in annotated.items():
+                before = [t - i for i in at if i <= t]
+                after = [i - t for i in at if i >= t]
+                way = 0 if there[0] and before and (not after or min(before) <= min(after) or not there[1]) else 1
+                chosen = labels[way]
+                if chosen is None or not (after if way else before):
+                    continue
+                sequence, _, scores, lost_there = tables[way]
+                column = sequence.object_ids.index(k)
+                score = float(scores[t, column])
+                if not np.isnan(score):
+                    confidence[k] = score
+                if lost_there[t, column]:
+                    lost.append(k)
+                painted.append((confidence.get(k, 0.0), k, chosen))
+            for _, k, chosen in sorted(painted, key=lambda item: item[:2]):
+                merged[chosen == k] = k
+            result.set(t, merged, confidence=confidence, lost=lost)
+        return result
+

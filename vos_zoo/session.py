@@ -1,0 +1,176 @@
+"""One video on its way through a model, frame by frame. Knows frames, ids and sizes; of a model only the contract."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vos_zoo.errors import MaskError, VideoError
+from vos_zoo.io.masks import ObjectMasks, read_mask
+from vos_zoo.transforms import Grid
+
+LOST_BELOW = 0.6  # mean probability, over the pixels it was given, under which an object counts as lost
+
+
+class Engine(Protocol):
+    """What a session needs of its Segmenter."""
+
+    model: Any
+    device: torch.device
+
+    def grid_for(self, size: tuple[int, int], internal: Any) -> Grid: ...
+
+
+class Session:
+    """The state of one video: `Segmenter.start` makes it, `step` takes the next frame and returns its mask.
+
+    The state's size depends on the number of objects and the frame size, never on the length of the video. One session, one video;
+    any number of sessions share a model. Frames are (H, W, 3) uint8 RGB, all of one size; masks are (H, W) arrays of ids, 0 background.
+
+    Attributes:
+        object_ids: ids followed now, ascending by when they came.
+        index: number of the frame stepped last; 0 is the one that `start` was given.
+        confidence: id -> mean probability over the pixels that the object was given in the last frame, in [0, 1]; 0 if it got none, 1
+            where its mask was given.
+        lost: ids that the last frame did not show with any certainty: no pixel, or a confidence under 0.6.
+        size: (H, W) of frames and masks.
+    """
+
+    @torch.inference_mode()
+    def __init__(self, engine: Engine, frame: np.ndarray, masks: ObjectMasks, *, size: Any = None):
+        self._engine = engine
+        self.size: tuple[int, int] = checked_frame(frame, None).shape[:2]  # type: ignore[assignment]
+        self._grid = engine.grid_for(self.size, size)
+        self._ids: list[int] = []
+        self._state: Any = None
+        self._labels = np.zeros(self.size, np.int32)
+        self.index = 0
+        self.confidence: dict[int, float] = {}
+        self.lost: tuple[int, ...] = ()
+        self._give(frame, masks)
+
+    @property
+    def object_ids(self) -> tuple[int, ...]:
+        return tuple(self._ids)
+
+    @torch.inference_mode()
+    def step(self, frame: np.ndarray) -> np.ndarray:
+        """The mask of the next frame, (H, W) uint8 (int32 if an id exceeds 255). VideoError if the frame does not fit."""
+        frame = checked_frame(frame, self.size)
+        self._advance(frame)
+        return self.current()
+
+    @torch.inference_mode()
+    def annotate(self, frame: np.ndarray, mask: Any, *, advance: bool = True, resize_mask: bool = False) -> np.ndarray:
+        """Give the masks of some objects, new or known, on a frame; the others are propagated as usual.
+
+        advance=True: in place of `step`, for the next frame. advance=False: correct the frame that was stepped last (pass that frame
+        again). mask: anything `propagate` takes; a dict or a boolean stack may also say that an object is not there, by an empty
+        layer. Pixels of a given object are taken from the others. Returns the frame's mask.
+
+        Raises MaskError or VideoError before anything changes.
+        """
+        frame = checked_frame(frame, self.size)
+        masks = read_mask(mask, size=self.size, resize=resize_mask, allow_empty=True)
+        if not masks.ids:
+            raise MaskError("the mask holds no object: every pixel is background (0). To go on without a mask call step(frame); to say "
+                            "that an object is gone pass {id: an empty mask} or call remove(id)")  # fmt: skip
+        if advance:
+            self._advance(frame)
+        self._give(frame, masks)
+        return self.current()
+
+    def remove(self, ids: int | Iterable[int]) -> None:
+        """Stop following objects. MaskError names ids that are not followed."""
+        gone = {ids} if isinstance(ids, int) else set(ids)
+        if unknown := sorted(gone - set(self._ids)):
+            raise MaskError(f"objects {unknown} are not followed; those that are: {self._ids}")
+        stay = [slot for slot, k in enumerate(self._ids) if k not in gone]
+        self._ids = [self._ids[slot] for slot in stay]
+        self._labels[np.isin(self._labels, list(gone))] = 0
+        self.confidence = {k: c for k, c in self.confidence.items() if k not in gone}
+        self.lost = tuple(k for k in self.lost if k not in gone)
+        if stay:
+            slots = torch.tensor(stay, device=self._engine.device)
+            self._state = self._engine.model.keep(self._state, slots)
+        else:
+            self._state = None
+
+    def current(self) -> np.ndarray:
+        """The mask of the frame stepped last, (H, W) ids."""
+        return self._labels.astype(np.uint8) if max(self._ids, default=0) < 256 else self._labels.copy()
+
+    def state_bytes(self) -> int:
+        """Size of the model's state of this video, bytes."""
+        return 0 if self._state is None else _bytes_of(self._state)
+
+    def _advance(self, frame: np.ndarray) -> None:
+        self.index += 1
+        self._labels = np.zeros(self.size, np.int32)
+        if self._state is None:
+            return
+        model = self._engine.model
+        features = model.encode(self._grid.frame(frame, self._engine.device))
+        probs, self._state = model.step(features, self._state)
+        self._labels = np.array([0, *self._ids], np.int32)[self._grid.labels(probs)]
+        self.confidence, self.lost = _certainty(probs, self._ids)
+
+    def _give(self, frame: np.ndarray, masks: ObjectMasks) -> None:
+        model, device = self._engine.model, self._engine.device
+        new = [k for k in masks.ids if k not in self._ids]
+        ids = self._ids + new
+        layers = np.stack([masks.labels == k for k in ids])
+        on_grid = self._grid.masks(layers, device)
+        begin = self._state is None
+        features = model.encode(self._grid.frame(frame, device)) if model.needs_first_frame else None
+        if begin:
+            self._state = model.start(features, on_grid, None)
+        else:
+            given = torch.tensor([[k in masks.ids for k in ids]], device=device)
+            self._state = model.annotate(features, on_grid, given, self._state)
+        self._ids = ids
+        labels = np.where(np.isin(self._labels, masks.ids), 0, self._labels)
+        self._labels = np.where(masks.labels > 0, masks.labels, labels).astype(np.int32)
+        for k, layer in zip(ids, layers, strict=True):
+            if k in masks.ids:
+                self.confidence[k] = 1.0 if layer.any() else 0.0
+        self.lost = tuple(k for k in ids if self.confidence[k] < LOST_BELOW)
+
+def checked_frame(frame: Any, size: tuple[int, int] | None) -> np.ndarray:
+    """The frame as an (H, W, 3) uint8 array, or VideoError that says what is wrong with it."""
+    if not isinstance(frame, np.ndarray):
+        frame = frame.detach().cpu().numpy() if hasattr(frame, "detach") else np.asarray(frame)
+    if frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8:
+        hint = ""
+        if frame.ndim == 3 and frame.shape[0] == 3 and frame.shape[2] != 3:
+            hint = "; channels come last: frame.transpose(1, 2, 0)"
+        elif frame.dtype.kind == "f":
+            hint = "; floats in [0, 1] become bytes by (frame * 255).round().astype('uint8')"
+        elif frame.ndim == 2:
+            hint = "; a grey frame becomes RGB by np.stack([frame] * 3, -1)"
+        raise VideoError(f"a frame must be an (H, W, 3) uint8 RGB array, not {frame.shape} {frame.dtype}{hint}")
+    if size is not None and frame.shape[:2] != size:
+        raise VideoError(f"this frame is {frame.shape[1]}x{frame.shape[0]}, the session's are {size[1]}x{size[0]}: resize the frame, or "
+                         "start a new session for another video")  # fmt: skip
+    return frame
+
+
+def _certainty(probs: Tensor, ids: list[int]) -> tuple[dict[int, float], tuple[int, ...]]:
+    best, slot = probs[0].max(0)
+    slot = slot.flatten()
+    total = torch.zeros(len(ids) + 1, dtype=torch.float32, device=probs.device)
+    pixels = torch.zeros_like(total).scatter_add_(0, slot, torch.ones_like(best).flatten())
+    total.scatter_add_(0, slot, best.flatten())
+    mean = (total / pixels.clamp(min=1))[1:].tolist()
+    confidence = dict(zip(ids, mean, strict=True))
+    return confidence, tuple(k for k, c in confidence.items() if c < LOST_BELOW)
+
+
+def _bytes_of(value: Any) -> int:
+    if isinstance(value, Tensor):
+        return value.numel() * value.element_size()
+    return sum(map(_bytes_of, value)) if isinstance(value, (tuple, list)) else 0
