@@ -1,0 +1,96 @@
+"""The command line: vos-zoo list | info | propagate | evaluate.
+
+Exit codes: 0 done, 1 an unexpected failure, 2 wrong arguments or input (the message says what to do), 130 interrupted.
+Nothing heavy is imported before a command runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from vos_zoo import __version__
+from vos_zoo.commands import evaluate, info, listing, propagate
+from vos_zoo.errors import VosZooError, VosZooWarning
+
+FIRST_STEPS = """\
+first steps:
+  vos-zoo propagate --example                  a clip that needs no download
+  vos-zoo propagate bear.mp4 --mask first.png  your own; first.png shows the objects of the first frame
+  vos-zoo COMMAND --help                       all options
+
+exit codes: 0 done, 1 unexpected failure, 2 wrong arguments or input, 130 interrupted
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(
+        prog="vos-zoo",
+        description="Video object segmentation: a video and one mask in, every mask out.",
+        epilog=FIRST_STEPS,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    top.add_argument("--version", action="version", version=f"vos_zoo {__version__}")
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for module in (listing, info, propagate, evaluate):
+        module.add(commands)
+    return top
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = parser().parse_args(argv)
+    with warnings.catch_warnings():
+        warnings.showwarning = _warning_printer(warnings.showwarning)
+        try:
+            code = int(args.run(args) or 0)
+            sys.stdout.flush()
+            return code
+        except VosZooError as error:
+            print(f"vos-zoo: {_with_options(str(error))}", file=sys.stderr)
+            return 2
+        except KeyboardInterrupt:
+            print("vos-zoo: interrupted", file=sys.stderr)
+            return 130
+        except BrokenPipeError:  # `vos-zoo list | head`; what is still buffered must not hit the closed pipe at exit
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 1
+
+
+def _with_options(message: str) -> str:
+    """The message with arguments of Python functions put as options of the command line."""
+    message = re.sub(r"\b(resize_mask|overwrite|local_files_only)=True\b", lambda found: _option(found[1]), message)
+    message = re.sub(r"\b(backend|device|direction|dtype|revision)='([\w.-]+)'", lambda found: f"{_option(found[1])} {found[2]}", message)
+    return message.replace("first_mask and masks[0]", "--mask and one in --masks")
+
+
+def _option(argument: str) -> str:
+    return "--" + argument.replace("_", "-")
+
+
+def _warning_printer(plain: Callable[..., None]) -> Callable[..., None]:
+    """Prints our own warnings in a line each, the same one once; others as Python does."""
+    shown: set[str] = set()
+
+    def show(message: Warning | str, category: type[Warning], *rest: Any, **more: Any) -> None:
+        if not issubclass(category, VosZooWarning):
+            plain(message, category, *rest, **more)
+            return
+        text = f"vos-zoo: warning: {_with_options(str(message))}"
+        if text in shown:
+            return
+        shown.add(text)
+        if "tqdm" in sys.modules:  # a bar may stand on the line
+            sys.modules["tqdm"].tqdm.write(text, file=sys.stderr)
+        else:
+            print(text, file=sys.stderr)
+
+    return show
+
+
+if __name__ == "__main__":
+    sys.exit(main())

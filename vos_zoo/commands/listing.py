@@ -1,0 +1,32 @@
+"""vos-zoo list: the models that come with the library."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import sys
+from typing import Any
+
+HEADER = f"{'NAME':<20} {'MODEL':<8} {'PARAMS':>6} {'WEIGHTS':>10}  DESCRIPTION"
+
+
+def add(commands: Any) -> None:
+    parser = commands.add_parser("list", help="models that come with the library", description=__doc__)
+    parser.add_argument("pattern", nargs="?", default="*", help="shell pattern, for instance 'cr*'")
+    parser.add_argument("--json", action="store_true", help="machine-readable output")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    from vos_zoo.catalogue import did_you_mean, names, rows
+
+    found = rows(args.pattern)
+    if args.json:
+        print(json.dumps([dataclasses.asdict(row) for row in found], indent=2))
+    elif found:
+        print(HEADER, *found, sep="\n")
+    if not found:
+        print(f"vos-zoo: no model matches {args.pattern!r}.{did_you_mean(args.pattern, names())} There are: {', '.join(names())}",
+              file=sys.stderr)  # fmt: skip
+    return 0

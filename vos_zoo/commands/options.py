@@ -1,0 +1,49 @@
+"""What several commands share: which model, on what device, and a word on what is being done."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from vos_zoo.segmenter import Segmenter
+
+
+def add_model_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--device", default="auto", help="auto (default), cpu, cuda, cuda:1, mps")
+    parser.add_argument("--dtype", default="auto", choices=("auto", "float32", "bfloat16", "float16"), help="precision (default: auto)")
+    parser.add_argument("--revision", help="branch, tag or commit of a Hub repository")
+    parser.add_argument("--local-files-only", action="store_true", help="take a Hub repository from the cache, without the network")
+
+
+def add_progress_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--no-progress", action="store_true", help="no bar, even on a terminal")
+
+
+def load_model(args: argparse.Namespace) -> Segmenter:
+    say(args, f"loading {args.model}")
+    from vos_zoo.zoo import load
+
+    return load(args.model, device=args.device, dtype=args.dtype, revision=args.revision, local_files_only=args.local_files_only)
+
+
+def say(args: argparse.Namespace, what: str) -> None:
+    """Tell someone at a terminal what takes a while."""
+    if sys.stderr.isatty() and not getattr(args, "no_progress", False):
+        print(f"{what} ...", file=sys.stderr)
+
+
+def internal_size(text: str) -> int | tuple[int, int] | str:
+    """480, 480x854 or native."""
+    if text == "native":
+        return text
+    try:
+        numbers = [int(part) for part in text.lower().split("x")]
+    except ValueError:
+        numbers = []
+    if len(numbers) == 1:
+        return numbers[0]
+    if len(numbers) == 2:
+        return numbers[0], numbers[1]
+    raise argparse.ArgumentTypeError(f"{text!r} is neither a shorter side (480), HEIGHTxWIDTH (480x854) nor 'native'")

@@ -1,0 +1,251 @@
+"""vos-zoo propagate VIDEO --mask MASK: the masks of every frame, from the mask of one.
+
+vos-zoo propagate --example
+vos-zoo propagate bear.mp4 --mask first.png --out bear --save masks,overlay,coco
+
+Without --save it writes into the folder --out: masks/ (an indexed PNG a frame, and sequence.json) and overlay.mp4.
+Ctrl-C ends it early; the masks of the frames done so far are saved.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from vos_zoo.commands.options import add_model_options, add_progress_option, internal_size, load_model, say
+from vos_zoo.errors import SaveError, VosZooError, VosZooWarning
+
+if TYPE_CHECKING:
+    from vos_zoo.example import Example
+    from vos_zoo.io.sequence import MaskSequence
+
+FILES = {  # form -> its file or folder in --out
+    "masks": "masks",
+    "overlay": "overlay.mp4",
+    "side-by-side": "side-by-side.mp4",
+    "mask-video": "masks.mp4",
+    "cutouts": "cutouts",
+    "zip": "masks.zip",
+    "coco": "masks.json",
+}
+WITHOUT_VIDEO = {"masks", "zip", "coco"}  # the others read the video again
+EXAMPLE_SIZE = (480, 864)
+
+
+def add(commands: Any) -> None:
+    parser = commands.add_parser("propagate", help="masks of every frame from the mask of one", description=__doc__,
+                                 formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
+    parser.add_argument("video", nargs="?", metavar="VIDEO", help="a video file, a folder of images, or a stream URL")
+    parser.add_argument("--mask", help="mask of the first frame: an indexed PNG, a black-and-white or RGBA image, an .npy file")
+    parser.add_argument("--masks", metavar="FOLDER", help="masks of several frames, named or numbered (from 0) like the frames")
+    parser.add_argument("--example", action="store_true", help="a clip that vos_zoo renders itself; prints J and F against its exact masks")
+    parser.add_argument("--model", default="crvos", help="name (see vos-zoo list), folder, or owner/repo on the Hub (default: crvos)")
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help="where the results go (default: VIDEO_masks)")
+    parser.add_argument("--save", default="masks,overlay", metavar="FORM,...",
+                        help=f"what to write, of {', '.join(FILES)} (default: masks,overlay)")  # fmt: skip
+    parser.add_argument("--overwrite", action="store_true", help="replace results in --out")
+    parser.add_argument("--direction", choices=("forward", "backward", "both"), default="forward",
+                        help="forward from the first mask (default), backward from the last of --masks, or both")  # fmt: skip
+    parser.add_argument("--size", type=internal_size, help="size inside the model: shorter side, HEIGHTxWIDTH or native; results keep the "
+                        "video's size")  # fmt: skip
+    parser.add_argument("--resize-mask", action="store_true", help="bring a mask of another size to the video's")
+    parser.add_argument("--backend", choices=("auto", "pyav", "decord"), default="auto", help="video reader")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    add_progress_option(parser)
+    add_model_options(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    _check_what(args)
+    forms = _checked_forms(args)
+    out, overwrite = _checked_out(args)
+    example: Example | None = None
+    if args.example:
+        segmenter = load_model(args)
+        say(args, "rendering the example")
+        from vos_zoo.example import render_example
+
+        example = render_example(size=EXAMPLE_SIZE)
+        video, first_mask = example.frames, example.masks[0]
+    else:
+        video, first_mask = _opened(args)
+        segmenter = load_model(args)
+    begun = time.perf_counter()
+    masks, ended = _propagated(segmenter, video, first_mask, args)
+    seconds = time.perf_counter() - begun
+    done = int(masks.computed.sum())
+    result: dict[str, Any] = {
+        "model": segmenter.config.name,
+        "device": str(segmenter.device),
+        "frames": done,
+        "object_ids": list(masks.object_ids),
+        "seconds": round(seconds, 3),
+        "frames_per_second": round(done / seconds, 2),
+        "interrupted": ended is not None,
+    }
+    if example is not None:
+        result |= _scores(example, masks)
+        masks.fps = example.fps
+    numbers = masks.frame_indices
+    result["lost"] = {str(k): [numbers[t] for t in masks.lost[:, n].nonzero()[0]] for n, k in enumerate(masks.object_ids)}
+    with warnings.catch_warnings():
+        if ended is not None:  # that the video goes on after the last mask is no news
+            warnings.simplefilter("ignore", VosZooWarning)
+        result["files"] = _save(args, masks, video, out, forms, overwrite)
+    print(json.dumps(result, indent=2) if args.json else _words(result))
+    if ended is not None:
+        print(f"vos-zoo: ended early; {_count(done, 'finished frame')} saved in {out}", file=sys.stderr)
+        raise ended
+    return 0
+
+
+def _check_what(args: argparse.Namespace) -> None:
+    if args.example:
+        if args.video or args.mask or args.masks:
+            raise VosZooError("--example brings its own video and mask: leave VIDEO, --mask and --masks out")
+        return
+    if not args.video:
+        raise VosZooError("which video? Try vos-zoo propagate --example, or give yours: vos-zoo propagate VIDEO --mask MASK")
+    if not (args.mask or args.masks):
+        raise VosZooError(f"which objects? Give the mask of the first frame: vos-zoo propagate {args.video} --mask first.png "
+                          "(an indexed or black-and-white image of the video's size)")  # fmt: skip
+    if args.direction == "backward" and not args.masks:
+        raise VosZooError("--direction backward has nothing to go back to from the first frame: give the masks of later frames by --masks "
+                          "FOLDER")  # fmt: skip
+
+
+def _checked_forms(args: argparse.Namespace) -> list[str]:
+    forms = list(dict.fromkeys(form.strip() for form in args.save.split(",") if form.strip()))
+    unknown = [form for form in forms if form not in FILES]
+    if unknown or not forms:
+        raise VosZooError(f"--save does not know {', '.join(map(repr, unknown)) or 'what to write'}: choose from {', '.join(FILES)}")
+    if _is_stream(args.video) and set(forms) - WITHOUT_VIDEO:
+        raise VosZooError("a stream can be read only once, so nothing can be drawn on it afterwards: add --save masks, zip or coco, or "
+                          "record it to a file first")  # fmt: skip
+    return forms
+
+
+def _checked_out(args: argparse.Namespace) -> tuple[Path, bool]:
+    """The folder for the results, and whether results in it may be replaced."""
+    out = args.out
+    if out is None and args.example:
+        return _writable(Path("vos_zoo_example")), True
+    if out is None:
+        name = Path(urlsplit(args.video).path) if _is_stream(args.video) else Path(args.video).resolve()
+        out = Path(f"{name.stem or 'video'}_masks")
+    if out.exists() and not out.is_dir():
+        raise SaveError(f"{out} is a file, and the results need a folder: choose another --out")
+    if out.exists() and any(out.iterdir()) and not args.overwrite:
+        raise SaveError(f"{out} is there already and not empty: choose another --out, or add --overwrite")
+    return _writable(out), args.overwrite
+
+
+def _writable(out: Path) -> Path:
+    nearest = next(folder for folder in (out.absolute(), *out.absolute().parents) if folder.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK):
+        raise SaveError(f"nothing can be written to {out}, since {nearest} is {'read-only' if nearest.is_dir() else 'a file'}: choose "
+                        "another --out")  # fmt: skip
+    return out
+
+
+def _is_stream(video: str | None) -> bool:
+    return video is not None and "://" in video
+
+
+def _opened(args: argparse.Namespace) -> tuple[Any, Any]:
+    """The video and the first mask, so that a wrong one is told before a model is loaded."""
+    from vos_zoo.io.masks import read_mask
+    from vos_zoo.io.video import open_video
+
+    video = open_video(args.video, backend=args.backend)
+    if args.mask is None:
+        return video, None
+    size = (video.height, video.width)
+    return video, read_mask(args.mask, size=size, resize=args.resize_mask, name=f"the mask {args.mask}")
+
+
+def _propagated(segmenter: Any, video: Any, first_mask: Any, args: argparse.Namespace) -> tuple[MaskSequence, BaseException | None]:
+    """The masks, and what ended the work early, if anything did: then the masks are those of the frames done."""
+    try:
+        masks = segmenter.propagate(
+            video,
+            first_mask,
+            masks=args.masks,
+            direction=args.direction,
+            size=args.size,
+            resize_mask=args.resize_mask,
+            progress=False if args.no_progress else None,
+        )
+        return masks, None
+    except BaseException as ended:
+        found: MaskSequence | None = getattr(ended, "masks", None)
+        if found is None or not found.computed.any():
+            raise
+        computed = found.computed.nonzero()[0]
+        return found[int(computed[0]) : int(computed[-1]) + 1], ended
+
+
+def _save(args: argparse.Namespace, masks: MaskSequence, video: Any, out: Path, forms: list[str], overwrite: bool) -> dict[str, str]:
+    save = {
+        "masks": lambda path: masks.save(path, overwrite=overwrite),
+        "overlay": lambda path: masks.save_video(path, video),
+        "side-by-side": lambda path: masks.save_video(path, video, style="side-by-side"),
+        "mask-video": lambda path: masks.save_video(path, video, style="mask"),
+        "cutouts": lambda path: masks.save_cutouts(path, video, overwrite=overwrite),
+        "zip": masks.save_zip,
+        "coco": masks.save_coco,
+    }
+    saved: dict[str, str] = {}
+    try:
+        for form in forms:
+            path = out / FILES[form]
+            say(args, f"writing {path}")
+            save[form](path)
+            saved[form] = str(path)
+    except BaseException:
+        if saved:
+            print(f"vos-zoo: not everything could be written, but this was: {', '.join(saved.values())}", file=sys.stderr)
+        raise
+    return saved
+
+
+def _scores(example: Example, masks: MaskSequence) -> dict[str, float]:
+    import numpy as np
+
+    from vos_zoo.evaluation.metrics import boundary_f, jaccard
+
+    scored = range(1, len(masks) - 1)  # as DAVIS does
+    if not scored:
+        return {}
+    truth = example.masks[scored.start : scored.stop] == 1
+    found = np.stack([masks.mask_of(t, 1) for t in scored])
+    return {
+        "J": round(100 * float(jaccard(truth, found).mean()), 1),
+        "F": round(100 * float(boundary_f(truth, found).mean()), 1),
+    }
+
+
+def _words(result: dict[str, Any]) -> str:
+    lines = [
+        f"{result['model']} on {result['device']}: {_count(result['frames'], 'frame')}, {_count(len(result['object_ids']), 'object')}, "
+        f"{result['frames_per_second']} frames per second"
+    ]
+    if "J" in result:
+        lines.append(f"against the exact masks: J {result['J']}, F {result['F']} (of 100)")
+    for k, frames in result["lost"].items():
+        if frames:
+            lines.append(f"object {k} was out of sight or uncertain in {_count(len(frames), 'frame')}, first in frame {frames[0]}")
+    lines += [f"{form + ':':<14}{path}" for form, path in result["files"].items()]
+    return "\n".join(lines)
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
