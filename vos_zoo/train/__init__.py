@@ -1,0 +1,1 @@
+"""Training: stills and clips -> rollout of the model contract -> losses -> loop."""

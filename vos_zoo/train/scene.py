@@ -1,0 +1,107 @@
+"""What is in a synthetic clip: a stack of layers, back to front.
+
+The base is a whole still, which moves as one, with or without its object filled in. Cutouts are objects of the same or of other
+stills, which move by themselves.
+Coordinates of a frame and of a texture: y in [-1, 1], x in [-W/H, W/H] ("isotropic": a unit is half the height in both).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+
+from vos_zoo.train.stills import StillBank
+
+
+@dataclass
+class SynthesisConfig:
+    together: float = 0.5  # share of clips whose object moves with its own still; else it is cut out
+    own_background: float = 0.5  # of the cut-out ones: over its own still, filled in; else over another still
+    pasted: tuple[float, ...] = (0.3, 0.45, 0.25)  # probabilities of 0, 1, 2 ... further cutouts
+    look_alike: float = 0.3  # a pasted cutout is another copy of the target
+    speed: tuple[float, ...] = (0.01, 0.04, 0.1)  # objects' velocity, half frame heights a frame, one drawn a clip
+    camera: float = 0.03  # camera velocity, the same units
+    spin: float = 0.04  # radians a frame
+    zoom: float = 0.025  # log scale a frame
+    elastic: float = 0.05  # amplitude of the elastic field, half frame heights
+    freeze: float = 0.1  # share of clips in which nothing moves
+
+
+class Layer(NamedTuple):
+    texture: int  # still
+    number: int  # of the object in the still's map; 0: the whole still (base)
+    slot: int  # target slot or -1
+    own: int  # base only: number of the target that moves with it, or 0
+    fill: int  # base only: number of the object to fill in, or 0
+    centre: tuple[float, float]  # texture point (isotropic) that the layer turns about
+    scale: float  # frame units per texture unit
+    place: tuple[float, float]  # where the centre lies in the first frame
+    flip: bool
+
+
+def plan_scene(bank: StillBank, config: SynthesisConfig, ratio: float, slots: int, rng: torch.Generator) -> list[Layer]:
+    """The layers of one clip, the base first. ratio: width / height of the frames. The first target has slot 0."""
+    target = int(_uniform(rng) * len(bank.objects))
+    still, index = bank.objects[target].tolist()
+    cutouts: list[tuple[int, int]] = []  # (object, slot)
+    own = fill = 0
+    if _uniform(rng) < config.together:
+        base, own = still, index
+    elif _uniform(rng) < config.own_background:
+        base, fill = still, index
+    else:
+        base = int(_uniform(rng) * len(bank))
+    if not own:
+        cutouts.append((target, 0))
+    for slot in range(1, 1 + _count(config.pasted, rng)):
+        pasted = target if _uniform(rng) < config.look_alike else int(_uniform(rng) * len(bank.objects))
+        cutouts.append((pasted, slot if slot < slots else -1))
+    layers = [_base(bank, base, target if own else None, fill, ratio, rng)]
+    layers += [_cutout(bank, pasted, slot, ratio, rng) for pasted, slot in cutouts]
+    if len(layers) > 2 and _uniform(rng) < 0.5:  # a pasted thing may lie behind the target
+        layers[1], layers[-1] = layers[-1], layers[1]
+    return layers
+
+
+def _count(probabilities: tuple[float, ...], rng: torch.Generator) -> int:
+    """0, 1, 2 ... with these probabilities."""
+    draw = _uniform(rng)
+    for n, p in enumerate(probabilities):
+        if draw < p:
+            return n
+        draw -= p
+    return len(probabilities) - 1
+
+
+def _base(bank: StillBank, still: int, target: int | None, fill: int, ratio: float, rng: torch.Generator) -> Layer:
+    """A whole still that covers the frame; it looks at its target, the object that moves with it, if it has one."""
+    aspect = float(bank.aspects[still])
+    cover = max(ratio / aspect, 1.0)
+    scale = cover * (1 + 0.5 * _uniform(rng) ** 2)
+    x, y = (_uniform(rng) * 2 - 1) * 0.3 * aspect, (_uniform(rng) * 2 - 1) * 0.3
+    if target is not None:
+        x0, y0, x1, y1 = bank.boxes[target].tolist()
+        x = (x0 + x1) / 2 * aspect + 0.5 * (_uniform(rng) * 2 - 1) / scale
+        y = (y0 + y1) / 2 + 0.5 * (_uniform(rng) * 2 - 1) / scale
+    free_x, free_y = max(aspect - ratio / scale, 0), max(1 - 1 / scale, 0)
+    centre = (max(-free_x, min(free_x, x)), max(-free_y, min(free_y, y)))
+    own = 0 if target is None else int(bank.objects[target, 1])
+    return Layer(still, 0, 0 if own else -1, own, fill, centre, scale, (0.0, 0.0), _uniform(rng) < 0.5)
+
+
+def _cutout(bank: StillBank, number: int, slot: int, ratio: float, rng: torch.Generator) -> Layer:
+    """An object by itself, somewhere in the frame; the first target is drawn a little larger."""
+    texture, index = bank.objects[number].tolist()
+    aspect = float(bank.aspects[texture])
+    x0, y0, x1, y1 = bank.boxes[number].tolist()
+    extent = max((x1 - x0) * aspect, y1 - y0) / 2
+    size = 0.15 + 0.65 * _uniform(rng) if slot == 0 else 0.12 + 0.55 * _uniform(rng)
+    place = ((_uniform(rng) * 2 - 1) * 0.8 * ratio, (_uniform(rng) * 2 - 1) * 0.75)
+    centre = ((x0 + x1) / 2 * aspect, (y0 + y1) / 2)
+    return Layer(texture, index, slot, 0, 0, centre, min(size / extent, 3.0), place, _uniform(rng) < 0.5)
+
+
+def _uniform(rng: torch.Generator) -> float:
+    return float(torch.rand((), generator=rng))
