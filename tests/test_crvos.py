@@ -8,9 +8,10 @@ import torch
 import torch.nn.functional as F
 
 from vos_zoo.models.backbones import Trunk
-from vos_zoo.models.crvos import CRVOS, Config
+from vos_zoo.models.crvos import CRVOS
 from vos_zoo.ops import aggregate, coordinates
 
+Config = CRVOS.Config
 TINY = Config("resnet18", 3, "frozen", (12, 10, 8), (14, 9, 7))
 FOLDED = Config("resnet18", 3, "folded", (12, 10, 8), (14, 9, 7))
 
@@ -95,7 +96,10 @@ def test_sizes_of_the_papers_model():
     assert round(head / 1e6, 3) == 1.235
     assert round((head + fourth) / 1e6, 1) == 16.2
     assert [tuple(c.weight.shape) for c in (model.refine16.blend, model.refine8.blend, model.refine4.blend)] == [
-        (128, 261, 3, 3), (128, 130, 3, 3), (128, 130, 3, 3)]  # fmt: skip
+        (128, 261, 3, 3),
+        (128, 130, 3, 3),
+        (128, 130, 3, 3),
+    ]
 
 
 def test_stride_16_by_dilation_equals_torchvisions():

@@ -110,14 +110,22 @@ NO_WAITING = "import time; time.sleep = lambda seconds: None\n"
 
 def client(code: str, cache: Path, address: str, **env: str) -> Any:
     """Runs code in a fresh process and reads what it prints last as JSON. No output may hold the token."""
-    settings = {"HF_ENDPOINT": address, "HF_HOME": str(cache), "HF_HUB_DISABLE_XET": "1",
-                "HF_HUB_DISABLE_TELEMETRY": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1", "HF_HUB_OFFLINE": "0",
-                "NO_PROXY": "127.0.0.1", "OMP_NUM_THREADS": "1"}
+    settings = {
+        "HF_ENDPOINT": address,
+        "HF_HOME": str(cache),
+        "HF_HUB_DISABLE_XET": "1",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+        "HF_HUB_OFFLINE": "0",
+        "NO_PROXY": "127.0.0.1",
+        "OMP_NUM_THREADS": "1",
+    }
     paths = [str(ROOT), str(ROOT / "tests"), os.environ.get("PYTHONPATH", "")]
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("HF_", "HUGGING"))}
     settings["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
-    done = subprocess.run([sys.executable, "-c", NO_WAITING + code], capture_output=True, text=True,
-                          timeout=120, check=False, env={**kept, **settings, **env})
+    done = subprocess.run(
+        [sys.executable, "-c", NO_WAITING + code], capture_output=True, text=True, timeout=120, check=False, env={**kept, **settings, **env}
+    )
     assert done.returncode == 0, done.stderr
     assert TOKEN not in done.stdout + done.stderr
     return json.loads(done.stdout.splitlines()[-1])
@@ -162,25 +170,29 @@ def said(server: Server, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
     return client(FETCH_ALL % json.dumps(FETCHES), tmp_path_factory.mktemp("cache"), server.address)
 
 
-@pytest.mark.parametrize(("case", "content"), [
-    ("main", "new"), ("tag", "old"), ("commit", "old"), ("with token", "private"), ("cached", "new")])
+@pytest.mark.parametrize(
+    ("case", "content"), [("main", "new"), ("tag", "old"), ("commit", "old"), ("with token", "private"), ("cached", "new")]
+)
 def test_fetching(said, case, content):
     assert said[case][:2] == ["fetched", content]
 
 
-@pytest.mark.parametrize(("case", "parts"), [
-    ("not cached", ["'owner/other' is not in the cache", "local_files_only=True forbids", "Load it once"]),
-    ("missing", ["no repository 'owner/nothing' on the Hub", "Check the spelling", "hf auth login"]),
-    ("private", ["no repository 'owner/private' on the Hub, or it is private", "token="]),
-    ("gated", ["'owner/gated' is gated. Accept its terms at https://huggingface.co/owner/gated", "token="]),
-    ("no revision", ["'owner/toy' has no revision 'v9'", "leave revision= out"]),
-    ("no file", ["'owner/toy' on the Hub holds no absent.txt", "Check the name"]),
-    ("wrong token", ["the Hub refused access to 'owner/toy' (HTTP 401)", "log in again"]),
-    ("server error", ["could not be fetched from the Hub (HTTP 500)", "try again"]),
-    ("cut in mid-download", ["notes.txt of 'owner/cut' could not be fetched from the Hub", "try again"]),
-    ("token with a newline", ["token= is empty or holds blanks, line breaks", "token.strip()"]),
-    ("empty revision", ["revision='' is neither a branch, a tag nor a commit"]),
-])
+@pytest.mark.parametrize(
+    ("case", "parts"),
+    [
+        ("not cached", ["'owner/other' is not in the cache", "local_files_only=True forbids", "Load it once"]),
+        ("missing", ["no repository 'owner/nothing' on the Hub", "Check the spelling", "hf auth login"]),
+        ("private", ["no repository 'owner/private' on the Hub, or it is private", "token="]),
+        ("gated", ["'owner/gated' is gated. Accept its terms at https://huggingface.co/owner/gated", "token="]),
+        ("no revision", ["'owner/toy' has no revision 'v9'", "leave revision= out"]),
+        ("no file", ["'owner/toy' on the Hub holds no absent.txt", "Check the name"]),
+        ("wrong token", ["the Hub refused access to 'owner/toy' (HTTP 401)", "log in again"]),
+        ("server error", ["could not be fetched from the Hub (HTTP 500)", "try again"]),
+        ("cut in mid-download", ["notes.txt of 'owner/cut' could not be fetched from the Hub", "try again"]),
+        ("token with a newline", ["token= is empty or holds blanks, line breaks", "token.strip()"]),
+        ("empty revision", ["revision='' is neither a branch, a tag nor a commit"]),
+    ],
+)
 def test_each_failure_says_what_to_do(said, case, parts):
     kind, message, _ = said[case]
     assert kind == "ModelNotFoundError"
@@ -245,9 +257,14 @@ def test_whole_checkpoints_are_loaded_from_the_hub_and_then_from_the_cache(serve
     server.files["owner/foreign", NEW, "config.json"] = json.dumps(foreign).encode()
     server.files["owner/empty", NEW, "README.md"] = b"nothing"
 
-    calls = [["owner/whole", {}], ["owner/whole", {"revision": "v1"}],
-             ["owner/whole", {"local_files_only": True}], ["owner/torn", {}], ["owner/foreign", {}],
-             ["owner/empty", {}]]
+    calls = [
+        ["owner/whole", {}],
+        ["owner/whole", {"revision": "v1"}],
+        ["owner/whole", {"local_files_only": True}],
+        ["owner/torn", {}],
+        ["owner/foreign", {}],
+        ["owner/empty", {}],
+    ]
     said = client(LOAD % json.dumps(calls), tmp_path / "cache", server.address)
     assert said[:3] == [["loaded", 2.0, "new"], ["loaded", 1.0, "old"], ["loaded", 2.0, "new"]]
     assert said[3][0] == "CheckpointError" and "is not the file that its config describes" in said[3][1]
@@ -270,9 +287,24 @@ def test_whole_checkpoints_are_loaded_from_the_hub_and_then_from_the_cache(serve
     assert offline == said[:1] and server.requests == []
 
 
-@pytest.mark.parametrize(("text", "expected"), [
-    ("owner/repo", True), ("Some-One/their_crvos.v2", True), ("crvos", False), ("a/b/c", False),
-    ("./a", False), ("../a", False), ("~/a", False), ("/a", False), ("a/", False), ("a/..b", False),
-    ("a\\b", False), ("a/b c", False), ("a/b--c", False), ("a/" + "b" * 200, False)])
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("owner/repo", True),
+        ("Some-One/their_crvos.v2", True),
+        ("crvos", False),
+        ("a/b/c", False),
+        ("./a", False),
+        ("../a", False),
+        ("~/a", False),
+        ("/a", False),
+        ("a/", False),
+        ("a/..b", False),
+        ("a\\b", False),
+        ("a/b c", False),
+        ("a/b--c", False),
+        ("a/" + "b" * 200, False),
+    ],
+)
 def test_what_passes_for_a_repository(text, expected):
     assert hub.is_repo_id(text) is expected

@@ -91,9 +91,7 @@ class TestForms:
         off_by_one[off_by_one == 192] = 191
         _check(read_mask(off_by_one), labels, (9, 20))
 
-    @pytest.mark.parametrize(
-        "dtype", [np.uint8, np.int8, np.uint16, np.int32, np.int64, np.uint64, np.float32]
-    )
+    @pytest.mark.parametrize("dtype", [np.uint8, np.int8, np.uint16, np.int32, np.int64, np.uint64, np.float32])
     def test_arrays_and_npy_of_any_number_type(self, dtype: type, tmp_path: Path) -> None:
         _check(read_mask(_two(dtype=dtype)), _two(), (3, 7))
         np.save(tmp_path / "mask.npy", _two(dtype=dtype))
@@ -229,9 +227,7 @@ class TestBadMasks:
 
     def test_photo(self) -> None:
         photo = np.random.default_rng(0).integers(0, 256, (*SIZE, 3), dtype=np.uint8)
-        with pytest.raises(
-            MaskError, match=r"colour picture with \d+ colours .*not those of the DAVIS palette"
-        ):
+        with pytest.raises(MaskError, match=r"colour picture with \d+ colours .*not those of the DAVIS palette"):
             read_mask(photo)
         with pytest.raises(MaskError, match="indexed picture with .* only along edges"):
             read_mask(Image.fromarray(photo).quantize(200))

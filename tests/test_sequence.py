@@ -442,9 +442,7 @@ class TestVideo:
             "mask": [draw_mask(m) for m in masks],
         }
         expected["overlay"][3] = draw_overlay(frames[3], masks[3], lost=[7])
-        expected["side-by-side"] = [
-            np.concatenate(pair, axis=1) for pair in zip(frames, expected["overlay"], strict=True)
-        ]
+        expected["side-by-side"] = [np.concatenate(pair, axis=1) for pair in zip(frames, expected["overlay"], strict=True)]
         for style, pictures in expected.items():
             path = masks.save_video(tmp_path / f"{style}.mp4", frames, style=style)  # type: ignore[arg-type]
             drawn = self._read(path)

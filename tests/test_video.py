@@ -311,9 +311,7 @@ def test_damage_in_the_middle_costs_only_what_it_hit(tmp_path: Path) -> None:
     data[middle : middle + 300] = bytes(range(100)) * 3
     path.write_bytes(data)
     video = open_video(path)
-    with pytest.warns(
-        VosZooWarning, match="a.mp4: 90 frames could be decoded, but the file is damaged in . places"
-    ):
+    with pytest.warns(VosZooWarning, match="a.mp4: 90 frames could be decoded, but the file is damaged in . places"):
         frames = list(video)
     assert len(frames) == 90
     assert distance(frames[10], scene(10)) < 12 and distance(frames[-1], scene(89)) < 12
@@ -645,9 +643,7 @@ def test_frames_and_masks_in_one_folder(tmp_path: Path) -> None:
 
 def test_a_damaged_image_is_named(tmp_path: Path) -> None:
     for i in range(2):
-        Image.fromarray(np.random.default_rng(i).integers(0, 256, (48, 64, 3), np.uint8)).save(
-            tmp_path / f"{i}.jpg"
-        )
+        Image.fromarray(np.random.default_rng(i).integers(0, 256, (48, 64, 3), np.uint8)).save(tmp_path / f"{i}.jpg")
     whole = (tmp_path / "1.jpg").read_bytes()
     (tmp_path / "1.jpg").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(VideoError, match=r"frame 1 \(1.jpg\): .* can't be read \(.*truncated"):
@@ -702,9 +698,7 @@ def test_a_camera_that_is_not_there() -> None:
 
 
 @needs_decord
-@pytest.mark.parametrize(
-    "name", ["h264.mp4", "h264.mkv", "vp9.webm", "variable.mp4", "opengop.mp4", "hevc.mp4"]
-)
+@pytest.mark.parametrize("name", ["h264.mp4", "h264.mkv", "vp9.webm", "variable.mp4", "opengop.mp4", "hevc.mp4"])
 def test_decord_gives_the_same_frames(tmp_path: Path, name: str) -> None:
     codec, options = CLIPS[name]
     path = make_clip(tmp_path / name, codec, **options)
@@ -749,8 +743,6 @@ def test_decord_that_is_not_installed(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_the_door_is_light() -> None:
-    code = (
-        "import sys, vos_zoo.io.video, vos_zoo.io.writer; print({'torch', 'av', 'decord'} & set(sys.modules))"
-    )
+    code = "import sys, vos_zoo.io.video, vos_zoo.io.writer; print({'torch', 'av', 'decord'} & set(sys.modules))"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "set()"

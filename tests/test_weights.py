@@ -159,19 +159,22 @@ def test_a_truncated_file_is_refused(stored):
 TENSOR = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}
 
 
-@pytest.mark.parametrize(("content", "message"), [
-    (raw({}, length=1 << 60), r"its header claims 1,152,921,504,606,846,976 bytes, the file has 10"),
-    (raw(b"{{{{"), r"its header is not JSON"),
-    (raw(b"[1, 2]"), r"its header is not a JSON object"),
-    (raw(b"[" * 50_000), r"its header is not JSON"),
-    (raw({"a": {**TENSOR, "shape": [1 << 40], "data_offsets": [0, 1 << 42]}}), r"promises 4,398,046,511,104"),
-    (raw({"a": {**TENSOR, "shape": [3]}}, bytes(8)), r"'a' of shape \[3\] does not fill its 8 bytes"),
-    (raw({"a": {**TENSOR, "shape": [-2]}}, bytes(8)), r"shape or offsets of tensor 'a' make no sense"),
-    (raw({"a": TENSOR, "b": TENSOR}, bytes(8)), r"overlap or leave gaps"),
-    (raw({"a": TENSOR}, bytes(9)), r"promises 8 bytes of tensors, the file holds 9"),
-    (raw({"a": 1}, bytes(8)), r"entry of tensor 'a' is not a JSON object"),
-    (raw({"a": {**TENSOR, "dtype": "F8_E4M3", "data_offsets": [0, 2]}}, bytes(2)), r"dtype 'F8_E4M3'.*Store"),
-])
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (raw({}, length=1 << 60), r"its header claims 1,152,921,504,606,846,976 bytes, the file has 10"),
+        (raw(b"{{{{"), r"its header is not JSON"),
+        (raw(b"[1, 2]"), r"its header is not a JSON object"),
+        (raw(b"[" * 50_000), r"its header is not JSON"),
+        (raw({"a": {**TENSOR, "shape": [1 << 40], "data_offsets": [0, 1 << 42]}}), r"promises 4,398,046,511,104"),
+        (raw({"a": {**TENSOR, "shape": [3]}}, bytes(8)), r"'a' of shape \[3\] does not fill its 8 bytes"),
+        (raw({"a": {**TENSOR, "shape": [-2]}}, bytes(8)), r"shape or offsets of tensor 'a' make no sense"),
+        (raw({"a": TENSOR, "b": TENSOR}, bytes(8)), r"overlap or leave gaps"),
+        (raw({"a": TENSOR}, bytes(9)), r"promises 8 bytes of tensors, the file holds 9"),
+        (raw({"a": 1}, bytes(8)), r"entry of tensor 'a' is not a JSON object"),
+        (raw({"a": {**TENSOR, "dtype": "F8_E4M3", "data_offsets": [0, 2]}}, bytes(2)), r"dtype 'F8_E4M3'.*Store"),
+    ],
+)
 def test_a_hostile_header_is_refused_before_memory_is_taken(tmp_path, content, message):
     path = tmp_path / "x.safetensors"
     path.write_bytes(content)
@@ -179,11 +182,14 @@ def test_a_hostile_header_is_refused_before_memory_is_taken(tmp_path, content, m
         weights.read_header(path)
 
 
-@pytest.mark.parametrize("write", [
-    lambda path: path.write_bytes(pickle.dumps({"a": 1})),
-    lambda path: torch.save({"a": torch.zeros(2)}, path),
-    lambda path: torch.save({"a": torch.zeros(2)}, path, _use_new_zipfile_serialization=False),
-])
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda path: path.write_bytes(pickle.dumps({"a": 1})),
+        lambda path: torch.save({"a": torch.zeros(2)}, path),
+        lambda path: torch.save({"a": torch.zeros(2)}, path, _use_new_zipfile_serialization=False),
+    ],
+)
 def test_a_pickle_is_refused_whatever_its_name(tmp_path, write):
     path = tmp_path / "model.safetensors"
     write(path)

@@ -191,9 +191,7 @@ except SaveError as error:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="limits the size of files as POSIX does")
 def test_a_file_that_can_not_grow_leaves_nothing(tmp_path: Path) -> None:
-    run = subprocess.run(
-        [sys.executable, "-c", FULL_DISK, str(tmp_path / "a.mp4")], capture_output=True, text=True
-    )
+    run = subprocess.run([sys.executable, "-c", FULL_DISK, str(tmp_path / "a.mp4")], capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
     assert "told: can't save" in run.stdout
     assert "save elsewhere" in run.stdout

@@ -41,14 +41,22 @@ class Toy(nn.Module):
 
 
 class StubSegmenter:
-    def __init__(self, model: nn.Module, config: ModelConfig, *, device: Any = "auto",
-                 dtype: Any = "auto") -> None:
+    def __init__(self, model: nn.Module, config: ModelConfig, *, device: Any = "auto", dtype: Any = "auto") -> None:
         self.model, self.config, self.device, self.dtype = model, config, device, dtype
 
 
 def toy_config(name: str = "toy", **changes: Any) -> dict[str, Any]:
-    return {"library": "vos_zoo", "format_version": 1, "name": name, "architecture": "Toy",
-            "model_args": {"width": 6}, "weights": None, "licence": "MIT", "description": "A toy.", **changes}
+    return {
+        "library": "vos_zoo",
+        "format_version": 1,
+        "name": name,
+        "architecture": "Toy",
+        "model_args": {"width": 6},
+        "weights": None,
+        "licence": "MIT",
+        "description": "A toy.",
+        **changes,
+    }
 
 
 def write_entry(folder: Path, data: dict[str, Any]) -> Path:
@@ -140,22 +148,25 @@ def test_a_folder_in_the_way_of_a_name_counts_only_if_it_is_a_checkpoint(tmp_pat
     assert zoo.load("toy").config.model_args["width"] == 2
 
 
-@pytest.mark.parametrize(("name", "message"), [
-    ("toi", r"no model is called 'toi'\. Did you mean 'toy'\? Shipped: toy, toy-bare\."),
-    ("TOY", r"Did you mean 'toy'"),
-    ("zzzzz", r"no model is called 'zzzzz'\. Shipped: toy, toy-bare\. Others .* a folder, or as owner/repo"),
-    ("", r"no model is called ''"),
-    ("./nothing", r"no folder 'nothing' \(looked from .*here\)\. Give a folder that holds config\.json"),
-    ("~/no/such", r"no folder '.*/no/such'"),
-    ("/no/such/folder", r"no folder '/no/such/folder'"),
-    ("a/b/c", r"no folder 'a/b/c'"),
-    ("best.pth", r"no folder 'best\.pth'"),
-    ("runs/best.safetensors", r"no folder 'runs/best\.safetensors'"),
-    ("toy\0", r"no model is called"),
-    ("x" * 5000, r"no model is called 'x+"),
-    (Path("owner/repo"), r"no folder 'owner/repo'"),
-    (7, r"named by a string or a path, not by 7"),
-])
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("toi", r"no model is called 'toi'\. Did you mean 'toy'\? Shipped: toy, toy-bare\."),
+        ("TOY", r"Did you mean 'toy'"),
+        ("zzzzz", r"no model is called 'zzzzz'\. Shipped: toy, toy-bare\. Others .* a folder, or as owner/repo"),
+        ("", r"no model is called ''"),
+        ("./nothing", r"no folder 'nothing' \(looked from .*here\)\. Give a folder that holds config\.json"),
+        ("~/no/such", r"no folder '.*/no/such'"),
+        ("/no/such/folder", r"no folder '/no/such/folder'"),
+        ("a/b/c", r"no folder 'a/b/c'"),
+        ("best.pth", r"no folder 'best\.pth'"),
+        ("runs/best.safetensors", r"no folder 'runs/best\.safetensors'"),
+        ("toy\0", r"no model is called"),
+        ("x" * 5000, r"no model is called 'x+"),
+        (Path("owner/repo"), r"no folder 'owner/repo'"),
+        (7, r"named by a string or a path, not by 7"),
+    ],
+)
 def test_a_name_that_is_nowhere_asks_no_network(name, message):
     with pytest.raises(ModelNotFoundError, match=message):
         zoo.load(name)
@@ -217,13 +228,16 @@ def test_an_unknown_architecture_lists_those_known(toys):
         zoo.load("toy")
 
 
-@pytest.mark.parametrize(("args", "message"), [
-    ({"widht": 4}, r"config\.json: unknown model_args 'widht'\. Known: depth, width, widths"),
-    ({"width": "6"}, r"model_args\.width must be a whole number, not '6'"),
-    ({"depth": 9}, r"model_args of Toy: depth must be 1 to 8, not 9"),
-    ({"width": -1}, r"Toy can't be built with these model_args"),
-    ({"width": 10**12}, r"make a Toy of [\d,]+ values; at most 1,000,000,000 are allowed"),
-])
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        ({"widht": 4}, r"config\.json: unknown model_args 'widht'\. Known: depth, width, widths"),
+        ({"width": "6"}, r"model_args\.width must be a whole number, not '6'"),
+        ({"depth": 9}, r"model_args of Toy: depth must be 1 to 8, not 9"),
+        ({"width": -1}, r"Toy can't be built with these model_args"),
+        ({"width": 10**12}, r"make a Toy of [\d,]+ values; at most 1,000,000,000 are allowed"),
+    ],
+)
 def test_wrong_arguments_in_a_config(toys, args, message):
     edit(toys, model_args=args)
     with pytest.raises(CheckpointError, match=message):

@@ -74,8 +74,9 @@ def toy_segmenter(short_side: int | None = None, **options: object) -> Segmenter
 COLOURS = {1: (220, 40, 40), 2: (40, 200, 60), 3: (50, 60, 230), 300: (230, 220, 40)}
 
 
-def squares_clip(frames: int = 12, size: tuple[int, int] = (44, 60), ids: tuple[int, ...] = (1, 2),
-                 appear: dict[int, int] | None = None) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+def squares_clip(
+    frames: int = 12, size: tuple[int, int] = (44, 60), ids: tuple[int, ...] = (1, 2), appear: dict[int, int] | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Coloured squares that drift over grey: (T, H, W, 3) uint8 frames and their exact (T, H, W) int32 ids."""
     height, width = size
     video = np.full((frames, height, width, 3), 120, np.uint8)

@@ -45,8 +45,13 @@ def main() -> int:
         "steps": checkpoint["step"],
         "weights": "exponential moving average of the last step; no checkpoint was picked by validation",
         "last_log": log[-1] if log else None,
-        "versions": {"vos_zoo": vos_zoo.__version__, "torch": torch.__version__, "timm": timm.__version__, "numpy": numpy.__version__,
-                     "python": platform.python_version()},  # fmt: skip
+        "versions": {
+            "vos_zoo": vos_zoo.__version__,
+            "torch": torch.__version__,
+            "timm": timm.__version__,
+            "numpy": numpy.__version__,
+            "python": platform.python_version(),
+        },
     }
     config = config.replace(model_args=recipe["model_args"], training=training, licence=args.licence or config.licence, metrics=[])
     segmenter = create(config, device="cpu", dtype="float32")

@@ -43,8 +43,10 @@ def folder() -> Path:
         return inside
     if beside.is_dir() and (PACKAGE.parent / "pyproject.toml").is_file():
         return beside
-    raise ModelNotFoundError(f"this installation carries no hub_configs folder (looked for {inside} and "
-                             f"{beside}). Install the library again: pip install --force-reinstall vos_zoo")
+    raise ModelNotFoundError(
+        f"this installation carries no hub_configs folder (looked for {inside} and "
+        f"{beside}). Install the library again: pip install --force-reinstall vos_zoo"
+    )
 
 
 def names() -> list[str]:
@@ -57,8 +59,7 @@ def read(name: str) -> ModelConfig:
     path = folder() / name / CONFIG_FILE
     config = ModelConfig.read(path)
     if config.name != name:
-        raise CheckpointError(f"{path}: its name is {config.name!r}, its folder's {name!r}. Make them the "
-                              "same.")
+        raise CheckpointError(f"{path}: its name is {config.name!r}, its folder's {name!r}. Make them the same.")
     return config
 
 
@@ -73,10 +74,16 @@ def info(name: str) -> ModelInfo:
     if parameters is None and path is not None and has_weights:
         parameters = count_parameters(read_header(path))
     return ModelInfo(
-        name=name, architecture=config.architecture, description=config.description, parameters=parameters,
-        licence=config.licence, has_weights=has_weights,
+        name=name,
+        architecture=config.architecture,
+        description=config.description,
+        parameters=parameters,
+        licence=config.licence,
+        has_weights=has_weights,
         bytes=None if config.weights is None else config.weights.bytes,
-        sha256=None if config.weights is None else config.weights.sha256, metrics=tuple(config.metrics))
+        sha256=None if config.weights is None else config.weights.sha256,
+        metrics=tuple(config.metrics),
+    )
 
 
 def rows(pattern: str = "*") -> list[ModelInfo]:

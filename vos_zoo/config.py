@@ -66,20 +66,22 @@ class ModelConfig:
         try:
             size = path.stat().st_size
             if size > MAX_CONFIG_BYTES:
-                raise CheckpointError(f"{path} has {size:,} bytes; a config has at most "
-                                      f"{MAX_CONFIG_BYTES:,}. This is not a {LIBRARY} config.")
+                raise CheckpointError(
+                    f"{path} has {size:,} bytes; a config has at most {MAX_CONFIG_BYTES:,}. This is not a {LIBRARY} config."
+                )
             text = path.read_text(encoding="utf-8")
         except OSError as error:
-            raise CheckpointError(f"{path} can't be read ({error.strerror or error}). "
-                                  "Check that the file exists and that you may read it.") from error
+            raise CheckpointError(
+                f"{path} can't be read ({error.strerror or error}). Check that the file exists and that you may read it."
+            ) from error
         except UnicodeDecodeError as error:
-            raise CheckpointError(f"{path} is not a text file in UTF-8, so it is no config. "
-                                  "Fetch it again, or write it with save_pretrained.") from error
+            raise CheckpointError(
+                f"{path} is not a text file in UTF-8, so it is no config. Fetch it again, or write it with save_pretrained."
+            ) from error
         try:
             data = json.loads(text, parse_constant=_refuse_constant)
         except (ValueError, RecursionError) as error:
-            raise CheckpointError(f"{path} is not valid JSON ({error}). "
-                                  "Correct it there, or fetch the file again.") from error
+            raise CheckpointError(f"{path} is not valid JSON ({error}). Correct it there, or fetch the file again.") from error
         return cls.from_dict(data, source=str(path))
 
     @classmethod
@@ -88,13 +90,17 @@ class ModelConfig:
         check = _Checker(source)
         data = check.mapping("the whole", data)
         if data.get("library") != LIBRARY:
-            raise CheckpointError(f"{source} is a config of another library: \"library\" is "
-                                  f"{data.get('library')!r}, not {LIBRARY!r}. Load it with the library that "
-                                  "wrote it.")
+            raise CheckpointError(
+                f'{source} is a config of another library: "library" is '
+                f"{data.get('library')!r}, not {LIBRARY!r}. Load it with the library that "
+                "wrote it."
+            )
         version = check.integer("format_version", data.get("format_version"), least=1)
         if version > FORMAT_VERSION:
-            raise CheckpointError(f"{source} has format_version {version}; this {LIBRARY} reads up to "
-                                  f"{FORMAT_VERSION}. Upgrade with: pip install --upgrade {LIBRARY}")
+            raise CheckpointError(
+                f"{source} has format_version {version}; this {LIBRARY} reads up to "
+                f"{FORMAT_VERSION}. Upgrade with: pip install --upgrade {LIBRARY}"
+            )
         check.keys("the config", data, required={"name", "architecture"}, known=_KEYS)
 
         name = check.string("name", data["name"])
@@ -108,8 +114,7 @@ class ModelConfig:
             name=name,
             architecture=check.string("architecture", data["architecture"]),
             model_args=check.mapping("model_args", data.get("model_args", {})),
-            preprocess=Preprocess(None if short_side is None else
-                                  check.integer("preprocess.short_side", short_side, least=16, most=16384)),
+            preprocess=Preprocess(None if short_side is None else check.integer("preprocess.short_side", short_side, least=16, most=16384)),
             weights=check.weights(data.get("weights")),
             licence=None if licence is None else check.string("licence", licence),
             description=check.string("description", data.get("description", ""), empty=True),
@@ -144,21 +149,21 @@ def checked_args(config_class: type, args: Mapping[str, Any], *, source: str) ->
     known = {each.name: each for each in dataclasses.fields(config_class) if each.init}
     unknown = sorted(set(args) - set(known))
     if unknown:
-        raise CheckpointError(f"{source}: unknown model_args {', '.join(map(repr, unknown))}. "
-                              f"Known: {', '.join(sorted(known))}.")
-    missing = sorted(name for name, each in known.items() if name not in args
-                     and each.default is dataclasses.MISSING and each.default_factory is dataclasses.MISSING)
+        raise CheckpointError(f"{source}: unknown model_args {', '.join(map(repr, unknown))}. Known: {', '.join(sorted(known))}.")
+    missing = sorted(
+        name
+        for name, each in known.items()
+        if name not in args and each.default is dataclasses.MISSING and each.default_factory is dataclasses.MISSING
+    )
     if missing:
-        raise CheckpointError(f"{source}: model_args lack {', '.join(map(repr, missing))}. Give them "
-                              "a value.")
+        raise CheckpointError(f"{source}: model_args lack {', '.join(map(repr, missing))}. Give them a value.")
     hints = typing.get_type_hints(config_class)
     checked = {}
     for name, value in args.items():
         try:
             checked[name] = _cast(value, hints[name])
         except _WrongTypeError:
-            raise CheckpointError(f"{source}: model_args.{name} must be {_readable(hints[name])}, "
-                                  f"not {value!r:.80}.") from None
+            raise CheckpointError(f"{source}: model_args.{name} must be {_readable(hints[name])}, not {value!r:.80}.") from None
     return checked
 
 
@@ -195,8 +200,7 @@ def _cast(value: Any, hint: Any) -> Any:
         if type(value) is hint:
             return value
         raise _WrongTypeError
-    raise TypeError(f"a field of type {hint} can't be read from a config: use bool, int, float, str, None, "
-                    "Literal or a tuple of them")
+    raise TypeError(f"a field of type {hint} can't be read from a config: use bool, int, float, str, None, Literal or a tuple of them")
 
 
 def _cast_tuple(value: Any, inner: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -235,8 +239,7 @@ class _Checker:
         self.source = source
 
     def fail(self, where: str, why: str) -> typing.NoReturn:
-        raise CheckpointError(f"{self.source}: {where}: {why}. Correct the config, or write it anew with "
-                              "save_pretrained.")
+        raise CheckpointError(f"{self.source}: {where}: {why}. Correct the config, or write it anew with save_pretrained.")
 
     def mapping(self, where: str, value: object) -> dict[str, Any]:
         if not isinstance(value, dict):
@@ -257,8 +260,7 @@ class _Checker:
         if missing := sorted(required - set(value)):
             self.fail(where, f"lacks {', '.join(map(repr, missing))}")
         if unknown := sorted(set(value) - known):
-            self.fail(where, f"has unknown keys {', '.join(map(repr, unknown))}; known are "
-                             f"{', '.join(sorted(known))}")
+            self.fail(where, f"has unknown keys {', '.join(map(repr, unknown))}; known are {', '.join(sorted(known))}")
 
     def weights(self, value: object) -> WeightsFile | None:
         if value is None:
@@ -268,13 +270,17 @@ class _Checker:
         self.keys("weights", entry, required=names, known=names)
         file = self.string("weights.file", entry["file"])
         if not _WEIGHTS_NAME.fullmatch(file):
-            self.fail("weights.file", f"{file!r} must be a plain file name, without folders, that ends in "
-                                      ".safetensors (the only kind that is read: a pickle can run code)")
+            self.fail(
+                "weights.file",
+                f"{file!r} must be a plain file name, without folders, that ends in "
+                ".safetensors (the only kind that is read: a pickle can run code)",
+            )
         sha256 = self.string("weights.sha256", entry["sha256"])
         if not _SHA256.fullmatch(sha256):
             self.fail("weights.sha256", f"{sha256!r:.80} must be 64 lower-case hex digits")
-        return WeightsFile(file, sha256, self.integer("weights.bytes", entry["bytes"], least=1),
-                           self.string("weights.dtype", entry["dtype"]))
+        return WeightsFile(
+            file, sha256, self.integer("weights.bytes", entry["bytes"], least=1), self.string("weights.dtype", entry["dtype"])
+        )
 
     def metrics(self, value: object) -> list[dict[str, Any]]:
         if not isinstance(value, list):

@@ -25,8 +25,9 @@ def is_repo_id(text: str) -> bool:
     return REPO_ID.fullmatch(text) is not None and "--" not in text and ".." not in text
 
 
-def fetch(repo_id: str, filename: str, *, revision: str | None = None, token: str | bool | None = None,
-          local_files_only: bool = False) -> Path:
+def fetch(
+    repo_id: str, filename: str, *, revision: str | None = None, token: str | bool | None = None, local_files_only: bool = False
+) -> Path:
     """The local path of a file in a Hub repository, downloaded where the cache does not hold it.
 
     revision: branch, tag or commit; None is the main branch.
@@ -39,15 +40,23 @@ def fetch(repo_id: str, filename: str, *, revision: str | None = None, token: st
 
     _check_token(token)
     if revision is not None and (not isinstance(revision, str) or not revision.strip()):
-        raise ModelNotFoundError(f"revision={revision!r} is neither a branch, a tag nor a commit of "
-                                 f"{repo_id!r}. Leave it out for the main branch.")
+        raise ModelNotFoundError(
+            f"revision={revision!r} is neither a branch, a tag nor a commit of {repo_id!r}. Leave it out for the main branch."
+        )
     # hf_xet reports a failed transfer as a RuntimeError.
-    failures: tuple[type[Exception], ...] = (OSError, RuntimeError, *_defined_errors(errors),
-                                             *errors.HfHubHTTPError.__bases__)
+    failures: tuple[type[Exception], ...] = (OSError, RuntimeError, *_defined_errors(errors), *errors.HfHubHTTPError.__bases__)
     try:
-        return Path(hf_hub_download(repo_id, filename, revision=revision, token=token,
-                                    local_files_only=local_files_only, library_name="vos_zoo",
-                                    library_version=_version()))
+        return Path(
+            hf_hub_download(
+                repo_id,
+                filename,
+                revision=revision,
+                token=token,
+                local_files_only=local_files_only,
+                library_name="vos_zoo",
+                library_version=_version(),
+            )
+        )
     except failures as error:
         _translate(error, repo_id, filename, revision, local_files_only)
 
@@ -57,8 +66,7 @@ def commit_of(path: Path) -> str | None:
     return path.parent.name if _COMMIT.fullmatch(path.parent.name) else None
 
 
-def _translate(error: Exception, repo_id: str, filename: str, revision: str | None,
-               local_files_only: bool) -> NoReturn:
+def _translate(error: Exception, repo_id: str, filename: str, revision: str | None, local_files_only: bool) -> NoReturn:
     from huggingface_hub import errors
 
     at = f"{repo_id!r}" if revision is None else f"{repo_id!r} at revision {revision!r}"
@@ -66,35 +74,43 @@ def _translate(error: Exception, repo_id: str, filename: str, revision: str | No
     status = getattr(getattr(error, "response", None), "status_code", None)
     said: VosZooError
     if isinstance(error, errors.GatedRepoError):
-        said = ModelNotFoundError(f"{repo_id!r} is gated. Accept its terms at {page}, then log in with "
-                                  "`hf auth login` or pass token=.")
+        said = ModelNotFoundError(f"{repo_id!r} is gated. Accept its terms at {page}, then log in with `hf auth login` or pass token=.")
     elif isinstance(error, errors.DisabledRepoError):
-        said = ModelNotFoundError(f"{repo_id!r} has been disabled on the Hub. Take another model; {page} may "
-                                  "say why.")
+        said = ModelNotFoundError(f"{repo_id!r} has been disabled on the Hub. Take another model; {page} may say why.")
     elif isinstance(error, errors.RepositoryNotFoundError):
-        said = ModelNotFoundError(f"no repository {repo_id!r} on the Hub, or it is private, and no folder of "
-                                  "that name here. Check the spelling; for a private one log in with `hf "
-                                  "auth login` or pass token=.")
+        said = ModelNotFoundError(
+            f"no repository {repo_id!r} on the Hub, or it is private, and no folder of "
+            "that name here. Check the spelling; for a private one log in with `hf "
+            "auth login` or pass token=."
+        )
     elif isinstance(error, errors.RevisionNotFoundError):
-        said = ModelNotFoundError(f"{repo_id!r} has no revision {revision!r}. {page}/tree/main lists its "
-                                  "branches and tags; leave revision= out for the main branch.")
+        said = ModelNotFoundError(
+            f"{repo_id!r} has no revision {revision!r}. {page}/tree/main lists its "
+            "branches and tags; leave revision= out for the main branch."
+        )
     elif isinstance(error, errors.LocalEntryNotFoundError):
         if local_files_only or _offline():
             why = "local_files_only=True" if local_files_only else "HF_HUB_OFFLINE is set"
-            said = ModelNotFoundError(f"{filename} of {at} is not in the cache, and {why} forbids fetching "
-                                      "it. Load it once with the network allowed.")
+            said = ModelNotFoundError(
+                f"{filename} of {at} is not in the cache, and {why} forbids fetching it. Load it once with the network allowed."
+            )
         else:
             said = _unreachable(at, filename, error.__cause__ or error)
     elif isinstance(error, errors.EntryNotFoundError):
-        said = ModelNotFoundError(f"{at} on the Hub holds no {filename}, so it is not a whole vos_zoo "
-                                  "checkpoint. Check the name, or take another revision.")
+        said = ModelNotFoundError(
+            f"{at} on the Hub holds no {filename}, so it is not a whole vos_zoo checkpoint. Check the name, or take another revision."
+        )
     elif status in (401, 403):
-        said = ModelNotFoundError(f"the Hub refused access to {at} (HTTP {status}). The token is wrong, has "
-                                  "expired or may not read it: log in again with `hf auth login`, or pass "
-                                  "another token=.")
+        said = ModelNotFoundError(
+            f"the Hub refused access to {at} (HTTP {status}). The token is wrong, has "
+            "expired or may not read it: log in again with `hf auth login`, or pass "
+            "another token=."
+        )
     elif isinstance(error, OSError) and error.errno in _CACHE_TROUBLE:
-        said = CheckpointError(f"{filename} of {at} can't be stored in the cache ({error.strerror}). Free "
-                               "space, or set HF_HOME to a folder that you can write to.")
+        said = CheckpointError(
+            f"{filename} of {at} can't be stored in the cache ({error.strerror}). Free "
+            "space, or set HF_HOME to a folder that you can write to."
+        )
     else:
         said = _unreachable(at, filename, error)
     raise said from error
@@ -103,23 +119,26 @@ def _translate(error: Exception, repo_id: str, filename: str, revision: str | No
 def _unreachable(at: str, filename: str, error: BaseException) -> VosZooError:
     status = getattr(getattr(error, "response", None), "status_code", None)
     detail = type(error).__name__ if status is None else f"HTTP {status}"
-    return ModelNotFoundError(f"{filename} of {at} could not be fetched from the Hub ({detail}), and the "
-                              "cache does not hold it. Check the network and proxy (or HF_ENDPOINT), and try "
-                              "again: what has arrived is kept. A folder or a shipped name, see "
-                              "list_models(), needs no network.")
+    return ModelNotFoundError(
+        f"{filename} of {at} could not be fetched from the Hub ({detail}), and the "
+        "cache does not hold it. Check the network and proxy (or HF_ENDPOINT), and try "
+        "again: what has arrived is kept. A folder or a shipped name, see "
+        "list_models(), needs no network."
+    )
 
 
 def _check_token(token: str | bool | None) -> None:
     # An HTTP library would print such a token in its error.
     if isinstance(token, str) and not re.fullmatch(r"[!-~]+", token):
-        raise ModelNotFoundError("token= is empty or holds blanks, line breaks or characters beyond ASCII. "
-                                 "Pass it without them (token.strip()), or leave it out.")
+        raise ModelNotFoundError(
+            "token= is empty or holds blanks, line breaks or characters beyond ASCII. "
+            "Pass it without them (token.strip()), or leave it out."
+        )
 
 
 def _defined_errors(module: ModuleType) -> tuple[type[Exception], ...]:
     classes = [each for each in vars(module).values() if isinstance(each, type)]
-    return tuple(each for each in classes
-                 if issubclass(each, Exception) and each.__module__ == module.__name__)
+    return tuple(each for each in classes if issubclass(each, Exception) and each.__module__ == module.__name__)
 
 
 def _offline() -> bool:

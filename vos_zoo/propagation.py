@@ -36,8 +36,10 @@ class Annotations:
         if direction not in ("forward", "backward", "both"):
             raise MaskError(f"direction is 'forward', 'backward' or 'both', not {direction!r}")
         if direction != "forward" and not video.replayable:
-            raise VideoError(f"{video.name} can be read only once and forwards, so direction={direction!r} needs a file, a folder or an "
-                             "array: save it first, or use direction='forward'")  # fmt: skip
+            raise VideoError(
+                f"{video.name} can be read only once and forwards, so direction={direction!r} needs a file, a folder or an "
+                "array: save it first, or use direction='forward'"
+            )
         length = video.length if video.exact_length else None
         found: dict[int, Any] = {}
         if masks is not None:
@@ -56,8 +58,11 @@ class Annotations:
             name = "first_mask" if index == 0 and first_mask is not None else f"the mask of frame {index}"
             given = read_mask(source, size=size, resize=resize, name=name, allow_empty=bool(ids))
             if not given.ids:
-                warnings.warn(f"{name} is empty and was passed over; to say that an object is gone pass {{id: an empty mask}}",
-                              VosZooWarning, stacklevel=4)  # fmt: skip
+                warnings.warn(
+                    f"{name} is empty and was passed over; to say that an object is gone pass {{id: an empty mask}}",
+                    VosZooWarning,
+                    stacklevel=4,
+                )
                 continue
             ids[index] = given.ids
             kept[index] = source if isinstance(source, (str, os.PathLike)) else given
@@ -77,8 +82,16 @@ class Annotations:
 class Propagation:
     """One run of `Segmenter.propagate`."""
 
-    def __init__(self, engine: Engine, video: Video, annotations: Annotations, direction: str, size: Any,
-                 progress: Any, stop: Callable[[], bool] | None):  # fmt: skip
+    def __init__(
+        self,
+        engine: Engine,
+        video: Video,
+        annotations: Annotations,
+        direction: str,
+        size: Any,
+        progress: Any,
+        stop: Callable[[], bool] | None,
+    ):
         self.engine, self.video, self.annotations = engine, video, annotations
         self.direction, self.size, self.progress, self.stop = direction, size, progress, stop
         self.stopped = False
@@ -90,12 +103,15 @@ class Propagation:
         for index, frame, mask, session in self._follow(enumerate(self.video), first):
             yield index, frame, mask, session
         if index < first:
-            raise VideoError(f"{self.video.name} ended before frame {first}, the first that has a mask: number masks from 0, or look "
-                             "whether the file is complete")  # fmt: skip
+            raise VideoError(
+                f"{self.video.name} ended before frame {first}, the first that has a mask: number masks from 0, or look "
+                "whether the file is complete"
+            )
         if index < last:
             unused = [i for i in self.annotations.ids if i > index]
-            warnings.warn(f"{self.video.name} ended after {index + 1} frames: the masks of frames {unused} were not used", VosZooWarning,
-                          stacklevel=2)  # fmt: skip
+            warnings.warn(
+                f"{self.video.name} ended after {index + 1} frames: the masks of frames {unused} were not used", VosZooWarning, stacklevel=2
+            )
 
     def backward(self) -> Iterator[Step]:
         """From the last annotated frame to the first of the video."""
@@ -183,4 +199,3 @@ class Propagation:
                 merged[chosen == k] = k
             result.set(t, merged, confidence=confidence, lost=lost)
         return result
-

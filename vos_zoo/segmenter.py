@@ -46,7 +46,7 @@ class Segmenter:
         self.device = _device(device)
         self.dtype = _dtype(dtype, self.device)
         self.model = model.eval().to(self.device, self.dtype)
-        self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.model.to(memory_format=torch.channels_last)
         for parameter in self.model.parameters():
             parameter.requires_grad_(False)
 
@@ -172,8 +172,9 @@ def _device(device: Any) -> torch.device:
             chosen = torch.device(device)
             torch.empty(0, device=chosen)
         except (RuntimeError, AssertionError) as error:
-            raise VosZooError(f"device {device!r} can't be used here ({str(error).splitlines()[0]}); device='auto' takes the best that "
-                              "there is") from error  # fmt: skip
+            raise VosZooError(
+                f"device {device!r} can't be used here ({str(error).splitlines()[0]}); device='auto' takes the best that there is"
+            ) from error
         return chosen
     if torch.cuda.is_available():
         return torch.device("cuda")

@@ -43,7 +43,7 @@ class Session:
     @torch.inference_mode()
     def __init__(self, engine: Engine, frame: np.ndarray, masks: ObjectMasks, *, size: Any = None):
         self._engine = engine
-        self.size: tuple[int, int] = checked_frame(frame, None).shape[:2]  # type: ignore[assignment]
+        self.size: tuple[int, int] = checked_frame(frame, None).shape[:2]
         self._grid = engine.grid_for(self.size, size)
         self._ids: list[int] = []
         self._state: Any = None
@@ -77,8 +77,10 @@ class Session:
         frame = checked_frame(frame, self.size)
         masks = read_mask(mask, size=self.size, resize=resize_mask, allow_empty=True)
         if not masks.ids:
-            raise MaskError("the mask holds no object: every pixel is background (0). To go on without a mask call step(frame); to say "
-                            "that an object is gone pass {id: an empty mask} or call remove(id)")  # fmt: skip
+            raise MaskError(
+                "the mask holds no object: every pixel is background (0). To go on without a mask call step(frame); to say "
+                "that an object is gone pass {id: an empty mask} or call remove(id)"
+            )
         if advance:
             self._advance(frame)
         self._give(frame, masks)
@@ -140,6 +142,7 @@ class Session:
                 self.confidence[k] = 1.0 if layer.any() else 0.0
         self.lost = tuple(k for k in ids if self.confidence[k] < LOST_BELOW)
 
+
 def checked_frame(frame: Any, size: tuple[int, int] | None) -> np.ndarray:
     """The frame as an (H, W, 3) uint8 array, or VideoError that says what is wrong with it."""
     if not isinstance(frame, np.ndarray):
@@ -154,8 +157,10 @@ def checked_frame(frame: Any, size: tuple[int, int] | None) -> np.ndarray:
             hint = "; a grey frame becomes RGB by np.stack([frame] * 3, -1)"
         raise VideoError(f"a frame must be an (H, W, 3) uint8 RGB array, not {frame.shape} {frame.dtype}{hint}")
     if size is not None and frame.shape[:2] != size:
-        raise VideoError(f"this frame is {frame.shape[1]}x{frame.shape[0]}, the session's are {size[1]}x{size[0]}: resize the frame, or "
-                         "start a new session for another video")  # fmt: skip
+        raise VideoError(
+            f"this frame is {frame.shape[1]}x{frame.shape[0]}, the session's are {size[1]}x{size[0]}: resize the frame, or "
+            "start a new session for another video"
+        )
     return frame
 
 

@@ -70,8 +70,7 @@ class Grid:
         return F.pad(x, self.pads, mode="reflect" if fits else "replicate")
 
 
-def make_grid(video: tuple[int, int], *, short_side: int | None, stride: int, padding: str,
-              inner: tuple[int, int] | None = None) -> Grid:  # fmt: skip
+def make_grid(video: tuple[int, int], *, short_side: int | None, stride: int, padding: str, inner: tuple[int, int] | None = None) -> Grid:
     """The grid for a video of (height, width).
 
     short_side: the frame is resized so that its shorter side has this many pixels; None keeps its size. inner: exactly this size

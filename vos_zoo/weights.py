@@ -16,11 +16,12 @@ if TYPE_CHECKING:
     import torch
 
 PICKLE_SUFFIXES = frozenset({".pth", ".pt", ".bin", ".ckpt", ".tar", ".pkl", ".pickle", ".th"})
-ONLY_SAFETENSORS = ("Only safetensors is read, because opening a pickle (.pth, .pt, .bin, .ckpt) can run any "
-                    "code. Take a safetensors file, or convert this one where you trust it")
+ONLY_SAFETENSORS = (
+    "Only safetensors is read, because opening a pickle (.pth, .pt, .bin, .ckpt) can run any "
+    "code. Take a safetensors file, or convert this one where you trust it"
+)
 
-_ITEM_BYTES = {"BOOL": 1, "U8": 1, "I8": 1, "I16": 2, "I32": 4, "I64": 8,
-               "F16": 2, "BF16": 2, "F32": 4, "F64": 8}
+_ITEM_BYTES = {"BOOL": 1, "U8": 1, "I8": 1, "I16": 2, "I32": 4, "I64": 8, "F16": 2, "BF16": 2, "F32": 4, "F64": 8}
 _DTYPE_NAMES = {"F16": "float16", "BF16": "bfloat16", "F32": "float32", "F64": "float64"}
 _MAX_HEADER_BYTES = 32 << 20
 _NOT_TRAINED = ("running_mean", "running_var", "num_batches_tracked")
@@ -52,17 +53,20 @@ def verify_file(path: Path, expected: WeightsFile) -> None:
     _refuse_other_formats(path)
     size = path.stat().st_size
     if size < expected.bytes:
-        raise CheckpointError(f"{path} is cut short: it has {size:,} bytes, its config says "
-                              f"{expected.bytes:,}. Delete {path.resolve()} and fetch it again.")
+        raise CheckpointError(
+            f"{path} is cut short: it has {size:,} bytes, its config says {expected.bytes:,}. Delete {path.resolve()} and fetch it again."
+        )
     found = sha256_of(path)
     if found != expected.sha256:
         raise CheckpointError(
             f"{path} is not the file that its config describes.\n  sha256 in the config: {expected.sha256}\n "
             f" sha256 of the file:   {found}\nDelete {path.resolve()} and fetch it again; or, if you changed "
-            "the weights yourself, write both files anew with save_pretrained.")
+            "the weights yourself, write both files anew with save_pretrained."
+        )
     if size != expected.bytes:
-        raise CheckpointError(f"{path} has {size:,} bytes, its config says {expected.bytes:,} (the sha256 is "
-                              "right). Correct weights.bytes in the config.")
+        raise CheckpointError(
+            f"{path} has {size:,} bytes, its config says {expected.bytes:,} (the sha256 is right). Correct weights.bytes in the config."
+        )
 
 
 def read_header(path: str | Path) -> dict[str, TensorHeader]:
@@ -95,15 +99,13 @@ def read_header(path: str | Path) -> dict[str, TensorHeader]:
             raise _corrupt(path, "its tensors overlap or leave gaps")
         end = stop
     if end != size - 8 - length:
-        raise _corrupt(path, f"its header promises {end:,} bytes of tensors, the file holds "
-                             f"{size - 8 - length:,}")
+        raise _corrupt(path, f"its header promises {end:,} bytes of tensors, the file holds {size - 8 - length:,}")
     return tensors
 
 
 def count_parameters(tensors: Mapping[str, TensorHeader]) -> int:
     """Number of trained values by the header alone: floating-point tensors without batch-norm statistics."""
-    return sum(math.prod(each.shape) for name, each in tensors.items()
-               if each.kind == "floating point" and not name.endswith(_NOT_TRAINED))
+    return sum(math.prod(each.shape) for name, each in tensors.items() if each.kind == "floating point" and not name.endswith(_NOT_TRAINED))
 
 
 def stored_dtype(tensors: Mapping[str, TensorHeader]) -> str:
@@ -118,20 +120,23 @@ def check_fit(model: torch.nn.Module, path: Path) -> None:
     Raises CheckpointError with the missing, unexpected and mis-shaped keys: their counts, and ten of each.
     """
     found = read_header(path)
-    wanted = {name: TensorHeader(_spelling(tensor), tuple(tensor.shape))
-              for name, tensor in model.state_dict().items()}
+    wanted = {name: TensorHeader(_spelling(tensor), tuple(tensor.shape)) for name, tensor in model.state_dict().items()}
     missing = [f"{name} {list(wanted[name].shape)}" for name in wanted if name not in found]
     unexpected = [f"{name} {list(found[name].shape)}" for name in found if name not in wanted]
-    unlike = [f"{name}: {_unlike(found[name], wanted[name])}" for name in wanted
-              if name in found and _unlike(found[name], wanted[name])]
+    unlike = [f"{name}: {_unlike(found[name], wanted[name])}" for name in wanted if name in found and _unlike(found[name], wanted[name])]
     if missing or unexpected or unlike:
-        parts = (_listing("missing from the file", missing), _listing("unexpected in the file", unexpected),
-                 _listing("of another shape or kind", unlike))
+        parts = (
+            _listing("missing from the file", missing),
+            _listing("unexpected in the file", unexpected),
+            _listing("of another shape or kind", unlike),
+        )
         raise CheckpointError(
             f"{path} does not fit {type(model).__name__} as its config describes it "
-            f"({len(wanted)} tensors wanted, {len(found)} found).\n" + "\n".join(filter(None, parts))
+            f"({len(wanted)} tensors wanted, {len(found)} found).\n"
+            + "\n".join(filter(None, parts))
             + "\nLoad it with the config that was saved beside it, and without model_args that "
-              "change shapes.")
+            "change shapes."
+        )
 
 
 def load_weights(model: torch.nn.Module, path: Path) -> None:
@@ -148,12 +153,13 @@ def load_weights(model: torch.nn.Module, path: Path) -> None:
         state = load_file(path)
     except (SafetensorError, OSError) as error:
         raise _corrupt(path, str(error)) from error
-    broken = [name for name, tensor in state.items()
-              if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all())]
+    broken = [name for name, tensor in state.items() if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all())]
     if broken:
-        raise CheckpointError(f"{path} holds NaN or "
-                              f"infinity:\n{_listing('tensors that are not finite', broken)}\nSuch a model "
-                              "predicts nothing. Take an earlier checkpoint, or train it again.")
+        raise CheckpointError(
+            f"{path} holds NaN or "
+            f"infinity:\n{_listing('tensors that are not finite', broken)}\nSuch a model "
+            "predicts nothing. Take an earlier checkpoint, or train it again."
+        )
     model.load_state_dict(state, strict=True)
 
 
@@ -170,8 +176,9 @@ def write_weights(model: torch.nn.Module, path: Path, *, dtype: str | None = "fl
 
     dtypes = {None: None, "float16": torch.float16, "bfloat16": torch.bfloat16, "float32": torch.float32}
     if dtype not in dtypes:
-        raise CheckpointError(f"weights can't be stored as {dtype!r}: give 'float16', 'bfloat16', 'float32', "
-                              "or None to keep them as they are.")
+        raise CheckpointError(
+            f"weights can't be stored as {dtype!r}: give 'float16', 'bfloat16', 'float32', or None to keep them as they are."
+        )
     state = {}
     broken = []
     for name, tensor in model.state_dict().items():
@@ -183,9 +190,11 @@ def write_weights(model: torch.nn.Module, path: Path, *, dtype: str | None = "fl
             stored = narrow if bool(torch.isfinite(narrow).all()) else stored.to(torch.float32)
         state[name] = stored
     if broken:
-        raise CheckpointError("the model holds NaN or infinity, so it is not "
-                              f"saved:\n{_listing('tensors that are not finite', broken)}\nGo back to an "
-                              "earlier checkpoint.")
+        raise CheckpointError(
+            "the model holds NaN or infinity, so it is not "
+            f"saved:\n{_listing('tensors that are not finite', broken)}\nGo back to an "
+            "earlier checkpoint."
+        )
     # Written here, not by safetensors, so that a full disk is an OSError.
     path.write_bytes(save(state, metadata={"format": "pt"}))
 
@@ -195,15 +204,14 @@ def _refuse_other_formats(path: Path) -> None:
         with open(path, "rb") as file:
             start = file.read(64)
     except OSError as error:
-        raise CheckpointError(f"the weights {path} can't be read ({error.strerror or error}). Check that the "
-                              "file is there and that you may read it, or fetch it again.") from error
+        raise CheckpointError(
+            f"the weights {path} can't be read ({error.strerror or error}). Check that the "
+            "file is there and that you may read it, or fetch it again."
+        ) from error
     if start.startswith(b"version https://git-lfs"):
-        raise CheckpointError(f"{path} is a git-lfs pointer, not the weights. Run `git lfs pull` in its "
-                              "repository.")
-    if start.startswith((b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05", b"\x1f\x8b")) \
-            and start[8:9] != b"{":
-        raise CheckpointError(f"{path} is a pickle or an archive, whatever its name "
-                              f"says. {ONLY_SAFETENSORS}.")
+        raise CheckpointError(f"{path} is a git-lfs pointer, not the weights. Run `git lfs pull` in its repository.")
+    if start.startswith((b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05", b"\x1f\x8b")) and start[8:9] != b"{":
+        raise CheckpointError(f"{path} is a pickle or an archive, whatever its name says. {ONLY_SAFETENSORS}.")
     if len(start) < 8:
         raise _corrupt(path, f"it has {len(start)} bytes")
 
@@ -213,14 +221,15 @@ def _tensor_entry(path: Path, name: str, entry: object) -> tuple[TensorHeader, t
         raise _corrupt(path, f"the entry of tensor {name!r:.100} is not a JSON object")
     dtype, shape, span = entry.get("dtype"), entry.get("shape"), entry.get("data_offsets")
     if dtype not in _ITEM_BYTES:
-        raise CheckpointError(f"{path}: tensor {name!r:.100} has dtype {dtype!r:.40}, which is not read "
-                              "here. Store floating-point weights as float16, bfloat16 or float32.")
+        raise CheckpointError(
+            f"{path}: tensor {name!r:.100} has dtype {dtype!r:.40}, which is not read "
+            "here. Store floating-point weights as float16, bfloat16 or float32."
+        )
     if not _whole(shape) or not _whole(span) or len(span) != 2:
         raise _corrupt(path, f"shape or offsets of tensor {name!r:.100} make no sense")
     begin, stop = span
     if stop - begin != math.prod(shape) * _ITEM_BYTES[dtype]:
-        raise _corrupt(path, f"tensor {name!r:.100} of shape {shape!r:.80} does not fill its "
-                             f"{stop - begin:,} bytes")
+        raise _corrupt(path, f"tensor {name!r:.100} of shape {shape!r:.80} does not fill its {stop - begin:,} bytes")
     return TensorHeader(dtype, tuple(shape)), (begin, stop)
 
 
@@ -251,5 +260,6 @@ def _listing(title: str, lines: Iterable[str]) -> str:
 
 
 def _corrupt(path: Path, why: str) -> CheckpointError:
-    return CheckpointError(f"{path} is not a whole safetensors file: {why}. Delete it and fetch it again. "
-                           "(Only safetensors is read, never a pickle.)")
+    return CheckpointError(
+        f"{path} is not a whole safetensors file: {why}. Delete it and fetch it again. (Only safetensors is read, never a pickle.)"
+    )

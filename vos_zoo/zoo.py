@@ -35,9 +35,16 @@ _MODELS = Path(__file__).resolve().parent / "models"
 _NOT_ARCHITECTURES = {"__init__", "base", "backbones"}
 
 
-def load(name_or_path: str | os.PathLike[str], *, device: Any = "auto", dtype: Any = "auto",
-         revision: str | None = None, token: str | bool | None = None, local_files_only: bool = False,
-         **model_args: Any) -> Segmenter:
+def load(
+    name_or_path: str | os.PathLike[str],
+    *,
+    device: Any = "auto",
+    dtype: Any = "auto",
+    revision: str | None = None,
+    token: str | bool | None = None,
+    local_files_only: bool = False,
+    **model_args: Any,
+) -> Segmenter:
     """Loads a trained model, ready to propagate masks.
 
     name_or_path: looked up in this order: a folder with config.json and its weights; a name of
@@ -66,8 +73,9 @@ def load(name_or_path: str | os.PathLike[str], *, device: Any = "auto", dtype: A
     return _segmenter(model, config, device=device, dtype=dtype)
 
 
-def create(name_or_path: str | os.PathLike[str] | ModelConfig, *, device: Any = "auto", dtype: Any = "auto",
-           **model_args: Any) -> Segmenter:
+def create(
+    name_or_path: str | os.PathLike[str] | ModelConfig, *, device: Any = "auto", dtype: Any = "auto", **model_args: Any
+) -> Segmenter:
     """Builds a model of the given name, folder or config with random weights: the start of a training.
 
     The Hub is not asked. Raises ModelNotFoundError when there is no such config here, CheckpointError when it
@@ -87,13 +95,12 @@ def create(name_or_path: str | os.PathLike[str] | ModelConfig, *, device: Any = 
 def list_models(pattern: str = "*") -> list[ModelInfo]:
     """The models that come with the library, as rows that print readably.
 
-        for row in list_models("cr*"): print(row)
+    for row in list_models("cr*"): print(row)
     """
     return catalogue.rows(pattern)
 
 
-def save(segmenter: Segmenter, folder: str | os.PathLike[str], *, dtype: str | None = "float16",
-         overwrite: bool = False) -> Path:
+def save(segmenter: Segmenter, folder: str | os.PathLike[str], *, dtype: str | None = "float16", overwrite: bool = False) -> Path:
     """Writes model.safetensors and config.json (with its SHA-256), so that `load(folder)` reads them back.
 
     dtype: of the stored floating-point weights; None keeps them as they are. Returns the folder.
@@ -104,8 +111,9 @@ def save(segmenter: Segmenter, folder: str | os.PathLike[str], *, dtype: str | N
     weights_path, config_path = folder / WEIGHTS_FILE, folder / CONFIG_FILE
     present = [path.name for path in (weights_path, config_path) if path.exists()]
     if present and not overwrite:
-        raise SaveError(f"{folder} holds {' and '.join(present)} already. "
-                        "Choose another folder, or pass overwrite=True to replace the checkpoint.")
+        raise SaveError(
+            f"{folder} holds {' and '.join(present)} already. Choose another folder, or pass overwrite=True to replace the checkpoint."
+        )
     if folder.exists() and not folder.is_dir():
         raise SaveError(f"{folder} is a file; give the folder to save in.")
     # Both are complete before either gets its name.
@@ -133,9 +141,11 @@ def architecture_class(name: str) -> type[VOSModel]:
     """The model class that a config's "architecture" names. CheckpointError lists those known."""
     known = architectures()
     if name not in known:
-        raise CheckpointError(f"unknown architecture {name!r}. Known: {', '.join(sorted(known)) or 'none'}."
-                              f"{did_you_mean(name, known)} A newer vos_zoo may know more: "
-                              "pip install --upgrade vos_zoo")
+        raise CheckpointError(
+            f"unknown architecture {name!r}. Known: {', '.join(sorted(known)) or 'none'}."
+            f"{did_you_mean(name, known)} A newer vos_zoo may know more: "
+            "pip install --upgrade vos_zoo"
+        )
     return known[name]()
 
 
@@ -149,11 +159,18 @@ class _Source:
     shipped: bool = False
 
 
-def _find(name_or_path: str | os.PathLike[str], *, revision: str | None = None,
-          token: str | bool | None = None, local_files_only: bool = False, use_hub: bool = True) -> _Source:
+def _find(
+    name_or_path: str | os.PathLike[str],
+    *,
+    revision: str | None = None,
+    token: str | bool | None = None,
+    local_files_only: bool = False,
+    use_hub: bool = True,
+) -> _Source:
     if not isinstance(name_or_path, (str, os.PathLike)):
-        raise ModelNotFoundError(f"a model is named by a string or a path, not by {name_or_path!r:.80}. "
-                                 f"Shipped: {', '.join(catalogue.names())}.")
+        raise ModelNotFoundError(
+            f"a model is named by a string or a path, not by {name_or_path!r:.80}. Shipped: {', '.join(catalogue.names())}."
+        )
     text = os.fspath(name_or_path)
     path = Path(os.path.expanduser(text))
     if text and os.path.isfile(path / CONFIG_FILE):
@@ -168,16 +185,21 @@ def _find(name_or_path: str | os.PathLike[str], *, revision: str | None = None,
         raise CheckpointError(_about_file(path))
     if isinstance(name_or_path, str) and hub.is_repo_id(text) and path.suffix not in _FILE_SUFFIXES:
         if not use_hub:
-            raise ModelNotFoundError(f"no folder {text!r} here, and the Hub is asked by `load` only. "
-                                     f"Shipped: {', '.join(catalogue.names())}.")
+            raise ModelNotFoundError(
+                f"no folder {text!r} here, and the Hub is asked by `load` only. Shipped: {', '.join(catalogue.names())}."
+            )
         return _on_hub(text, revision, token, local_files_only)
     if not isinstance(name_or_path, str) or _looks_like_path(text):
-        raise ModelNotFoundError(f"no folder {str(path)!r} (looked from {os.getcwd()}). Give a folder that "
-                                 f"holds {CONFIG_FILE} and {WEIGHTS_FILE}, a name of list_models(), or "
-                                 "owner/repo on the Hub.")
-    raise ModelNotFoundError(f"no model is called {text!r}.{did_you_mean(text, catalogue.names())} "
-                             f"Shipped: {', '.join(catalogue.names()) or 'none'}. "
-                             "Others are given as a folder, or as owner/repo on the Hub.")
+        raise ModelNotFoundError(
+            f"no folder {str(path)!r} (looked from {os.getcwd()}). Give a folder that "
+            f"holds {CONFIG_FILE} and {WEIGHTS_FILE}, a name of list_models(), or "
+            "owner/repo on the Hub."
+        )
+    raise ModelNotFoundError(
+        f"no model is called {text!r}.{did_you_mean(text, catalogue.names())} "
+        f"Shipped: {', '.join(catalogue.names()) or 'none'}. "
+        "Others are given as a folder, or as owner/repo on the Hub."
+    )
 
 
 def _in_folder(folder: Path) -> _Source:
@@ -195,21 +217,23 @@ def _on_hub(repo_id: str, revision: str | None, token: str | bool | None, local_
     config_path = fetch(CONFIG_FILE, revision=revision)
     config = ModelConfig.read(config_path)
     commit = hub.commit_of(config_path) or revision
-    return _Source(f"{CONFIG_FILE} of {repo_id!r}", config,
-                   lambda: fetch(config.weights.file if config.weights else WEIGHTS_FILE, revision=commit))
+    return _Source(
+        f"{CONFIG_FILE} of {repo_id!r}", config, lambda: fetch(config.weights.file if config.weights else WEIGHTS_FILE, revision=commit)
+    )
 
 
 def _beside(folder: Path, config: ModelConfig) -> Path:
     file = config.weights.file if config.weights else WEIGHTS_FILE
     if not (folder / file).is_file():
-        raise CheckpointError(f"{folder / CONFIG_FILE} names {file}, which is not beside it."
-                              f"{_pickles_in(folder)} Put the file there, or save the checkpoint anew with "
-                              "save_pretrained.")
+        raise CheckpointError(
+            f"{folder / CONFIG_FILE} names {file}, which is not beside it."
+            f"{_pickles_in(folder)} Put the file there, or save the checkpoint anew with "
+            "save_pretrained."
+        )
     return folder / file
 
 
-def _resolve(config: ModelConfig, overrides: Mapping[str, Any],
-             label: str) -> tuple[type[VOSModel], ModelConfig]:
+def _resolve(config: ModelConfig, overrides: Mapping[str, Any], label: str) -> tuple[type[VOSModel], ModelConfig]:
     """The class, and the config with every model argument spelt out, defaults included."""
     try:
         architecture = architecture_class(config.architecture)
@@ -218,9 +242,11 @@ def _resolve(config: ModelConfig, overrides: Mapping[str, Any],
     known = [each.name for each in dataclasses.fields(architecture.Config)]
     for name in overrides:
         if name not in known:
-            raise CheckpointError(f"{name!r} is an argument neither of load() nor of {config.architecture}."
-                                  f"{did_you_mean(name, [*known, *_LOAD_ARGUMENTS])} "
-                                  f"{config.architecture} knows {', '.join(sorted(known))}.")
+            raise CheckpointError(
+                f"{name!r} is an argument neither of load() nor of {config.architecture}."
+                f"{did_you_mean(name, [*known, *_LOAD_ARGUMENTS])} "
+                f"{config.architecture} knows {', '.join(sorted(known))}."
+            )
     args = checked_args(architecture.Config, {**config.model_args, **overrides}, source=label)
     try:
         arguments = architecture.Config(**args)
@@ -238,12 +264,13 @@ def _build_without_memory(architecture: type[VOSModel], config: ModelConfig, lab
     except VosZooError:
         raise
     except Exception as error:  # whatever a wrong argument makes of torch and timm
-        raise CheckpointError(f"{label}: {config.architecture} can't be built with these "
-                              f"model_args: {error}") from error
+        raise CheckpointError(f"{label}: {config.architecture} can't be built with these model_args: {error}") from error
     parameters = sum(each.numel() for each in model.state_dict().values())
     if parameters > MAX_PARAMETERS:
-        raise CheckpointError(f"{label}: its model_args make a {config.architecture} of {parameters:,} "
-                              f"values; at most {MAX_PARAMETERS:,} are allowed. Correct the model_args.")
+        raise CheckpointError(
+            f"{label}: its model_args make a {config.architecture} of {parameters:,} "
+            f"values; at most {MAX_PARAMETERS:,} are allowed. Correct the model_args."
+        )
     return model
 
 
@@ -263,8 +290,9 @@ def _segmenter(model: VOSModel, config: ModelConfig, *, device: Any, dtype: Any)
 
 def _write(segmenter: Segmenter, weights_path: Path, config_path: Path, dtype: str | None) -> None:
     weights.write_weights(segmenter.model, weights_path, dtype=dtype)
-    entry = WeightsFile(WEIGHTS_FILE, weights.sha256_of(weights_path), weights_path.stat().st_size,
-                        weights.stored_dtype(weights.read_header(weights_path)))
+    entry = WeightsFile(
+        WEIGHTS_FILE, weights.sha256_of(weights_path), weights_path.stat().st_size, weights.stored_dtype(weights.read_header(weights_path))
+    )
     parameters = sum(each.numel() for each in segmenter.model.parameters())
     config = segmenter.config.replace(weights=entry, parameters=parameters)
     ModelConfig.from_dict(config.to_dict(), source="the config to save")
@@ -278,24 +306,30 @@ def _import_architecture(module: str, name: str) -> type[VOSModel]:
 def _without_weights(source: _Source) -> str:
     name = source.config.name
     if not source.shipped:
-        return (f"{source.label} describes {name!r} without weights (\"weights\" is null). Take a checkpoint "
-                "that has them, or save yours with save_pretrained, which writes both files.")
+        return (
+            f'{source.label} describes {name!r} without weights ("weights" is null). Take a checkpoint '
+            "that has them, or save yours with save_pretrained, which writes both files."
+        )
     recipe = catalogue.folder() / name / "recipe.yaml"
     train = f"train it by its recipe ({recipe})" if recipe.is_file() else "train it by its recipe"
     ready = [row.name for row in catalogue.rows() if row.has_weights]
-    return (f"{name!r} has a config but no weights yet. Two ways to get them: {train}, starting from "
-            f"vos_zoo.create({name!r}), which builds it untrained; or convert the authors' published file to "
-            "a folder with config.json and model.safetensors, and load that folder. Ready to use: "
-            f"{', '.join(ready) or 'none yet'}.")
+    return (
+        f"{name!r} has a config but no weights yet. Two ways to get them: {train}, starting from "
+        f"vos_zoo.create({name!r}), which builds it untrained; or convert the authors' published file to "
+        "a folder with config.json and model.safetensors, and load that folder. Ready to use: "
+        f"{', '.join(ready) or 'none yet'}."
+    )
 
 
 _FILE_SUFFIXES = weights.PICKLE_SUFFIXES | {".safetensors", ".json"}
 
 
 def _about_folder(folder: Path) -> str:
-    return (f"the folder {folder} holds no {CONFIG_FILE}, so it is no checkpoint of vos_zoo."
-            f"{_pickles_in(folder)} A checkpoint is {CONFIG_FILE} with {WEIGHTS_FILE} beside it, as "
-            "save_pretrained writes it.")
+    return (
+        f"the folder {folder} holds no {CONFIG_FILE}, so it is no checkpoint of vos_zoo."
+        f"{_pickles_in(folder)} A checkpoint is {CONFIG_FILE} with {WEIGHTS_FILE} beside it, as "
+        "save_pretrained writes it."
+    )
 
 
 def _pickles_in(folder: Path) -> str:
@@ -305,19 +339,16 @@ def _pickles_in(folder: Path) -> str:
 
 def _about_file(path: Path) -> str:
     if path.suffix == ".safetensors" or path.name == CONFIG_FILE:
-        return (f"{path} is one file of a checkpoint. Give the folder that holds {CONFIG_FILE} and the "
-                f"weights: load({str(path.parent)!r})")
+        return f"{path} is one file of a checkpoint. Give the folder that holds {CONFIG_FILE} and the weights: load({str(path.parent)!r})"
     if path.suffix in weights.PICKLE_SUFFIXES:
         return f"{path} is not loaded. {weights.ONLY_SAFETENSORS}, and load the folder that holds it."
     return f"{path} is a file, not a checkpoint. Give the folder that holds {CONFIG_FILE} and {WEIGHTS_FILE}."
 
 
 def _looks_like_path(text: str) -> bool:
-    return (text.startswith((".", "~", "/")) or "/" in text or "\\" in text or text.endswith(os.sep)
-            or Path(text).suffix in _FILE_SUFFIXES)
+    return text.startswith((".", "~", "/")) or "/" in text or "\\" in text or text.endswith(os.sep) or Path(text).suffix in _FILE_SUFFIXES
 
 
 def _refuse_revision(revision: str | None, why: str) -> None:
     if revision is not None:
-        raise ModelNotFoundError(f"revision={revision!r} chooses a version of a Hub repository, but {why}. "
-                                 "Leave it out.")
+        raise ModelNotFoundError(f"revision={revision!r} chooses a version of a Hub repository, but {why}. Leave it out.")

@@ -52,13 +52,8 @@ def _check_free(target: Path, overwrite: bool) -> None:
     if not entries:
         return
     if not overwrite:
-        raise SaveError(
-            f"can't save to {target}: the folder exists and is not empty. Choose another one, or pass "
-            "overwrite=True"
-        )
-    foreign = [
-        entry.name for entry in entries if entry.is_dir() or entry.suffix.lower() not in (".png", ".json")
-    ]
+        raise SaveError(f"can't save to {target}: the folder exists and is not empty. Choose another one, or pass overwrite=True")
+    foreign = [entry.name for entry in entries if entry.is_dir() or entry.suffix.lower() not in (".png", ".json")]
     if foreign:
         raise SaveError(
             f"can't overwrite {target}: besides masks it holds {foreign[0]}"

@@ -21,9 +21,7 @@ def to_supervision(masks: MaskSequence, index: int) -> Any:
     try:
         supervision = importlib.import_module("supervision")
     except ImportError as error:
-        raise VosZooError(
-            "to_supervision needs the library supervision, which is not installed: pip install supervision"
-        ) from error
+        raise VosZooError("to_supervision needs the library supervision, which is not installed: pip install supervision") from error
     labels = masks[index]
     seen = [k for k, object_id in enumerate(masks.object_ids) if (labels == object_id).any()]
     ids = [masks.object_ids[k] for k in seen]

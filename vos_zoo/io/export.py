@@ -65,9 +65,7 @@ def save_cutouts(
     chosen = list(masks.object_ids if ids is None else ids)
     unknown = sorted(set(chosen).difference(masks.object_ids))
     if unknown:
-        raise MaskError(
-            f"there is no object {unknown[0]} in these masks; their ids are {list(masks.object_ids)}"
-        )
+        raise MaskError(f"there is no object {unknown[0]} in these masks; their ids are {list(masks.object_ids)}")
     names = frame_files(masks)
     with _opened(video, masks) as opened, atomic_folder(path, overwrite=overwrite) as temporary:
         for i, frame in _frames_of(masks, opened):
@@ -108,8 +106,7 @@ def _frames_of(masks: MaskSequence, video: Any) -> Iterator[tuple[int, np.ndarra
         if done == len(masks):
             if whole:
                 warnings.warn(
-                    f"the video {video.name} has more frames than the {len(masks)} masks; the rest was left "
-                    "out",
+                    f"the video {video.name} has more frames than the {len(masks)} masks; the rest was left out",
                     VosZooWarning,
                     stacklevel=3,
                 )
@@ -126,8 +123,7 @@ def _frames_of(masks: MaskSequence, video: Any) -> Iterator[tuple[int, np.ndarra
         )
     if done < len(masks):
         warnings.warn(
-            f"the video {video.name} ended after {done} of the {len(masks)} frames that have masks; the "
-            "rest was left out",
+            f"the video {video.name} ended after {done} of the {len(masks)} frames that have masks; the rest was left out",
             VosZooWarning,
             stacklevel=3,
         )
@@ -151,9 +147,7 @@ def _checked_order(positions: range | list[int]) -> range | list[int]:
     return positions
 
 
-def _drawn(
-    frame: np.ndarray, labels: np.ndarray, style: Style, alpha: float, lost: Iterable[int]
-) -> np.ndarray:
+def _drawn(frame: np.ndarray, labels: np.ndarray, style: Style, alpha: float, lost: Iterable[int]) -> np.ndarray:
     if style == "mask":
         return draw_mask(labels)
     overlay = draw_overlay(frame, labels, alpha=alpha, lost=lost)

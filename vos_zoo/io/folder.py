@@ -70,8 +70,7 @@ def load_folder(folder: str | os.PathLike[str]) -> MaskSequence:
         raise
     except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
         raise MaskError(
-            f"{record} is damaged ({type(error).__name__}: {error}): save again, or delete it to read the "
-            "PNGs alone"
+            f"{record} is damaged ({type(error).__name__}: {error}): save again, or delete it to read the PNGs alone"
         ) from error
 
 

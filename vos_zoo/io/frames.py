@@ -146,8 +146,7 @@ def open_folder(folder: Path) -> ListReader:
     if times > 1:
         names = ", ".join(path.name for path in images if path.stem == stem)
         raise VideoError(
-            f"the folder {folder} has several images for frame {stem!r} ({names}): keep the frames alone in "
-            "a folder, masks in another"
+            f"the folder {folder} has several images for frame {stem!r} ({names}): keep the frames alone in a folder, masks in another"
         )
     return ListReader(
         images,

@@ -63,9 +63,7 @@ def to_numpy(item: Any) -> np.ndarray:
 def check_pixels(item: Any, label: str, *, frames: bool = False) -> None:
     """Raises VideoError unless `item` is uint8 of shape (H, W, 3), or (T, H, W, 3) where `frames`."""
     if not (hasattr(item, "shape") and hasattr(item, "dtype")):
-        raise VideoError(
-            f"{label} is a {type(item).__name__}: give (H, W, 3) uint8 arrays, PIL images or paths of images"
-        )
+        raise VideoError(f"{label} is a {type(item).__name__}: give (H, W, 3) uint8 arrays, PIL images or paths of images")
     shape = tuple(int(n) for n in item.shape)
     _check_shape(shape, label, frames=frames, tensor=hasattr(item, "detach"))
     _check_type(item, label)
@@ -124,8 +122,7 @@ def _to_rgb(image: Image.Image, label: str) -> np.ndarray:
         return np.repeat(grey[..., None], 3, axis=-1)
     if image.mode in ("I", "F"):
         raise VideoError(
-            f"{label} is an image of 32-bit values (mode {image.mode!r}), whose range is not known: "
-            "save the frames as 8-bit RGB"
+            f"{label} is an image of 32-bit values (mode {image.mode!r}), whose range is not known: save the frames as 8-bit RGB"
         )
     if image.mode in ("P", "PA"):
         image = image.convert("RGBA")

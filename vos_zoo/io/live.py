@@ -37,9 +37,7 @@ class LiveReader(Reader):
         self._first: Any = next(self._pictures, None)
         if self._first is None:
             decoding.close()
-            raise VideoError(
-                f"{name} sends no frames that can be decoded: check the source, then open it again"
-            )
+            raise VideoError(f"{name} sends no frames that can be decoded: check the source, then open it again")
         size, orientation = (self._first.height, self._first.width), Orientation.of(self._first)
         decoding.adopt(size, orientation)
         self.height, self.width = orientation.upright_size(size)
@@ -87,8 +85,7 @@ def open_stream(url: str) -> LiveReader:
     parts = urlsplit(url)
     if parts.scheme.lower() not in STREAM_SCHEMES:
         raise VideoError(
-            f"{parts.scheme}:// is not a kind of stream that can be read: use one of "
-            f"{', '.join(STREAM_SCHEMES)}, or the path of a file"
+            f"{parts.scheme}:// is not a kind of stream that can be read: use one of {', '.join(STREAM_SCHEMES)}, or the path of a file"
         )
     shown = re.sub(r"//[^/@]*@", "//***@", url)
     options = {"rtsp_transport": "tcp"} if parts.scheme.lower().startswith("rtsp") else {}
@@ -119,7 +116,5 @@ def _device(number: int) -> tuple[str, str]:
         raise VideoError("cameras on Windows need a newer PyAV: pip install --upgrade av")
     cameras = [device for device in av.enumerate_input_devices("dshow") if "video" in device.media_types]
     if number >= len(cameras):
-        raise VideoError(
-            f"there is no camera {number}, {len(cameras)} found: plug it in, and allow programs to use it"
-        )
+        raise VideoError(f"there is no camera {number}, {len(cameras)} found: plug it in, and allow programs to use it")
     return f"video={cameras[number].name}", "dshow"

@@ -13,9 +13,7 @@ import numpy as np
 from vos_zoo.errors import MaskError
 
 
-def read_masks(
-    source: Any, *, frame_names: Sequence[str] | None = None, length: int | None = None
-) -> dict[int, Any]:
+def read_masks(source: Any, *, frame_names: Sequence[str] | None = None, length: int | None = None) -> dict[int, Any]:
     """The masks of several frames as a dict frame index -> mask, ascending; masks are read later, by
     `read_mask`.
 
@@ -39,14 +37,9 @@ def read_masks(
         found = dict(_by_name(files, frame_names) if frame_names is not None else _by_number(files))
         labels = {index: str(path) for index, path in found.items()}
     else:
-        raise MaskError(
-            "masks of several frames must be a dict frame index -> mask or a folder of PNGs, not "
-            f"{type(source).__name__}"
-        )
+        raise MaskError(f"masks of several frames must be a dict frame index -> mask or a folder of PNGs, not {type(source).__name__}")
     if not found:
-        raise MaskError(
-            "no masks were given: the dict is empty. Pass {0: mask} for a mask on the first frame"
-        )
+        raise MaskError("no masks were given: the dict is empty. Pass {0: mask} for a mask on the first frame")
     for index, label in labels.items():
         if length is not None and index >= length:
             raise MaskError(
@@ -60,11 +53,7 @@ def mask_files(folder: Path) -> list[Path]:
     if not folder.is_dir():
         what = "is a file, not a folder" if folder.exists() else "does not exist"
         raise MaskError(f"the folder of masks {folder} {what}. Give a folder of .png or .npy files")
-    files = sorted(
-        path
-        for path in folder.iterdir()
-        if path.suffix.lower() in (".png", ".npy") and not path.name.startswith(".")
-    )
+    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in (".png", ".npy") and not path.name.startswith("."))
     if not files:
         others = sorted({path.suffix for path in folder.iterdir() if path.is_file() and path.suffix})
         hint = f"; it holds {', '.join(others)} files, which are not read as masks" if others else ""
@@ -72,9 +61,7 @@ def mask_files(folder: Path) -> list[Path]:
     stems: dict[str, Path] = {}
     for path in files:
         if path.stem in stems:
-            raise MaskError(
-                f"{stems[path.stem].name} and {path.name} in {folder} are of one frame: remove one"
-            )
+            raise MaskError(f"{stems[path.stem].name} and {path.name} in {folder} are of one frame: remove one")
         stems[path.stem] = path
     return files
 
@@ -101,9 +88,7 @@ def _by_number(files: Sequence[Path]) -> dict[int, Path]:
             raise MaskError(f"the mask {path} has no frame number in its name, though others have: rename it")
         index = int(groups[-1])
         if index in found:
-            raise MaskError(
-                f"{found[index].name} and {path.name} are both of frame {index}: rename or remove one"
-            )
+            raise MaskError(f"{found[index].name} and {path.name} are both of frame {index}: rename or remove one")
         found[index] = path
     return found
 

@@ -59,8 +59,7 @@ def grey_labels(levels: np.ndarray, name: str, *, lossy: bool = False) -> np.nda
         return (levels == white).astype(np.uint8)
     if lossy and objects.size:
         raise MaskError(
-            f"{name} is a JPEG with {present.size} grey levels ({_some(present)}): JPEG blurs ids into their "
-            f"neighbours. {_THRESHOLD_FIX}"
+            f"{name} is a JPEG with {present.size} grey levels ({_some(present)}): JPEG blurs ids into their neighbours. {_THRESHOLD_FIX}"
         )
     looks_grey = objects.size >= 2 and (objects[-1] >= white - 5 or objects.size > _MANY_LEVELS)
     if looks_grey and 2 * _count_hollow(levels, objects) >= objects.size:
@@ -110,9 +109,7 @@ def _indexed_labels(image: Image.Image, name: str) -> np.ndarray:
         grey = bool((used == used[:, :1]).all())
         renumbered = colours[0].any() and not used.sum(axis=1).min()  # black is there, but has not index 0
         if grey and (renumbered or (used[:, 0] == present).all()):
-            return grey_labels(
-                colours[indices][..., 0], name
-            )  # a grey picture, only stored as an indexed one
+            return grey_labels(colours[indices][..., 0], name)  # a grey picture, only stored as an indexed one
     objects = present[(present > 0) & (present != _VOID)]
     if objects.size > _MANY_LEVELS and 2 * _count_hollow(indices, objects) >= objects.size:
         raise MaskError(

@@ -74,10 +74,7 @@ def read_mask(
     if size is not None and masks.labels.shape != size:
         masks = _fit(masks, size, resize, allow_empty, name)
     if not allow_empty and not masks.labels.any():
-        raise MaskError(
-            f"{name} holds no object: every pixel is background (0). Give a mask in which the objects have "
-            "their ids"
-        )
+        raise MaskError(f"{name} holds no object: every pixel is background (0). Give a mask in which the objects have their ids")
     return masks
 
 
@@ -99,22 +96,15 @@ def _read_labels(source: Any, size: tuple[int, int] | None, allow_empty: bool, n
     elif array.ndim == 3 and array.shape[0] == 1 and array.dtype != bool:
         array = array[0]
     if array.ndim == 3 and _is_picture(array, size):
-        array = (
-            image_labels(Image.fromarray(array), name) if array.shape[2] == 4 else colour_labels(array, name)
-        )
+        array = image_labels(Image.fromarray(array), name) if array.shape[2] == 4 else colour_labels(array, name)
     if array.ndim == 3:
         return _flatten(array, allow_empty, name)
     if array.ndim != 2 or 0 in array.shape:
-        raise MaskError(
-            f"{name} has the shape {array.shape}, but a mask is (H, W) ids or (K, H, W) booleans, one layer "
-            "an object"
-        )
+        raise MaskError(f"{name} has the shape {array.shape}, but a mask is (H, W) ids or (K, H, W) booleans, one layer an object")
     return _with_ids(grey_labels(array, name) if array.dtype == np.uint8 else array, name)
 
 
-def _read_objects(
-    source: Mapping[Any, Any], size: tuple[int, int] | None, resize: bool, allow_empty: bool, name: str
-) -> ObjectMasks:
+def _read_objects(source: Mapping[Any, Any], size: tuple[int, int] | None, resize: bool, allow_empty: bool, name: str) -> ObjectMasks:
     if not source:
         raise MaskError(f"{name} holds no object: the dict is empty. Pass {{id: mask}}")
     layers: dict[int, np.ndarray] = {}
@@ -182,9 +172,7 @@ def _whole_ids(array: np.ndarray, name: str) -> np.ndarray:
                 "not all whole. Threshold it first, e.g. mask > 0.5"
             )
     elif array.dtype.kind not in "bui":
-        raise MaskError(
-            f"{name} is an array of {array.dtype}, but ids are whole numbers: give integers or booleans"
-        )
+        raise MaskError(f"{name} is an array of {array.dtype}, but ids are whole numbers: give integers or booleans")
     if array.size:
         low, high = int(array.min()), int(array.max())
         if low < 0:
@@ -194,19 +182,14 @@ def _whole_ids(array: np.ndarray, name: str) -> np.ndarray:
     return np.array(array, dtype=np.int32)
 
 
-def _fit(
-    masks: ObjectMasks, size: tuple[int, int], resize: bool, allow_empty: bool, name: str
-) -> ObjectMasks:
+def _fit(masks: ObjectMasks, size: tuple[int, int], resize: bool, allow_empty: bool, name: str) -> ObjectMasks:
     old = masks.labels.shape
     if not resize:
         raise MaskError(
             f"{name} is {_wxh(old)} but the video {_wxh(size)} (width x height): give a mask of the video's "
             "size, or pass resize_mask=True to scale it"
         )
-    rows, columns = (
-        np.minimum((np.arange(new) + 0.5) * was / new, was - 1).astype(np.intp)
-        for new, was in zip(size, old, strict=True)
-    )
+    rows, columns = (np.minimum((np.arange(new) + 0.5) * was / new, was - 1).astype(np.intp) for new, was in zip(size, old, strict=True))
     labels = masks.labels[rows[:, None], columns]
     gone = np.setdiff1d(masks.labels, labels).tolist()
     if gone and not allow_empty:
@@ -231,8 +214,7 @@ def _open(path: Path, name: str) -> Any:
         raise
     except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
         raise MaskError(
-            f"{name} can't be read as a mask ({error}): give a PNG, or a .npy file of numbers as numpy.save "
-            "writes them"
+            f"{name} can't be read as a mask ({error}): give a PNG, or a .npy file of numbers as numpy.save writes them"
         ) from error
 
 
@@ -251,10 +233,7 @@ def _polygon_mask(source: Sequence[Any], size: tuple[int, int] | None, name: str
         raise MaskError(f"{name} holds no object: the list of polygons is empty")
     shapes = [tuple(getattr(item, "shape", ())) for item in source]
     if any(len(shape) >= 2 and shape[-1] != 2 for shape in shapes):
-        raise MaskError(
-            f"{name} is a list of arrays: pass numpy.stack(masks) for one boolean layer an object, or "
-            "{id: mask}"
-        )
+        raise MaskError(f"{name} is a list of arrays: pass numpy.stack(masks) for one boolean layer an object, or {{id: mask}}")
     if size is None:
         raise MaskError(f"{name} is a list of polygons, which do not tell the image's size: pass size=(H, W)")
     flat = all(isinstance(item, (int, float, np.number)) for item in source)
@@ -273,9 +252,7 @@ def _as_array(source: Any, name: str) -> np.ndarray:
 
 
 def _is_picture(array: np.ndarray, size: tuple[int, int] | None) -> bool:
-    return (
-        array.dtype == np.uint8 and array.shape[2] in (3, 4) and array.shape[1:] != size and array.max() > 1
-    )
+    return array.dtype == np.uint8 and array.shape[2] in (3, 4) and array.shape[1:] != size and array.max() > 1
 
 
 def _wxh(shape: tuple[int, ...]) -> str:

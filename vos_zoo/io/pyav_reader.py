@@ -55,9 +55,7 @@ class PyAVReader(Reader):
         try:
             first = next(decoding.pictures(), None)
             if first is None:
-                raise _unreadable(
-                    path, "no frame of it can be decoded; the file is damaged, get a whole copy"
-                )
+                raise _unreadable(path, "no frame of it can be decoded; the file is damaged, get a whole copy")
             self._size = (first.height, first.width)
             self.orientation = Orientation.of(first)
             self.height, self.width = self.orientation.upright_size(self._size)
@@ -226,7 +224,5 @@ def _checksum(picture: Any) -> int:
     pixel_bytes = (bits + 7) // 8
     for plane in picture.planes:
         rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)
-        total = zlib.crc32(
-            np.ascontiguousarray(rows[: plane.height, : plane.width * pixel_bytes]).data, total
-        )
+        total = zlib.crc32(np.ascontiguousarray(rows[: plane.height, : plane.width * pixel_bytes]).data, total)
     return total

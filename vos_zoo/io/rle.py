@@ -36,9 +36,7 @@ def decode_rle(rle: Mapping[str, Any]) -> np.ndarray:
         MaskError: a key is missing, a character is none of the notation's, or the counts don't fill the size.
     """
     if "size" not in rle or "counts" not in rle:
-        raise MaskError(
-            f'a COCO RLE needs the keys "size" and "counts", this one has {sorted(map(str, rle))}'
-        )
+        raise MaskError(f'a COCO RLE needs the keys "size" and "counts", this one has {sorted(map(str, rle))}')
     height, width = _checked_size(rle["size"])
     counts = rle["counts"]
     if isinstance(counts, (str, bytes)):
@@ -88,9 +86,7 @@ def _points(polygon: Any) -> np.ndarray:
     try:
         numbers = np.asarray(polygon, dtype=np.float64).reshape(-1)
     except (TypeError, ValueError) as error:
-        raise MaskError(
-            f"a polygon must be a list of numbers [x1, y1, x2, y2, ...], not {polygon!r:.80}"
-        ) from error
+        raise MaskError(f"a polygon must be a list of numbers [x1, y1, x2, y2, ...], not {polygon!r:.80}") from error
     if numbers.size < 6 or numbers.size % 2:
         raise MaskError(
             "a polygon [x1, y1, x2, y2, ...] needs at least three points, so 6, 8, ... numbers; this one "
@@ -129,9 +125,7 @@ def _counts_to_text(counts: np.ndarray) -> str:
 def _text_to_counts(text: bytes) -> np.ndarray:
     codes = np.frombuffer(text, dtype=np.uint8).astype(np.int64) - 48
     if codes.size == 0 or codes.min() < 0 or codes.max() > 63 or codes[-1] & 32:
-        raise MaskError(
-            "the counts of this COCO RLE are damaged: the string ends early or has foreign characters"
-        )
+        raise MaskError("the counts of this COCO RLE are damaged: the string ends early or has foreign characters")
     last = np.flatnonzero(codes & 32 == 0)
     first = np.concatenate([[0], last[:-1] + 1])
     lengths = last - first + 1

@@ -26,10 +26,7 @@ def pack(labels: np.ndarray) -> tuple[bytes, dict[int, int]]:
     starts = np.concatenate([[0], np.flatnonzero(flat[1:] != flat[:-1]) + 1])
     values = flat[starts]
     if int(values.min()) < 0 or int(values.max()) > LARGEST_ID:
-        raise MaskError(
-            f"masks must hold ids from 0 (background) to {LARGEST_ID}, these go from {values.min()} to "
-            f"{values.max()}"
-        )
+        raise MaskError(f"masks must hold ids from 0 (background) to {LARGEST_ID}, these go from {values.min()} to {values.max()}")
     lengths = np.diff(starts, append=flat.size)
     ids, where = np.unique(values, return_inverse=True)
     pixels = np.bincount(where, weights=lengths)

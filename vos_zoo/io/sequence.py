@@ -103,9 +103,7 @@ class MaskSequence(Sequence[np.ndarray]):
         """Bytes which the compressed masks take."""
         return sum(len(frame.packed) for frame in self._frames if frame is not None)
 
-    def append(
-        self, labels: np.ndarray, *, confidence: Mapping[int, float] | None = None, lost: Iterable[int] = ()
-    ) -> None:
+    def append(self, labels: np.ndarray, *, confidence: Mapping[int, float] | None = None, lost: Iterable[int] = ()) -> None:
         """Adds the next frame.
 
         Args:
@@ -157,9 +155,7 @@ class MaskSequence(Sequence[np.ndarray]):
             MaskError: there is no such object in the sequence.
         """
         if object_id not in self._ids:
-            raise MaskError(
-                f"there is no object {object_id} in these masks; their ids are {_listed(self._ids)}"
-            )
+            raise MaskError(f"there is no object {object_id} in these masks; their ids are {_listed(self._ids)}")
         return self[index] == object_id
 
     def __len__(self) -> int:

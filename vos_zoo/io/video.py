@@ -85,9 +85,7 @@ class Video:
         self._check_open()
         if not self.replayable:
             if self._used:
-                raise VideoError(
-                    f"{self.name} can be read only once: open it again, or give a list or a file"
-                )
+                raise VideoError(f"{self.name} can be read only once: open it again, or give a list or a file")
             self._used = True
         return self._reader.frames(0, None)
 
@@ -123,9 +121,7 @@ class Video:
     def __enter__(self) -> Video:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
 
     def __repr__(self) -> str:
@@ -143,9 +139,7 @@ class Video:
     def _check_range(self, start: int, stop: int | None) -> None:
         self._check_open()
         if not self.replayable:
-            raise VideoError(
-                f"{self.name} can be read only once, forward: save it as a file, or give a list, to go back"
-            )
+            raise VideoError(f"{self.name} can be read only once, forward: save it as a file, or give a list, to go back")
         if start < 0 or (stop is not None and stop < start):
             raise VideoError(f"frames {start} to {stop} are no range: 0 <= start <= stop is needed")
 
@@ -214,9 +208,7 @@ def _open_path(path: Path, backend: str) -> Reader:
     if not path.is_file():
         raise VideoError(f"{path} is neither a file nor a folder: give a video file or a folder of images")
     if path.suffix.lower() in IMAGE_SUFFIXES:
-        raise VideoError(
-            f"{path} is a single image: give the folder of the frames ({path.parent}), or a list of paths"
-        )
+        raise VideoError(f"{path} is a single image: give the folder of the frames ({path.parent}), or a list of paths")
     if backend == "decord":
         from vos_zoo.io.decord_reader import DecordReader
 

@@ -64,9 +64,7 @@ class VideoWriter:
         if codec not in _CODECS:
             raise SaveError(f"codec {codec!r} is not one that is written here: use {', '.join(_CODECS)}")
         if (suffix == ".webm") != (codec == "libvpx-vp9"):
-            fix = (
-                "codec='libvpx-vp9'" if suffix == ".webm" else "codec='libx264', or a path that ends in .webm"
-            )
+            fix = "codec='libvpx-vp9'" if suffix == ".webm" else "codec='libx264', or a path that ends in .webm"
             raise SaveError(f"{suffix} files are not written with {codec}: use {fix}")
         (best, worst), options = _CODECS[codec]
         if not best <= quality <= worst:
@@ -94,9 +92,7 @@ class VideoWriter:
 
         assert self._target is not None
         if codec not in av.codecs_available:
-            raise SaveError(
-                f"this PyAV has no {codec} encoder: pip install --upgrade av, or use another codec"
-            )
+            raise SaveError(f"this PyAV has no {codec} encoder: pip install --upgrade av, or use another codec")
         height, width = self.size
         mp4_like = self.path.suffix.lower() in (".mp4", ".mov", ".m4v")
         self._container = av.open(
@@ -186,9 +182,7 @@ class VideoWriter:
     def __enter__(self) -> VideoWriter:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if kind is None:
             self.close()
         else:

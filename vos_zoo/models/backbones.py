@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import timm
 import torch
@@ -20,7 +21,9 @@ BATCH_NORMS = ("frozen", "folded")
 def check_trunk(name: str, stages: int, batch_norm: str) -> None:
     """ValueError if the arguments name no trunk. Only plain timm names pass: "hf-hub:..." or "local-dir:..." would fetch and run more."""
     if not re.fullmatch(r"[a-z0-9_]+", name) or not timm.is_model(name):
-        raise ValueError(f"backbone {name!r} is no model of timm {timm.__version__}; see timm.list_models(), for instance resnet18 or resnet50")
+        raise ValueError(
+            f"backbone {name!r} is no model of timm {timm.__version__}; see timm.list_models(), for instance resnet18 or resnet50"
+        )
     if stages not in (3, 4):
         raise ValueError(f"backbone_stages is 3 or 4, not {stages}")
     if batch_norm not in BATCH_NORMS:
@@ -38,10 +41,10 @@ class Trunk(nn.Module):
         check_trunk(name, stages, batch_norm)
         super().__init__()
         self.args = (name, stages)
-        outputs = (1, 2, stages)
-        kwargs = {"output_stride": 16} if stages == 4 else {}
-        self.net = timm.create_model(name, pretrained=False, features_only=True, out_indices=outputs, **kwargs)
-        self.channels: list[int] = self.net.feature_info.channels()  # at strides 4, 8, 16
+        options: dict[str, Any] = {"output_stride": 16} if stages == 4 else {}
+        net: Any = timm.create_model(name, pretrained=False, features_only=True, out_indices=(1, 2, stages), **options)
+        self.net = net
+        self.channels: list[int] = net.feature_info.channels()  # at strides 4, 8, 16
         if batch_norm == "folded":
             fold_batch_norm(self.net)
         self.batch_norm = batch_norm

@@ -9,7 +9,8 @@ Letters: B clips, K objects (slots), H x W pixels of the model grid, a multiple 
     advance(features, prediction, state)  objects compete -> probs (B, 1 + K, H, W), background first, summing to 1; next State
     step(features, state)               predict, then advance
     annotate(features, masks, given, state)   the frame that `state` has just been advanced to gets masks for the slots in
-                                        `given`: a correction, or (K grows) a new object -> State. Pixels of a given object are taken from the others
+                                        `given`: a correction, or (K grows) a new object -> State. Pixels of a given object
+                                        are taken from the others
     keep(state, slots)                  the State of those slots only
 
 A State is a NamedTuple of tensors whose first two dimensions are B and K. Its field `masks` holds the soft masks as the model

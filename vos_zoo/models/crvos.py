@@ -23,13 +23,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vos_zoo.ops import aggregate, coordinates
 from vos_zoo.models.backbones import Trunk, check_trunk, imagenet_statistics
 from vos_zoo.models.base import Prediction, VOSModel
+from vos_zoo.ops import aggregate, coordinates
 
 
 @dataclass(frozen=True)
-class Config:
+class CRVOSConfig:
     backbone: str = "resnet50"  # any timm model with features at strides 4, 8, 16
     backbone_stages: int = 4  # 4: dilated fourth stage at stride 16; 3: stride 16 is the third stage
     batch_norm: str = "frozen"  # or "folded" into the convolutions
@@ -89,14 +89,16 @@ class Refine(nn.Module):
 
 
 class CRVOS(VOSModel):
-    Config = Config
+    Config = CRVOSConfig
     stride = 16
     padding = "reflect"
     needs_first_frame = False
+    mean: Tensor
+    std: Tensor
 
-    def __init__(self, config: Config | None = None):
+    def __init__(self, config: CRVOSConfig | None = None):
         super().__init__()
-        self.config = config or Config()
+        self.config = config or CRVOSConfig()
         mean, std = imagenet_statistics()
         self.register_buffer("mean", mean, persistent=False)
         self.register_buffer("std", std, persistent=False)
