@@ -290,7 +290,7 @@ def test_ctrl_c_keeps_the_clips_done(root, tmp_path):
     report = evaluate(Interrupted(), load_dataset(f"folder:{root}"), save=tmp_path / "out")
     assert report.interrupted and [clip.name for clip in report.clips] == ["cat"]
     assert report.mean_jf == 1
-    assert "interrupted: these are the 1 clips that were done" in report.table()
+    assert "interrupted: 1 done, the means are over those" in report.table()
     saved = json.loads((tmp_path / "out" / "scores.json").read_text())
     assert [clip["clip"] for clip in saved["clips"]] == ["cat"] and saved["interrupted"]
 

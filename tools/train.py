@@ -18,6 +18,7 @@ import torch
 from vos_zoo.config import checked_args
 from vos_zoo.errors import DataError, VosZooError, VosZooWarning
 from vos_zoo.io.atomic import atomic_write
+from vos_zoo.memory import keep_freed_memory
 from vos_zoo.models.base import VOSModel
 from vos_zoo.train.batches import Batches
 from vos_zoo.train.clips import load_clips, training_clips
@@ -40,6 +41,7 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=1, help="processes that draw batches ahead (default 1)")
     args = parser.parse_args()
 
+    keep_freed_memory()
     recipe = load_recipe(args.recipe)
     fresh = not (args.out / "checkpoint.pt").exists()
     if recipe.backbone and fresh and args.backbones is None:

@@ -56,6 +56,8 @@ class Annotations:
         for index in sorted(found):
             source = found[index]
             name = "first_mask" if index == 0 and first_mask is not None else f"the mask of frame {index}"
+            if isinstance(source, (str, os.PathLike)):
+                name = f"{name} ({os.fspath(source)})"
             given = read_mask(source, size=size, resize=resize, name=name, allow_empty=bool(ids))
             if not given.ids:
                 warnings.warn(

@@ -30,7 +30,8 @@ from vos_zoo.io.atomic import atomic_write
 class Propagates(Protocol):
     """What `evaluate` needs of a model: a Segmenter has it."""
 
-    def propagate(self, video: Any, first_mask: Any = None, **options: Any) -> Any: ...
+    @property
+    def propagate(self) -> Callable[..., Any]: ...
 
 
 class Masks(Protocol):
@@ -120,7 +121,7 @@ class Report:
         if self.fps:
             lines.append(f"{self.fps:.2f} frames per second")
         if self.interrupted:
-            lines.append(f"interrupted: these are the {len(self.clips)} clips that were done")
+            lines.append(f"interrupted: {len(self.clips)} done, the means are over those")
         return "\n".join(lines)
 
     def as_dict(self) -> dict[str, Any]:
@@ -212,6 +213,10 @@ def evaluate(
     Raises: EvaluationError if a clip can't be scored (all are checked first); whatever propagate raises.
     """
     todo = _checked(clips)
+    if save is not None:
+        taken = [str(Path(save) / clip.name) for clip in todo if (Path(save) / clip.name).exists()]
+        if taken:
+            raise EvaluationError(f"{taken[0]} is there already ({len(taken)} of {len(todo)} clips): choose another folder, or delete it")
     report = Report(legacy_decay=legacy_decay)
     if progress is not None:
         propagate_options["progress"] = False

@@ -7,7 +7,7 @@ import json
 import math
 import os
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +33,8 @@ def save_folder(masks: MaskSequence, folder: str | os.PathLike[str], *, overwrit
     """See `MaskSequence.save`."""
     _check_savable(masks, folder)
     with atomic_folder(folder, overwrite=overwrite) as temporary:
-        for name, labels in zip(frame_files(masks), masks, strict=True):
-            _picture(masks, labels).save(temporary / f"{name}.png")
+        for name, picture in _pictures(masks):
+            picture.save(temporary / f"{name}.png")
         (temporary / RECORD).write_text(_record(masks), encoding="utf-8")
     return Path(folder)
 
@@ -43,9 +43,9 @@ def save_zip(masks: MaskSequence, path: str | os.PathLike[str]) -> Path:
     """See `MaskSequence.save_zip`."""
     _check_savable(masks, path)
     with atomic_write(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
-        for name, labels in zip(frame_files(masks), masks, strict=True):
+        for name, picture in _pictures(masks):
             png = io.BytesIO()
-            _picture(masks, labels).save(png, format="PNG")
+            picture.save(png, format="PNG")
             archive.writestr(f"{name}.png", png.getvalue())
         archive.writestr(RECORD, _record(masks), compress_type=zipfile.ZIP_DEFLATED)
     return Path(path)
@@ -92,12 +92,16 @@ def _check_savable(masks: MaskSequence, path: str | os.PathLike[str]) -> None:
         )
 
 
-def _picture(masks: MaskSequence, labels: np.ndarray) -> Image.Image:
-    if masks.object_ids and masks.object_ids[-1] > _LARGEST_INDEXED:
-        return Image.fromarray(labels.astype(np.uint16))
-    picture = Image.fromarray(labels)
-    picture.putpalette(davis_palette().tobytes())
-    return picture
+def _pictures(masks: MaskSequence) -> Iterator[tuple[str, Image.Image]]:
+    """File names and pictures of the frames that were computed: a blank file would say that the objects are gone."""
+    grey = bool(masks.object_ids) and masks.object_ids[-1] > _LARGEST_INDEXED
+    for name, labels, computed in zip(frame_files(masks), masks, masks.computed, strict=True):
+        if not computed:
+            continue
+        picture = Image.fromarray(labels.astype(np.uint16) if grey else labels)
+        if not grey:
+            picture.putpalette(davis_palette().tobytes())
+        yield name, picture
 
 
 def _record(masks: MaskSequence) -> str:

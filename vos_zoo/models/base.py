@@ -2,8 +2,9 @@
 
 Letters: B clips, K objects (slots), H x W pixels of the model grid, a multiple of `stride` in both directions.
 
-    encode(frames)                      frames (B, 3, H, W) float RGB in [0, 1] -> features, whatever this model likes. There is no
-                                        recurrence in it, so many frames may be encoded at once. Mean and std are the model's.
+    encode(frames)                      frames (B, 3, H, W) float RGB in [0, 1] -> features: a Tensor or a NamedTuple of Tensors, frames
+                                        first. There is no recurrence in it, so many frames may be encoded at once. Mean and std
+                                        are the model's.
     start(features, masks, active)      masks (B, K, H, W) in [0, 1] of the annotated frame -> State
     predict(features, state)            -> Prediction: every object by itself, as log odds
     advance(features, prediction, state)  objects compete -> probs (B, 1 + K, H, W), background first, summing to 1; next State

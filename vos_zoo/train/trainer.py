@@ -101,8 +101,10 @@ class Trainer:
         try:
             saved = torch.load(path, map_location=self.device, weights_only=True)
             state = saved["step"], saved["model"], saved["average"], saved["optimizer"]
-        except (RuntimeError, pickle.UnpicklingError, EOFError, KeyError, TypeError) as error:
-            raise CheckpointError(f"{path} is no checkpoint of a training run ({error}); move it away to begin anew") from error
+        except (OSError, RuntimeError, pickle.UnpicklingError, EOFError, KeyError, TypeError) as error:
+            raise CheckpointError(
+                f"{path} can't be read as a checkpoint of a training run ({error}); move it away to begin anew"
+            ) from error
         try:
             step, model, self.average, optimizer = state
             self.model.load_state_dict(model)

@@ -1,0 +1,120 @@
+"""Real clips: reading them, the stretches in which an object can be followed, and the index of splits."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from training_data import save, write_clip
+
+from vos_zoo.errors import DataError, VosZooWarning
+from vos_zoo.train.clips import load_clips, training_clips, unbroken_runs
+
+
+def at(*columns: int | None) -> np.ndarray:
+    """(T, 20, 40) masks of a 10 x 10 square whose left edge stands at these columns; None: not seen."""
+    masks = np.zeros((len(columns), 20, 40), bool)
+    for t, left in enumerate(columns):
+        if left is not None:
+            masks[t, 5:15, left : left + 10] = True
+    return masks
+
+
+@pytest.mark.parametrize(
+    ("columns", "runs"),
+    [
+        ((0, 1, 2, 3), [(0, 4)]),
+        ((0, 1, None, 3, 4), [(0, 2), (3, 5)]),
+        ((0, 1, 20, 21, 22), [(0, 2), (2, 5)]),
+        ((0, 6), [(0, 2)]),  # IoU 4 / 16 = 0.25
+        ((0, 7), []),  # IoU 3 / 17 = 0.18: a jump, and single frames are no run
+        ((None, 0, None), []),
+        ((None, None, 5, 6), [(2, 4)]),
+        ((None,), []),
+    ],
+)
+def test_runs_end_at_jumps_and_absences(columns: tuple[int | None, ...], runs: list[tuple[int, int]]) -> None:
+    assert unbroken_runs(at(*columns), min_area=0.01) == runs
+
+
+def test_small_objects_do_not_count_as_seen() -> None:
+    masks = at(0, 1, 2)
+    masks[1, 6:] = False
+    assert unbroken_runs(masks, min_area=0.05) == []
+
+
+def test_clip_is_shrunk_and_only_annotated_frames_are_read(tmp_path: Path) -> None:
+    folder = write_clip(tmp_path / "a__1", frames=4)
+    (folder / "masks/00002.png").unlink()
+    (clip,) = load_clips([folder], short_side=32)
+    assert clip.frames.shape == (3, 3, 32, 48) and clip.ids.shape == (3, 32, 48)
+    assert clip.name == "a__1" and clip.runs == {1: [(0, 3)]}
+    red = clip.frames[:, 0].float() - clip.frames[:, 2].float() > 120
+    assert ((clip.ids == 1) & red).sum() > 0.8 * (clip.ids == 1).sum()
+
+
+def test_a_frame_of_void_among_numbers_is_no_object(tmp_path: Path) -> None:
+    folder = write_clip(tmp_path / "a", frames=3)
+    void = np.zeros((64, 96), np.uint8)
+    void[:30] = 255
+    save(folder / "masks/00002.png", void)
+    (clip,) = load_clips([folder])
+    assert clip.ids[2].sum() == 0 and clip.runs == {1: [(0, 2)]}
+
+
+def test_masks_of_0_and_255_alone_are_one_object(tmp_path: Path) -> None:
+    plain = write_clip(tmp_path / "a", frames=2)
+    loud = write_clip(tmp_path / "b", frames=2, ids={255: [(20, 10), (20, 14)]})
+    first, second = load_clips([plain, loud])
+    assert first.ids.equal(second.ids) and second.runs == {1: [(0, 2)]}
+
+
+def test_skipped_clips_are_not_even_read(tmp_path: Path) -> None:
+    folder = write_clip(tmp_path / "davis__tennis", frames=2)
+    (folder / "frames/00000.png").write_bytes(b"no image")
+    assert load_clips([folder], skip=("tennis",)) == []
+    with pytest.raises(DataError, match=r"00000\.png can't be read as an image"):
+        load_clips([folder])
+
+
+def test_clips_that_can_teach_nothing_are_left_out_with_a_warning(tmp_path: Path) -> None:
+    with pytest.warns(VosZooWarning, match="short: 1 annotated frames, at least 2 are needed"):
+        assert load_clips([write_clip(tmp_path / "short", frames=1)]) == []
+    jumpy = write_clip(tmp_path / "jumpy", frames=2, ids={1: [(0, 0), (40, 70)]})
+    with pytest.warns(VosZooWarning, match="jumpy: no object is seen in two neighbouring annotated frames"):
+        assert load_clips([jumpy]) == []
+
+
+def test_bad_clips_name_the_file(tmp_path: Path) -> None:
+    folder = write_clip(tmp_path / "a", frames=3)
+    save(folder / "masks/00001.png", np.zeros((10, 10), np.uint8))
+    with pytest.raises(DataError, match=r"masks/00001\.png is 10x10, its image .*frames/00001\.png 64x96"):
+        load_clips([folder])
+    save(folder / "frames/00001.png", np.zeros((10, 10, 3), np.uint8))
+    with pytest.raises(DataError, match=r"frames/00001\.png is 10x10, the clip's first frame 64x96"):
+        load_clips([folder])
+    (folder / "frames/00001.png").unlink()
+    with pytest.raises(DataError, match=r"1 masks have no frame, the first is 00001\.png"):
+        load_clips([folder])
+
+
+def test_index_chooses_the_training_clips(tmp_path: Path) -> None:
+    for name in ("a", "b", "c"):
+        write_clip(tmp_path / name, frames=2)
+    (tmp_path / "stills" / "images").mkdir(parents=True)
+    assert [p.name for p in training_clips(tmp_path)] == ["a", "b", "c"]
+    index = tmp_path / "clips.json"
+    index.write_text(json.dumps({"a": {"split": "train"}, "b": {"split": "val"}, "c": {"split": "train"}, "elsewhere": {"split": "train"}}))
+    assert [p.name for p in training_clips(tmp_path, index)] == ["a", "c"]
+    index.write_text(json.dumps({"a": {"split": "train"}}))
+    with pytest.raises(DataError, match=r"clips\.json does not say which split these clips belong to: b, c"):
+        training_clips(tmp_path, index)
+    index.write_text('{"a": "train"}')
+    with pytest.raises(DataError, match=r"clips\.json is no index of clips: expected JSON"):
+        training_clips(tmp_path, index)
+    with pytest.raises(DataError, match=r"index of clips .*none\.json can't be read: No such file"):
+        training_clips(tmp_path, tmp_path / "none.json")
+    with pytest.raises(DataError, match="there is no folder .*nowhere"):
+        training_clips(tmp_path / "nowhere")

@@ -1,0 +1,46 @@
+"""Corrupted masks: still masks, mostly not the truth, and nothing from nothing."""
+
+from __future__ import annotations
+
+import torch
+
+from vos_zoo.train.corruption import corrupt
+
+
+def discs(count: int) -> torch.Tensor:
+    y, x = torch.meshgrid(torch.arange(48.0), torch.arange(64.0), indexing="ij")
+    disc = (((y - 24) ** 2 + (x - 28) ** 2) < 13**2).float()
+    masks = torch.zeros(count, 2, 48, 64)
+    masks[:, 0] = disc
+    return masks
+
+
+def test_shape_range_and_empty_slots() -> None:
+    masks = discs(200)
+    out = corrupt(masks, torch.Generator().manual_seed(0))
+    assert out.shape == masks.shape and out.isfinite().all()
+    assert out.min() >= 0 and out.max() <= 1
+    assert out[:, 1].max() == 0, "an object that is not there gets no mask, not even by a spill of its neighbour"
+
+
+def test_most_are_wrong_some_are_right() -> None:
+    masks = discs(300)
+    out = corrupt(masks, torch.Generator().manual_seed(1))[:, 0] > 0.5
+    truth = masks[:, 0] > 0.5
+    iou = (out & truth).sum((1, 2)) / (out | truth).sum((1, 2))
+    assert 0.3 < (iou < 0.8).float().mean() < 0.9
+    assert (iou > 0.95).float().mean() > 0.05
+    assert (iou < 0.05).any(), "a few are as good as gone"
+
+
+def test_a_neighbour_spills_only_into_objects() -> None:
+    masks = discs(200)
+    masks[:, 1, 4:12, 50:60] = 1
+    out = corrupt(masks, torch.Generator().manual_seed(2))
+    spilt = (out[:, 0, 4:12, 50:60].mean((1, 2)) > 0.2).float().mean()
+    assert 0.01 < spilt < 0.4
+
+
+def test_the_generator_decides_everything() -> None:
+    first, again, other = (corrupt(discs(3), torch.Generator().manual_seed(seed)) for seed in (5, 5, 6))
+    assert first.equal(again) and not first.equal(other)

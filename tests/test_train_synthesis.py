@@ -1,0 +1,130 @@
+"""Synthetic clips: masks stay on their objects, what is in front hides what is behind, slots say what they hold."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+from training_data import around, core, save, still
+
+from vos_zoo.train.inpainting import fill_in
+from vos_zoo.train.photometry import clip_photometry
+from vos_zoo.train.scene import Layer, SynthesisConfig
+from vos_zoo.train.stills import StillBank, load_stills
+from vos_zoo.train.synthesis import Synthesizer
+
+COLOURS = [(240, 10, 20), (240, 20, 240), (250, 250, 10)]  # much red: the backgrounds have little
+
+
+@pytest.fixture
+def bank(tmp_path: Path) -> StillBank:
+    for n, colour in enumerate(COLOURS):
+        image, mask = still(n, colour=colour)
+        save(tmp_path / f"s/images/{n}.png", image)
+        save(tmp_path / f"s/masks/{n}.png", mask)
+    return load_stills([tmp_path / "s"], tmp_path / "cache", size=96)
+
+
+@pytest.fixture
+def true_colours(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("clip_photometry", "layer_photometry"):
+        monkeypatch.setattr(f"vos_zoo.train.synthesis.{name}", lambda pixels, rng: pixels)
+
+
+def rng(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def colour_of(pixels: torch.Tensor) -> int:
+    """The colour of COLOURS that (3, n) pixels have, all of them."""
+    distances = (pixels[None] - torch.tensor(COLOURS).view(3, 3, 1) / 255).abs().amax((1, 2))
+    assert distances.min() < 0.06, f"not one colour: {distances.tolist()}"
+    return int(distances.argmin())
+
+
+@pytest.mark.usefixtures("true_colours")
+def test_the_mask_covers_its_object_and_nothing_else(bank: StillBank) -> None:
+    config = SynthesisConfig(together=1.0, pasted=(1.0,), speed=(0.1,), freeze=0.0)
+    batch = Synthesizer(bank, 48, 80, slots=1, config=config).batch(12, 4, rng())
+    moved = 0
+    for frames, masks in zip(batch.frames, batch.masks[:, :, 0], strict=True):
+        colour = torch.tensor(COLOURS[colour_of(frames.transpose(0, 1)[:, core(masks)])]) / 255
+        near = (frames - colour.view(3, 1, 1)).abs().amax(1) < 0.05
+        assert around(masks)[near].all()
+        moved += not masks[0].equal(masks[-1])
+    assert moved == 12
+
+
+@pytest.mark.usefixtures("true_colours")
+def test_each_slot_follows_one_object_and_slots_never_overlap(bank: StillBank) -> None:
+    config = SynthesisConfig(pasted=(0.2, 0.4, 0.4), look_alike=0.2)
+    batch = Synthesizer(bank, 48, 80, slots=3, config=config).batch(24, 4, rng(1))
+    assert batch.masks.sum(2).max() == 1 and batch.masks.unique().tolist() == [0, 1]
+    checked = 0
+    for frames, masks in zip(batch.frames, batch.masks.transpose(1, 2), strict=True):
+        for slot in masks:
+            inside = core(slot)
+            if inside.any():
+                colour_of(frames.transpose(0, 1)[:, inside])
+                checked += 1
+    assert checked > 30
+
+
+def test_slots_in_use_come_first_and_the_others_are_empty(bank: StillBank) -> None:
+    for pasted, slots, held in (((1.0,), 2, 1), ((0.0, 1.0), 2, 2), ((0.0, 0.0, 1.0), 2, 2), ((0.0, 0.0, 1.0), 4, 3)):
+        batch = Synthesizer(bank, 32, 48, slots=slots, config=SynthesisConfig(pasted=pasted)).batch(3, 2, rng())
+        assert batch.active.tolist() == [[n < held for n in range(slots)]] * 3
+        assert batch.masks[:, :, held:].sum() == 0
+        assert batch.frames.shape == (3, 2, 3, 32, 48) and batch.masks.shape == (3, 2, slots, 32, 48)
+
+
+@pytest.mark.usefixtures("true_colours")
+@pytest.mark.parametrize("front", [0, 1])
+def test_what_is_in_front_hides_what_is_behind(bank: StillBank, monkeypatch: pytest.MonkeyPatch, front: int) -> None:
+    base = Layer(2, 0, -1, 0, 1, (0.0, 0.0), 1.5, (0.0, 0.0), False)
+    cutouts = [Layer(n, 1, n, 0, 0, (-0.13, 0.0), 1.0, (0.0, 0.0), False) for n in (0, 1)]
+    layers = [base, *(cutouts if front == 1 else cutouts[::-1])]
+    monkeypatch.setattr("vos_zoo.train.synthesis.plan_scene", lambda *args: layers)
+    batch = Synthesizer(bank, 48, 80, config=SynthesisConfig(freeze=1.0, elastic=0.0)).batch(1, 2, rng())
+    areas = batch.masks[0, 0].sum((1, 2))
+    assert areas[front] > 150 and areas[1 - front] < 0.4 * areas[front]
+    assert colour_of(batch.frames[0, 0, :, 24, 40][:, None]) == front
+    assert batch.active.all(), "hidden, but there"
+
+
+def test_frozen_clips_stand_still(bank: StillBank) -> None:
+    masks = Synthesizer(bank, 32, 48, config=SynthesisConfig(freeze=1.0)).batch(4, 3, rng()).masks
+    assert masks.equal(masks[:, :1].expand_as(masks)) and masks.sum() > 0
+
+
+def test_the_generator_decides_everything(bank: StillBank) -> None:
+    synthesizer = Synthesizer(bank, 32, 48)
+    first, again, other = (synthesizer.batch(2, 3, rng(seed)) for seed in (1, 1, 2))
+    assert all(a.equal(b) for a, b in zip(first, again, strict=True))
+    assert not first.frames.equal(other.frames)
+
+
+def test_photometry_stays_in_range_and_changes_clips_apart() -> None:
+    frames = torch.rand(1, 2, 3, 32, 48, generator=rng()).expand(12, -1, -1, -1, -1).clone()
+    out = clip_photometry(frames.clone(), rng(1))
+    assert out.shape == frames.shape and out.min() >= 0 and out.max() <= 1
+    means = out.mean((1, 2, 3, 4))
+    assert len({round(float(m), 3) for m in means}) > 6
+
+
+def test_a_filled_hole_continues_its_surroundings() -> None:
+    left, right = torch.tensor([0.1, 0.3, 0.5]), torch.tensor([0.9, 0.6, 0.5])
+    hole = torch.zeros(64, 64, dtype=torch.bool)
+    hole[24:40, 20:44] = True
+    for other in (left, right):
+        rgb = left.view(3, 1, 1).repeat(1, 64, 64)
+        rgb[:, :, 32:] = other.view(3, 1, 1)
+        rgb[:, hole] = torch.tensor([0.0, 1.0, 0.0]).view(3, 1)
+        filled = fill_in(rgb, hole)
+        beyond = ~(F.max_pool2d(hole[None].float(), 9, 1, 4)[0] > 0)
+        assert filled[:, beyond].equal(rgb[:, beyond])
+        assert (filled[:, 32, 20] - left).abs().max() < 0.25 and (filled[:, 32, 43] - other).abs().max() < 0.25
+        if other is left:
+            torch.testing.assert_close(filled[:, hole], left.view(3, 1).expand(-1, int(hole.sum())), atol=1e-4, rtol=0)
