@@ -1,7 +1,8 @@
-"""Write a checkpoint's model card from its config.json; with --scores, first record what `vos-zoo evaluate --json` measured.
+"""Write a checkpoint's model card from its config.json.
 
-python tools/make_card.py hub_configs/crvos
-python tools/make_card.py hub_configs/crvos --scores scores.json --dataset "DAVIS-2016 (6 sequences)" --split val --command "vos-zoo evaluate ..."
+    python tools/make_card.py hub_configs/crvos
+
+With --scores it first records in the config what `vos-zoo evaluate --json scores.json` measured; say of what, and by which command.
 """
 
 from __future__ import annotations

@@ -15,9 +15,9 @@ PUBLISHED: dict[str, tuple[tuple[str, str], ...]] = {
     ),
 }
 LIMITS: dict[str, str] = {
-    "CRVOS": "The only memory is the previous frame's coarse mask. Objects that move fast against their size, or that leave and come back, can be "
-    "lost and are found again only by chance; masks may leak onto look-alikes that touch the object. Look at `masks.lost` and `masks.confidence`, "
-    "and correct by an annotated frame. Thin parts (lines, wheel spokes) get blurred at stride 4.",
+    "CRVOS": "The only memory is the previous frame's coarse mask. Objects that move fast against their size, or that leave and come back, "
+    "can be lost and are found again only by chance; masks may leak onto look-alikes that touch the object. Look at `masks.lost` and "
+    "`masks.confidence`, and correct by an annotated frame. Thin parts (lines, wheel spokes) get blurred.",
 }
 
 
@@ -52,7 +52,8 @@ def _body(config: ModelConfig) -> str:
     parts = [
         f"# {config.name}",
         f"{config.description[:1].upper()}{config.description[1:]}. {config.architecture}, trunk {args.get('backbone', '?')}, "
-        f"{(config.parameters or 0) / 1e6:.1f} M parameters, frames at a shorter side of {config.preprocess.short_side or 'their own'} pixels.",
+        f"{(config.parameters or 0) / 1e6:.1f} M parameters, "
+        f"frames at a shorter side of {config.preprocess.short_side or 'their own'} pixels.",
         "```python\nimport vos_zoo\n\n"
         f'masks = vos_zoo.load("{config.name}").propagate("video.mp4", "first_mask.png")\n'
         'masks.save_video("overlay.mp4", "video.mp4")\n```',
@@ -66,14 +67,14 @@ def _body(config: ModelConfig) -> str:
         ]
     parts += [
         "## Intended use and limits",
-        "Following objects whose mask is given in one frame: annotation, editing, research. Not for identifying people, and not for decisions about them. "
-        + LIMITS.get(config.architecture, ""),
+        "Following objects whose mask is given in one frame: annotation, editing, research. Not for identifying people, and not for "
+        "decisions about them. " + LIMITS.get(config.architecture, ""),
         "## Data and terms",
         f"{config.training.get('data', '')}\n\nTerms of these weights: {config.licence or 'not stated'}",
         "## How it was made",
         _provenance(config.training),
         "## Paper",
-        f"{config.paper.get('authors', '')}: *{config.paper.get('title', '')}*, {config.paper.get('venue', '')}. {config.paper.get('url', '')}",
+        "{authors}: *{title}*, {venue}. {url}".format(**{**dict.fromkeys(("authors", "title", "venue", "url"), ""), **config.paper}),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
