@@ -606,7 +606,7 @@ def test_an_interrupted_evaluation_keeps_the_clips_done(dataset, run, monkeypatc
 
     monkeypatch.setattr(Segmenter, "propagate", once)
     code, out, _ = run("evaluate", "--model", "tiny", "--dataset", "folder:data", "--json", "scores.json")
-    assert code == 130 and "interrupted: these are the 1 clips that were done" in out
+    assert code == 130 and "interrupted: 1 done, the means are over those" in out
     assert json.loads(Path("scores.json").read_text())["interrupted"] is True
 
 

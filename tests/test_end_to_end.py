@@ -143,6 +143,14 @@ def test_stopped_and_whole(segmenter, folder, whole):
     assert np.asarray(masks)[masks.computed].tobytes() == whole[:5].tobytes()
 
 
+def test_under_the_names_that_hub_users_know(model, segmenter, tmp_path):
+    assert segmenter.save_pretrained(tmp_path / "again") == tmp_path / "again"
+    again = vos_zoo.Segmenter.from_pretrained(tmp_path / "again", device="cpu", dtype="float32")
+    weights = again.model.state_dict()
+    assert again.info() == segmenter.info()
+    assert all(torch.equal(tensor, weights[name]) for name, tensor in segmenter.model.state_dict().items())
+
+
 def test_two_videos_at_once(segmenter, folder, whole):
     """Streams that take turns on one model do not see each other."""
     first = segmenter.stream(folder / "clip.mp4", folder / "first.png")

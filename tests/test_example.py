@@ -33,28 +33,28 @@ def test_same_arguments_same_pixels(example):
 def test_the_koi_is_hidden_in_part_and_comes_out_again(example):
     area = example.masks.sum(axis=(1, 2)) / example.masks[0].size
     assert 0.03 < area[0] < 0.15
-    assert area.min() > 0.3 * area[0], "some of it can always be seen"
-    assert area[4:9].min() < 0.7 * area[0], "a leaf hides much of it"
+    assert area.min() > 0.6 * area[0], "more than half of it can always be seen"
+    assert area[4:9].min() < 0.88 * area[0], "a leaf hides a part of it"
     assert area[-1] > 0.85 * area[0]
 
 
 def test_the_koi_moves_and_deforms(example):
     centres = np.array([np.argwhere(mask).mean(axis=0) for mask in example.masks])
     assert np.ptp(centres[:, 1]) > 0.4 * 216
-    first, last = (np.argwhere(mask) for mask in example.masks[[0, -1]])
-    spread = [np.linalg.eigvalsh(np.cov(points.T)) for points in (first, last)]
+    first, later = (np.argwhere(mask) for mask in example.masks[[0, 3]])  # no leaf hides it yet
+    spread = [np.linalg.eigvalsh(np.cov(points.T)) for points in (first, later)]
     assert abs(spread[0][0] / spread[1][0] - 1) > 0.02
 
 
 def test_the_mask_lies_on_the_koi(example):
-    """White and orange are brighter and redder than pebbles and leaves, on the mask's side of its edge."""
+    """White and orange are brighter and redder than sand and leaves, on the mask's side of its edge."""
     red = example.frames[..., 0].astype(float)
     for frame, mask in zip(red, example.masks == 1, strict=True):
         inner = mask[1:-1, 1:-1] & mask[2:, 1:-1] & mask[:-2, 1:-1] & mask[1:-1, 2:] & mask[1:-1, :-2]
         ring = np.zeros_like(mask)
         for dy, dx in ((3, 0), (-3, 0), (0, 3), (0, -3)):
             ring |= np.roll(mask, (dy, dx), (0, 1))
-        assert frame[1:-1, 1:-1][inner].mean() > 1.6 * frame[ring & ~mask].mean()
+        assert frame[1:-1, 1:-1][inner].mean() > 1.3 * frame[ring & ~mask].mean()
 
 
 def test_another_koi_passes(example):

@@ -7,10 +7,13 @@ import warnings
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from toy import squares_clip, toy_segmenter
 
 from vos_zoo.errors import MaskError, VideoError, VosZooError, VosZooWarning
 from vos_zoo.io.sequence import MaskSequence
+from vos_zoo.io.video import open_video
+from vos_zoo.io.writer import VideoWriter
 
 
 @pytest.fixture
@@ -67,7 +70,7 @@ def test_sessions_do_not_see_each_other(segmenter):
         np.testing.assert_array_equal(b.step(other[t]), other_truth[t])
 
 
-@pytest.mark.parametrize("size", [None, 32, 64, (40, 56), "native"])
+@pytest.mark.parametrize("size", [None, 32, np.int64(64), (40, 56), "native"])
 @pytest.mark.parametrize("frame_size", [(44, 60), (41, 57), (60, 44)])
 def test_masks_come_back_at_the_videos_size(segmenter, size, frame_size):
     video, truth = squares_clip(frames=4, size=frame_size)
@@ -159,6 +162,10 @@ def test_remove(segmenter):
     np.testing.assert_array_equal(session.step(video[2]), np.where(truth[2] == 1, 0, truth[2]))
     with pytest.raises(MaskError, match=r"objects \[1\] are not followed; those that are: \[2, 3\]"):
         session.remove(1)
+    session.remove(np.int64(2))
+    session.annotate(video[2], {2: truth[2] == 2}, advance=False)
+    assert session.object_ids == (3, 2)
+    np.testing.assert_array_equal(session.step(video[3]), np.where(truth[3] == 1, 0, truth[3]))
     session.remove([2, 3])
     assert not session.step(video[3]).any() and session.object_ids == ()
     np.testing.assert_array_equal(session.annotate(video[4], truth[4]), truth[4])
@@ -261,6 +268,9 @@ def bad_calls():
         "live": (iter(video), truth[0], {"direction": "backward"}, VideoError, r"only once and forwards"),
         "internal size": (video, truth[0], {"size": 4}, VosZooError, r"size 4 is too small: .* at least 8"),
         "odd size": (video, truth[0], {"size": "huge"}, VosZooError, r"shorter side in pixels.*not 'huge'"),
+        "size in words": (video, truth[0], {"size": ("40", "56")}, VosZooError, r"\(height, width\) or 'native', not \('40', '56'\)"),
+        "half a size": (video, truth[0], {"size": (40.5, 56)}, VosZooError, r"\(height, width\) or 'native', not \(40\.5, 56\)"),
+        "only backward": (video, truth[0], {"direction": "backward"}, MaskError, r"nothing to go back to from frame 0.*masks=\{index"),
         "no file": ("nowhere.mp4", truth[0], {}, VideoError, r"nowhere\.mp4"),
     }
 
@@ -285,9 +295,13 @@ def test_a_mask_of_another_size_can_be_resized(segmenter):
 @pytest.mark.parametrize(
     ("frame", "message"),
     [
-        (np.zeros((3, 44, 60), np.uint8), r"channels come last: frame.transpose\(1, 2, 0\)"),
-        (np.zeros((44, 60, 3), np.float32), r"\(frame \* 255\)"),
-        (np.zeros((44, 60), np.uint8), r"np.stack"),
+        (np.zeros((3, 44, 60), np.uint8), r"channels come last, use \.transpose\(1, 2, 0\)"),
+        (torch.zeros((3, 44, 60), dtype=torch.uint8), r"channels come last, use \.permute\(1, 2, 0\)"),
+        (np.zeros((44, 60, 3), np.float32), r"\(x \* 255\)\.round\(\)"),
+        (np.full((44, 60, 3), np.nan), r"holds NaN"),
+        (np.zeros((44, 60), np.uint8), r"make grey frames RGB with np\.repeat"),
+        (np.zeros((44, 60, 4), np.uint8), r"drop the alpha channel"),
+        (None, r"the frame is a NoneType: give \(H, W, 3\) uint8 arrays"),
         (np.zeros((20, 30, 3), np.uint8), r"this frame is 30x20, the session's are 60x44"),
     ],
 )
@@ -297,6 +311,108 @@ def test_bad_frames_in_a_session(segmenter, frame, message):
     with pytest.raises(VideoError, match=message):
         session.step(frame)
     np.testing.assert_array_equal(session.step(video[1]), truth[1])
+
+
+@pytest.mark.parametrize("form", [Image.fromarray, torch.from_numpy, lambda frame: frame], ids=["PIL", "tensor", "read-only array"])
+def test_a_session_takes_frames_in_other_forms(segmenter, form):
+    video, truth = squares_clip()
+    video.flags.writeable = False
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The given NumPy array is not writable")  # torch says so of the test's own tensors
+        frames = [form(frame) for frame in video]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        session = segmenter.start(frames[0], truth[0])
+        np.testing.assert_array_equal(session.step(frames[1]), truth[1])
+        np.testing.assert_array_equal(session.annotate(frames[2], truth[2]), truth[2])
+
+
+def test_a_step_that_is_interrupted_leaves_the_session_as_it_was(segmenter, monkeypatch):
+    video, truth = squares_clip()
+    session = segmenter.start(video[0], truth[0])
+    session.step(video[1])
+
+    def interrupted(frames):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(segmenter.model, "encode", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            session.step(video[2])
+    assert session.index == 1
+    np.testing.assert_array_equal(session.current(), truth[1])
+    np.testing.assert_array_equal(session.step(video[2]), truth[2])
+
+
+@pytest.mark.parametrize("direction", ["backward", "both"])
+def test_a_file_shorter_than_it_claims_shifts_no_mask_to_another_frame(segmenter, tmp_path, direction):
+    video, truth = squares_clip(ids=(1,))
+    with VideoWriter(tmp_path / "clip.mp4", fps=10, size=(44, 60), quality=0) as writer:
+        for frame in video:
+            writer.write(frame)
+    with pytest.warns(VosZooWarning, match=r"clip ended after 12 frames: the masks of frames \[14\] were not used"):
+        masks = segmenter.propagate(tmp_path / "clip.mp4", masks={2: truth[2], 10: truth[10], 14: truth[0]}, direction=direction)
+    assert len(masks) == 12 and masks.computed.tolist() == [True] * 11 + [direction == "both"]
+    done = 12 if direction == "both" else 11
+    assert (np.asarray(masks)[:done] == truth[:done]).mean() > 0.98
+    np.testing.assert_array_equal(masks[10], truth[10])
+    with pytest.raises(VideoError, match=r"ended before frame 14, the first that has a mask"):
+        segmenter.propagate(tmp_path / "clip.mp4", masks={14: truth[0]}, direction=direction)
+
+
+def test_the_given_mask_lies_on_top_in_both_directions(segmenter, monkeypatch):
+    """However sure the other pass is of another object there."""
+    video, truth = squares_clip()
+    monkeypatch.setattr("vos_zoo.session._confidence", lambda probs, slots, ids: dict.fromkeys(ids, 1.0))
+    given = np.where(truth[6] == 2, 1, 0)
+    masks = segmenter.propagate(video, masks={0: truth[0], 6: given, 8: {2: truth[8] == 2}}, direction="both")
+    assert (masks[6][given == 1] == 1).all()
+
+
+def test_id_255_survives_being_fed_back(segmenter):
+    """In bytes it would be read as void, or as white, which is object 1."""
+    video, truth = squares_clip()
+    for ids in ((1, 255), (0, 255)):
+        first = np.select([truth[0] == 1, truth[0] == 2], ids)
+        masks = segmenter.propagate(video[:6], first)
+        more = segmenter.propagate(video[5:], masks[5])
+        assert more.object_ids == masks.object_ids == tuple(k for k in ids if k)
+        assert segmenter.start(video[5], segmenter.start(video[0], first).current()).object_ids == masks.object_ids
+
+
+def test_an_object_seen_in_the_padding_alone_is_lost(monkeypatch):
+    segmenter = toy_segmenter()
+    video, truth = squares_clip(size=(44, 60))  # two rows of padding above and below
+    session = segmenter.start(video[0], truth[0])
+    advance = segmenter.model.advance
+
+    def in_the_padding(*arguments):
+        probs, state = advance(*arguments)
+        probs = torch.zeros_like(probs)
+        probs[:, 0, 2:], probs[:, 1, :2] = 0.9, 0.9
+        return probs, state
+
+    monkeypatch.setattr(segmenter.model, "advance", in_the_padding)
+    assert not session.step(video[1]).any()
+    assert session.lost == (1, 2) and session.confidence == {1: 0.0, 2: 0.0}
+
+
+def test_an_object_that_a_correction_covers_is_lost(segmenter):
+    video, truth = squares_clip()
+    session = segmenter.start(video[0], truth[0])
+    session.step(video[1])
+    session.annotate(video[1], {3: truth[1] == 2}, advance=False)
+    assert session.lost == (2,) and session.confidence[2] == 0 and session.confidence[3] == 1
+
+
+def test_a_camera_is_let_go_of_when_the_mask_is_wrong(segmenter, monkeypatch):
+    video, truth = squares_clip()
+    opened = open_video(iter(video))
+    monkeypatch.setattr("vos_zoo.segmenter.open_video", lambda source, backend: opened)
+    with pytest.raises(MaskError, match="no object"):
+        segmenter.propagate(0, truth[0] * 0)
+    with pytest.raises(VideoError, match="is closed"):
+        iter(opened)
 
 
 def test_an_annotation_that_is_never_reached_is_told(segmenter):
@@ -317,8 +433,11 @@ def test_an_empty_later_mask_is_passed_over_with_a_warning(segmenter):
 def test_device_and_dtype_are_checked():
     with pytest.raises(VosZooError, match="device 'warp' can't be used here"):
         toy_segmenter(device="warp")
-    with pytest.raises(VosZooError, match="dtype is 'auto'"):
-        toy_segmenter(dtype="int4")
+    with pytest.raises(VosZooError, match="device None can't be used here .*device='auto' takes the best"):
+        toy_segmenter(device=None)
+    for dtype in ("int4", ["float32"], torch.int32):
+        with pytest.raises(VosZooError, match="dtype is 'auto'"):
+            toy_segmenter(dtype=dtype)
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])

@@ -555,3 +555,7 @@ def test_frames_not_computed_are_not_written(tmp_path):
     assert [p.name for p in sorted((tmp_path / "folder").glob("*.png"))] == ["00002.png"]
     again = MaskSequence.load(tmp_path / "folder")
     assert again == masks and again.computed.tolist() == [False, False, True]
+    masks.save_cutouts(tmp_path / "cutouts", np.full((3, 4, 5, 3), 9, np.uint8))
+    assert [p.name for p in (tmp_path / "cutouts").iterdir()] == ["00002.png"]
+    images = json.loads(masks.save_coco(tmp_path / "a.json").read_text())["images"]
+    assert [(image["id"], image["frame_index"]) for image in images] == [(3, 2)]

@@ -6,6 +6,7 @@ import os
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Literal
 
 import numpy as np
@@ -68,6 +69,11 @@ class Annotations:
                 continue
             ids[index] = given.ids
             kept[index] = source if isinstance(source, (str, os.PathLike)) else given
+        if direction == "backward" and max(ids) == 0 and length != 1:
+            raise MaskError(
+                "direction='backward' has nothing to go back to from frame 0, the only one with a mask: pass the masks of later frames, "
+                "masks={index: mask}, or use direction='forward'"
+            )
         return cls(size, ids, kept, resize)
 
     def at(self, index: int) -> ObjectMasks:
@@ -100,27 +106,38 @@ class Propagation:
 
     def forward(self) -> Iterator[Step]:
         """From the first annotated frame to the end."""
-        first, last = min(self.annotations.ids), max(self.annotations.ids)
         index = -1
-        for index, frame, mask, session in self._follow(enumerate(self.video), first):
+        for index, frame, mask, session in self._follow(enumerate(self.video), min(self.annotations.ids)):
             yield index, frame, mask, session
-        if index < first:
-            raise VideoError(
-                f"{self.video.name} ended before frame {first}, the first that has a mask: number masks from 0, or look "
-                "whether the file is complete"
-            )
-        if index < last:
-            unused = [i for i in self.annotations.ids if i > index]
-            warnings.warn(
-                f"{self.video.name} ended after {index + 1} frames: the masks of frames {unused} were not used", VosZooWarning, stacklevel=2
-            )
+        self._reached(index + 1)
 
     def backward(self) -> Iterator[Step]:
         """From the last annotated frame to the first of the video."""
-        last = max(self.annotations.ids)
-        return self._follow(((last - n, frame) for n, frame in enumerate(self.video.read_reversed(0, last + 1))), last)
+        length = max(self.annotations.ids) + 1
+        frames = self.video.read_reversed(0, length)
+        newest = next(frames)  # to get it the video was looked through: it may be shorter than its container says
+        if self.video.exact_length and self.video.length is not None:
+            length = min(length, self.video.length)
+        begin = max(self._reached(length))
+        numbered = ((length - 1 - n, frame) for n, frame in enumerate(chain([newest], frames)))
+        yield from self._follow(numbered, begin)
 
-    def _follow(self, frames: Iterator[tuple[int, np.ndarray]] | enumerate[np.ndarray], begin: int) -> Iterator[Step]:
+    def _reached(self, length: int) -> list[int]:
+        """The annotated frames that lie within a length; the others get a warning, and VideoError if they are all."""
+        reached = [i for i in self.annotations.ids if i < length]
+        if not reached:
+            raise VideoError(
+                f"{self.video.name} ended before frame {min(self.annotations.ids)}, the first that has a mask: number masks from 0, or "
+                "look whether the file is complete"
+            )
+        if len(reached) < len(self.annotations.ids):
+            unused = [i for i in self.annotations.ids if i >= length]
+            warnings.warn(
+                f"{self.video.name} ended after {length} frames: the masks of frames {unused} were not used", VosZooWarning, stacklevel=3
+            )
+        return reached
+
+    def _follow(self, frames: Iterator[tuple[int, np.ndarray]], begin: int) -> Iterator[Step]:
         session: Session | None = None
         for index, frame in frames:
             if session is None:
@@ -172,7 +189,8 @@ class Propagation:
     def _nearer(self, forward: MaskSequence, backward: MaskSequence) -> MaskSequence:
         """Each object of each frame from the pass that starts at the nearer annotation of that object."""
         result = self._sequence()
-        annotated = {k: self.annotations.of(k) for k in self.annotations.object_ids}
+        end = self.video.length if self.video.exact_length else None
+        annotated = {k: [i for i in self.annotations.of(k) if end is None or i < end] for k in self.annotations.object_ids}
         tables = [(s, s.computed, s.confidence, s.lost) for s in (forward, backward)]
         for t in range(max(len(forward), len(backward))):
             there = [t < len(s) and bool(computed[t]) for s, computed, _, _ in tables]
@@ -196,8 +214,8 @@ class Propagation:
                     confidence[k] = score
                 if lost_there[t, column]:
                     lost.append(k)
-                painted.append((confidence.get(k, 0.0), k, chosen))
-            for _, k, chosen in sorted(painted, key=lambda item: item[:2]):
+                painted.append((t in at, confidence.get(k, 0.0), k, chosen))
+            for *_, k, chosen in sorted(painted, key=lambda item: item[:3]):
                 merged[chosen == k] = k
             result.set(t, merged, confidence=confidence, lost=lost)
         return result

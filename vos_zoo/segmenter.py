@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from vos_zoo.config import ModelConfig
 from vos_zoo.errors import VosZooError
 from vos_zoo.io.masks import read_mask
 from vos_zoo.io.sequence import MaskSequence
-from vos_zoo.io.video import open_video
+from vos_zoo.io.video import Video, open_video
 from vos_zoo.propagation import Annotations, Direction, Propagation
 from vos_zoo.session import Session, checked_frame
 from vos_zoo.transforms import Grid, make_grid
@@ -97,9 +97,7 @@ class Segmenter:
         Raises VideoError or MaskError before any work. Whatever ends the work midway, Ctrl-C included, carries the finished frames as
         its attribute `masks`: `except KeyboardInterrupt as interrupt: interrupt.masks`.
         """
-        source = open_video(video, backend=backend)
-        annotations = Annotations.read(source, first_mask, masks, direction=direction, resize=resize_mask)
-        self.grid_for(annotations.size, size)
+        source, annotations = self._checked(video, first_mask, masks, direction, size, resize_mask, backend)
         return Propagation(self, source, annotations, direction, size, progress, stop).run()
 
     def stream(
@@ -116,16 +114,15 @@ class Segmenter:
 
         Arguments, errors and masks are those of `propagate`; errors come at the call, not at the first frame.
         """
-        source = open_video(video, backend=backend)
-        annotations = Annotations.read(source, first_mask, masks, direction="forward", resize=resize_mask)
-        self.grid_for(annotations.size, size)
+        source, annotations = self._checked(video, first_mask, masks, "forward", size, resize_mask, backend)
         steps = Propagation(self, source, annotations, "forward", size, False, None).forward()
         return (Streamed(index, frame, mask) for index, frame, mask, _ in steps)
 
     def start(self, frame: Any, mask: Any, *, size: int | tuple[int, int] | str | None = None, resize_mask: bool = False) -> Session:
         """A session for one video, fed by hand: `session.step(frame)` gives the next frame's mask.
 
-        frame: (H, W, 3) uint8 RGB; mask: its objects, in any form that `propagate` takes; size: as in `propagate`.
+        frame: (H, W, 3) uint8 RGB, as an array, a tensor or a PIL image; mask: its objects, in any form that `propagate` takes; size: as
+            in `propagate`.
         """
         frame = checked_frame(frame, None)
         masks = read_mask(mask, size=frame.shape[:2], resize=resize_mask)
@@ -151,9 +148,9 @@ class Segmenter:
         short_side, inner = self.config.preprocess.short_side, None
         if internal == "native":
             short_side = None
-        elif isinstance(internal, int) and not isinstance(internal, bool):
-            short_side = internal
-        elif isinstance(internal, (tuple, list)) and len(internal) == 2:
+        elif _whole(internal):
+            short_side = int(internal)
+        elif isinstance(internal, (tuple, list)) and len(internal) == 2 and all(map(_whole, internal)):
             inner = (int(internal[0]), int(internal[1]))
         elif internal is not None:
             raise VosZooError(f"size is the shorter side in pixels, (height, width) or 'native', not {internal!r}")
@@ -162,8 +159,26 @@ class Segmenter:
             raise VosZooError(f"size {internal} is too small: this model needs at least {self.model.stride} pixels a side")
         return make_grid(size, short_side=short_side, stride=self.model.stride, padding=self.model.padding, inner=inner)
 
+    def _checked(
+        self, video: Any, first_mask: Any, masks: Any, direction: Direction, size: Any, resize_mask: bool, backend: str
+    ) -> tuple[Video, Annotations]:
+        """The video opened and every mask read; a camera is let go of if one of them is wrong."""
+        source = open_video(video, backend=backend)
+        try:
+            annotations = Annotations.read(source, first_mask, masks, direction=direction, resize=resize_mask)
+            self.grid_for(annotations.size, size)
+        except BaseException:
+            if source is not video:
+                source.close()
+            raise
+        return source, annotations
+
     def __repr__(self) -> str:
         return f"<Segmenter {self.config.name} ({self.config.architecture}) on {self.device}, {str(self.dtype).removeprefix('torch.')}>"
+
+
+def _whole(number: Any) -> TypeGuard[int]:
+    return isinstance(number, (int, np.integer)) and not isinstance(number, bool)
 
 
 def _device(device: Any) -> torch.device:
@@ -171,7 +186,7 @@ def _device(device: Any) -> torch.device:
         try:
             chosen = torch.device(device)
             torch.empty(0, device=chosen)
-        except (RuntimeError, AssertionError) as error:
+        except (RuntimeError, AssertionError, TypeError) as error:
             raise VosZooError(
                 f"device {device!r} can't be used here ({str(error).splitlines()[0]}); device='auto' takes the best that there is"
             ) from error
@@ -184,7 +199,7 @@ def _device(device: Any) -> torch.device:
 def _dtype(dtype: Any, device: torch.device) -> torch.dtype:
     if isinstance(dtype, torch.dtype) and dtype in DTYPES.values():
         return dtype
-    if dtype in DTYPES:
+    if isinstance(dtype, str) and dtype in DTYPES:
         return DTYPES[dtype]
     if dtype != "auto":
         raise VosZooError(f"dtype is 'auto', {', '.join(map(repr, DTYPES))} or such a torch.dtype, not {dtype!r}")

@@ -10,7 +10,9 @@ import torch
 from torch import Tensor
 
 from vos_zoo.errors import MaskError, VideoError
+from vos_zoo.io.images import check_pixels, read_frame
 from vos_zoo.io.masks import ObjectMasks, read_mask
+from vos_zoo.io.runs import id_type
 from vos_zoo.transforms import Grid
 
 LOST_BELOW = 0.6  # mean probability, over the pixels it was given, under which an object counts as lost
@@ -59,7 +61,7 @@ class Session:
 
     @torch.inference_mode()
     def step(self, frame: np.ndarray) -> np.ndarray:
-        """The mask of the next frame, (H, W) uint8 (int32 if an id exceeds 255). VideoError if the frame does not fit."""
+        """The mask of the next frame, (H, W) uint8 (int32 if an id exceeds 254). VideoError if the frame does not fit."""
         frame = checked_frame(frame, self.size)
         self._advance(frame)
         return self.current()
@@ -88,9 +90,9 @@ class Session:
 
     def remove(self, ids: int | Iterable[int]) -> None:
         """Stop following objects. MaskError names ids that are not followed."""
-        gone = {ids} if isinstance(ids, int) else set(ids)
+        gone = {ids} if isinstance(ids, (int, np.integer)) else set(ids)
         if unknown := sorted(gone - set(self._ids)):
-            raise MaskError(f"objects {unknown} are not followed; those that are: {self._ids}")
+            raise MaskError(f"objects {list(map(int, unknown))} are not followed; those that are: {self._ids}")
         stay = [slot for slot, k in enumerate(self._ids) if k not in gone]
         self._ids = [self._ids[slot] for slot in stay]
         self._labels[np.isin(self._labels, list(gone))] = 0
@@ -104,22 +106,24 @@ class Session:
 
     def current(self) -> np.ndarray:
         """The mask of the frame stepped last, (H, W) ids."""
-        return self._labels.astype(np.uint8) if max(self._ids, default=0) < 256 else self._labels.copy()
+        return self._labels.astype(id_type(self._ids))
 
     def state_bytes(self) -> int:
         """Size of the model's state of this video, bytes."""
         return 0 if self._state is None else _bytes_of(self._state)
 
     def _advance(self, frame: np.ndarray) -> None:
+        """What is interrupted before the end leaves the session at the frame before."""
+        slots = np.zeros(self.size, np.uint8)
+        if self._state is not None:
+            model = self._engine.model
+            features = model.encode(self._grid.frame(frame, self._engine.device))
+            probs, state = model.step(features, self._state)
+            slots = self._grid.labels(probs)
+            confidence = _confidence(self._grid.unpadded(probs), slots, self._ids)
+            self._state, self.confidence, self.lost = state, confidence, _lost(confidence)
+        self._labels = np.array([0, *self._ids], np.int32)[slots]
         self.index += 1
-        self._labels = np.zeros(self.size, np.int32)
-        if self._state is None:
-            return
-        model = self._engine.model
-        features = model.encode(self._grid.frame(frame, self._engine.device))
-        probs, self._state = model.step(features, self._state)
-        self._labels = np.array([0, *self._ids], np.int32)[self._grid.labels(probs)]
-        self.confidence, self.lost = _certainty(probs, self._ids)
 
     def _give(self, frame: np.ndarray, masks: ObjectMasks) -> None:
         model, device = self._engine.model, self._engine.device
@@ -137,25 +141,17 @@ class Session:
         self._ids = ids
         labels = np.where(np.isin(self._labels, masks.ids), 0, self._labels)
         self._labels = np.where(masks.labels > 0, masks.labels, labels).astype(np.int32)
-        for k, layer in zip(ids, layers, strict=True):
-            if k in masks.ids:
-                self.confidence[k] = 1.0 if layer.any() else 0.0
-        self.lost = tuple(k for k in ids if self.confidence[k] < LOST_BELOW)
+        seen = set(np.unique(self._labels).tolist())
+        self.confidence = {k: (1.0 if k in masks.ids else self.confidence[k]) if k in seen else 0.0 for k in ids}
+        self.lost = _lost(self.confidence)
 
 
 def checked_frame(frame: Any, size: tuple[int, int] | None) -> np.ndarray:
     """The frame as an (H, W, 3) uint8 array, or VideoError that says what is wrong with it."""
-    if not isinstance(frame, np.ndarray):
-        frame = frame.detach().cpu().numpy() if hasattr(frame, "detach") else np.asarray(frame)
-    if frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8:
-        hint = ""
-        if frame.ndim == 3 and frame.shape[0] == 3 and frame.shape[2] != 3:
-            hint = "; channels come last: frame.transpose(1, 2, 0)"
-        elif frame.dtype.kind == "f":
-            hint = "; floats in [0, 1] become bytes by (frame * 255).round().astype('uint8')"
-        elif frame.ndim == 2:
-            hint = "; a grey frame becomes RGB by np.stack([frame] * 3, -1)"
-        raise VideoError(f"a frame must be an (H, W, 3) uint8 RGB array, not {frame.shape} {frame.dtype}{hint}")
+    if isinstance(frame, np.ndarray):
+        check_pixels(frame, "the frame")
+    else:
+        frame = read_frame(frame, "the frame")
     if size is not None and frame.shape[:2] != size:
         raise VideoError(
             f"this frame is {frame.shape[1]}x{frame.shape[0]}, the session's are {size[1]}x{size[0]}: resize the frame, or "
@@ -164,15 +160,20 @@ def checked_frame(frame: Any, size: tuple[int, int] | None) -> np.ndarray:
     return frame
 
 
-def _certainty(probs: Tensor, ids: list[int]) -> tuple[dict[int, float], tuple[int, ...]]:
+def _confidence(probs: Tensor, slots: np.ndarray, ids: list[int]) -> dict[int, float]:
+    """id -> mean of its probabilities (1, 1 + K, h, w) where it is the likeliest; 0 without a pixel in `slots`, the mask that is shown."""
     best, slot = probs[0].max(0)
     slot = slot.flatten()
     total = torch.zeros(len(ids) + 1, dtype=torch.float32, device=probs.device)
     pixels = torch.zeros_like(total).scatter_add_(0, slot, torch.ones_like(best).flatten())
     total.scatter_add_(0, slot, best.flatten())
     mean = (total / pixels.clamp(min=1))[1:].tolist()
-    confidence = dict(zip(ids, mean, strict=True))
-    return confidence, tuple(k for k, c in confidence.items() if c < LOST_BELOW)
+    shown = np.bincount(slots.reshape(-1), minlength=len(ids) + 1)[1:]
+    return {k: score if count else 0.0 for k, score, count in zip(ids, mean, shown.tolist(), strict=True)}
+
+
+def _lost(confidence: dict[int, float]) -> tuple[int, ...]:
+    return tuple(k for k, score in confidence.items() if score < LOST_BELOW)
 
 
 def _bytes_of(value: Any) -> int:

@@ -30,7 +30,7 @@ class Grid:
 
     def frame(self, frame: np.ndarray, device: torch.device) -> Tensor:
         """(h, w, 3) uint8 -> (1, 3, H, W) float32 in [0, 1]."""
-        pixels = torch.from_numpy(np.ascontiguousarray(frame)).to(device).permute(2, 0, 1)[None].float() / 255
+        pixels = torch.from_numpy(np.require(frame, requirements=("C", "W"))).to(device).permute(2, 0, 1)[None].float() / 255
         return self._pad(_resize(pixels, self.inner).clamp_(0, 1))
 
     def masks(self, masks: np.ndarray, device: torch.device) -> Tensor:
@@ -43,8 +43,7 @@ class Grid:
 
         The probabilities are resized, not the labels: edges keep the video's resolution.
         """
-        left, _, top, _ = self.pads
-        inner = probs[0, :, top : top + self.inner[0], left : left + self.inner[1]]
+        inner = self.unpadded(probs)[0]
         small = torch.uint8 if len(inner) <= 256 else torch.int32
         if self.inner == self.video:
             return inner.argmax(0).to(small).cpu().numpy()
@@ -59,6 +58,11 @@ class Grid:
             best = torch.where(better, layer, best)
             slot[better] = k
         return slot.cpu().numpy()
+
+    def unpadded(self, x: Tensor) -> Tensor:
+        """(..., H, W) -> (..., h, w): what lies over the frame."""
+        left, _, top, _ = self.pads
+        return x[..., top : top + self.inner[0], left : left + self.inner[1]]
 
     def _pad(self, x: Tensor) -> Tensor:
         if not any(self.pads):

@@ -26,7 +26,8 @@ def save_coco(masks: MaskSequence, path: str | os.PathLike[str]) -> Path:
     height, width = masks.size
     images = [
         {"id": i + 1, "file_name": f"{name}.png", "width": width, "height": height, "frame_index": index}
-        for i, (name, index) in enumerate(zip(frame_files(masks), masks.frame_indices, strict=True))
+        for i, (name, index, computed) in enumerate(zip(frame_files(masks), masks.frame_indices, masks.computed.tolist(), strict=True))
+        if computed
     ]
     with atomic_write(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
         file.write('{"info": {"description": "made by vos_zoo"},\n')

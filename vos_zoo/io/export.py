@@ -66,9 +66,11 @@ def save_cutouts(
     unknown = sorted(set(chosen).difference(masks.object_ids))
     if unknown:
         raise MaskError(f"there is no object {unknown[0]} in these masks; their ids are {list(masks.object_ids)}")
-    names = frame_files(masks)
+    names, computed = frame_files(masks), masks.computed
     with _opened(video, masks) as opened, atomic_folder(path, overwrite=overwrite) as temporary:
         for i, frame in _frames_of(masks, opened):
+            if not computed[i]:
+                continue
             inside = np.isin(masks[i], chosen)
             rgba = np.zeros((*masks.size, 4), dtype=np.uint8)
             rgba[inside, :3] = frame[inside]

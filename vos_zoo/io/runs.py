@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -35,6 +36,12 @@ def pack(labels: np.ndarray) -> tuple[bytes, dict[int, int]]:
     changes[2:] -= changes[:-2].copy()
     rows = np.stack([changes, values.astype("<i4")]).view(np.uint8).reshape(2, -1, 4)
     return zlib.compress(rows.transpose(0, 2, 1).tobytes(), 1), area
+
+
+def id_type(ids: Iterable[int]) -> type[np.generic]:
+    """The type in which maps of these ids are handed out: uint8, or int32 if one is above 254, since 255 in bytes is void or white to
+    whoever reads them as a mask again."""
+    return np.uint8 if max(ids, default=0) < 255 else np.int32
 
 
 def unpack(packed: bytes, size: tuple[int, int]) -> np.ndarray:

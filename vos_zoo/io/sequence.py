@@ -11,7 +11,7 @@ import numpy as np
 
 from vos_zoo.errors import MaskError
 from vos_zoo.io.masks import LARGEST_ID
-from vos_zoo.io.runs import pack, unpack
+from vos_zoo.io.runs import id_type, pack, unpack
 
 Style = Literal["overlay", "side-by-side", "mask"]
 
@@ -27,7 +27,7 @@ class MaskSequence(Sequence[np.ndarray]):
     """Masks of T frames with K objects: a sequence of (H, W) maps of ids, 0 = background.
 
     Masks are held as compressed run lengths, some kB a frame, and unpacked when read: `masks[i]` is a new
-    array each time, uint8 if all ids are below 256, else int32. `numpy.asarray(masks)` is (T, H, W).
+    array each time, uint8 if all ids are below 255, else int32. `numpy.asarray(masks)` is (T, H, W).
     `masks[a:b]` is a MaskSequence which shares the stored frames. Two sequences are equal if size, ids, masks
     and computed are.
 
@@ -169,7 +169,7 @@ class MaskSequence(Sequence[np.ndarray]):
         if isinstance(index, slice):
             return self._part(index)
         frame = self._frames[index]
-        dtype = np.uint8 if not self._ids or self._ids[-1] <= 255 else np.int32
+        dtype = id_type(self._ids)
         if frame is None:
             return np.zeros(self.size, dtype=dtype)
         return unpack(frame.packed, self.size).astype(dtype, copy=False)
@@ -180,8 +180,7 @@ class MaskSequence(Sequence[np.ndarray]):
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         if copy is False:
             raise ValueError("masks are stored compressed: an array of them is always a copy")
-        own = np.uint8 if not self._ids or self._ids[-1] <= 255 else np.int32
-        stack = np.zeros((len(self), *self.size), dtype=own if dtype is None else dtype)
+        stack = np.zeros((len(self), *self.size), dtype=id_type(self._ids) if dtype is None else dtype)
         for index, labels in enumerate(self):
             stack[index] = labels
         return stack
@@ -276,14 +275,13 @@ class MaskSequence(Sequence[np.ndarray]):
         *,
         overwrite: bool = False,
     ) -> Path:
-        """Writes one RGBA PNG a frame into a folder: the objects `ids` (default all), all else
-        transparent."""
+        """Writes one RGBA PNG a computed frame into a folder: the objects `ids` (default all), all else transparent."""
         from vos_zoo.io.export import save_cutouts
 
         return save_cutouts(self, path, video, ids, overwrite=overwrite)
 
     def save_coco(self, path: str | os.PathLike[str]) -> Path:
-        """Writes a COCO JSON: an image a frame, and for each object seen in it an annotation with an RLE.
+        """Writes a COCO JSON: an image a computed frame, and for each object seen in it an annotation with an RLE.
 
         The id is the annotation's `track_id`, its category is 1 ("object"), its confidence, if known, the
         `score`.
