@@ -458,3 +458,13 @@ def test_no_warning_in_plain_use(segmenter):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         segmenter.propagate(video, truth[0])
+
+
+def test_a_stream_has_one_type_also_before_a_large_id_comes(segmenter):
+    video, truth = squares_clip(ids=(1, 300), appear={300: 4})
+    later = {4: np.where(truth[4] == 300, 300, 0)}
+    whole = np.asarray(segmenter.propagate(video, truth[0], masks=later))
+    streamed = np.stack([item.mask for item in segmenter.stream(video, truth[0], masks=later)])
+    np.testing.assert_array_equal(whole, truth)
+    assert {item.mask.dtype for item in segmenter.stream(video, truth[0], masks=later)} == {np.dtype(np.int32)}
+    assert streamed.tobytes() == whole.tobytes()

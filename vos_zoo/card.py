@@ -42,7 +42,7 @@ def _front_matter(config: ModelConfig) -> str:
 def _result(row: dict[str, Any]) -> dict[str, Any]:
     return {
         "task": {"type": "mask-generation", "name": "Semi-supervised video object segmentation"},
-        "dataset": {"name": row["dataset"], "type": row["dataset"].split()[0].lower(), "split": row["split"]},
+        "dataset": {"name": row["dataset"], "type": row["dataset"].split()[0].strip(",").lower(), "split": row["split"]},
         "metrics": [{"type": key, "value": row[key], "name": key} for key in ("J&F", "J", "F") if key in row],
     }
 
@@ -107,5 +107,7 @@ def _provenance(training: dict[str, Any]) -> str:
         lines.append(
             f"| {s['name']} | {s['steps']} | {s['batch']} | {s['frames']} | {s['size'][0]}x{s['size'][1]} | {s['real']:.0%} | {rate} |"
         )
+    if training.get("input_size"):
+        lines += ["", f"Input size: {training['input_size']}."]
     versions = ", ".join(f"{k} {v}" for k, v in training.get("versions", {}).items())
     return "\n".join(lines) + (f"\n\nVersions: {versions}." if versions else "")

@@ -13,6 +13,7 @@ import numpy as np
 
 from vos_zoo.errors import MaskError, VideoError, VosZooWarning
 from vos_zoo.io.masks import ObjectMasks, read_mask, read_masks
+from vos_zoo.io.runs import id_type
 from vos_zoo.io.sequence import MaskSequence
 from vos_zoo.io.video import Video
 from vos_zoo.progress import reporter
@@ -139,6 +140,7 @@ class Propagation:
 
     def _follow(self, frames: Iterator[tuple[int, np.ndarray]], begin: int) -> Iterator[Step]:
         session: Session | None = None
+        dtype = id_type(self.annotations.object_ids)  # one type for all frames, also before a large id comes
         for index, frame in frames:
             if session is None:
                 if index != begin:
@@ -149,7 +151,7 @@ class Propagation:
                 mask = session.annotate(frame, self.annotations.at(index))
             else:
                 mask = session.step(frame)
-            yield index, frame, mask, session
+            yield index, frame, mask.astype(dtype, copy=False), session
 
     def run(self) -> MaskSequence:
         passes = {"forward": [self.forward], "backward": [self.backward], "both": [self.forward, self.backward]}[self.direction]
