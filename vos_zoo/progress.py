@@ -25,4 +25,8 @@ def reporter(
     from tqdm import tqdm
 
     with tqdm(total=total, desc=what, unit=unit, ncols=shutil.get_terminal_size().columns) as bar:
-        yield lambda done: bar.update(done - bar.n) and None
+
+        def show(done: int) -> None:
+            bar.update(done - bar.n)
+
+        yield show
