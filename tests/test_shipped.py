@@ -1,0 +1,54 @@
+"""The weights that ship do what their card says: on the rendered example always, on a DAVIS sequence where the data are there."""
+
+from __future__ import annotations
+
+import os
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import vos_zoo
+from vos_zoo import catalogue
+from vos_zoo.evaluation.datasets import load_dataset
+from vos_zoo.evaluation.evaluate import evaluate
+from vos_zoo.evaluation.metrics import jaccard
+from vos_zoo.example import render_example
+
+SHIPPED = [row.name for row in catalogue.rows() if row.has_weights]
+
+
+def test_something_ships():
+    assert "crvos" in SHIPPED
+    assert all(catalogue.info(name).bytes <= 30e6 for name in SHIPPED)
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+@pytest.mark.parametrize(("direction", "least"), [("forward", 0.75), ("backward", 0.5)])  # backwards it leaks onto the leaf
+def test_the_example_is_followed(name, direction, least):
+    example = render_example(size=(240, 432), frames=24)
+    first = 0 if direction == "forward" else len(example.frames) - 1
+    masks = vos_zoo.load(name).propagate(example.frames, masks={first: example.masks[first]}, direction=direction)
+    assert jaccard(example.masks == 1, np.asarray(masks) == 1).mean() > least
+    assert not masks.lost.any()
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_davis_sequence(name, tmp_path):
+    folder = Path(os.environ.get("VOS_ZOO_DATA") or Path(__file__).parents[2] / "shared" / "data")
+    archive = folder / "clips-val.tar"
+    if not archive.is_file():
+        pytest.skip(f"no {archive}; set VOS_ZOO_DATA to the folder with the validation clips")
+    with tarfile.open(archive) as tar:
+        tar.extractall(tmp_path, members=[m for m in tar.getmembers() if "car-shadow" in m.name], filter="data")
+    report = evaluate(vos_zoo.load(name), load_dataset(f"folder:{tmp_path}"), progress=lambda *_: None)
+    assert report.mean_jf > 0.85
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_no_validation_clip_was_trained_on(name):
+    recipe = catalogue.read(name).training["recipe"]
+    said = " ".join([*recipe["stills"], str(recipe["clips_index"])]).lower()
+    assert recipe["clips_index"], "a recipe with clips must name the index that keeps validation clips out"
+    assert "val" not in said.replace("interval", "")
