@@ -4,7 +4,27 @@ from __future__ import annotations
 
 import os
 import sys
+import tarfile
+from collections.abc import Callable
 from pathlib import Path
+
+import pytest
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 sys.path.insert(0, str(Path(__file__).parent))
+
+
+@pytest.fixture
+def validation_clips(tmp_path: Path) -> Callable[[str], Path]:
+    """validation_clips("car-shadow"): a folder with those clips, CLIP/frames and CLIP/masks; skips where the data are not there."""
+    folder = Path(os.environ.get("VOS_ZOO_DATA") or Path(__file__).parents[2] / "shared" / "data")
+    archive = folder / "clips-val.tar"
+
+    def unpack(word: str) -> Path:
+        if not archive.is_file():
+            pytest.skip(f"no {archive}; set VOS_ZOO_DATA to the folder with the validation clips")
+        with tarfile.open(archive) as tar:
+            tar.extractall(tmp_path, members=[m for m in tar.getmembers() if word in m.name], filter="data")
+        return tmp_path
+
+    return unpack

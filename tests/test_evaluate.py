@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
-import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -356,15 +354,10 @@ def test_table(root):
     assert lines[5].endswith("frames per second")
 
 
-def test_first_mask_held_still_on_davis_2016(tmp_path):
+def test_first_mask_held_still_on_davis_2016(validation_clips):
     """26.3 by the official tool over six sequences."""
-    folder = Path(os.environ.get("VOS_ZOO_DATA") or Path(__file__).parents[2] / "shared" / "data")
-    archive = folder / "clips-val.tar"
-    if not archive.is_file():
-        pytest.skip(f"no {archive}; set VOS_ZOO_DATA to the folder with the validation clips")
-    with tarfile.open(archive) as tar:
-        tar.extractall(tmp_path, members=[m for m in tar.getmembers() if "davis2016val" in m.name], filter="data")
-    clips = load_dataset(f"folder:{tmp_path}", only="davis2016val__*")
+    root = validation_clips("davis2016val")
+    clips = load_dataset(f"folder:{root}")
     assert len(clips) == 6
     report = evaluate(Still(), clips)
     assert round(100 * report.mean_jf, 1) == 26.3

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tarfile
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -35,14 +31,9 @@ def test_the_example_is_followed(name, direction, least):
 
 
 @pytest.mark.parametrize("name", SHIPPED)
-def test_a_davis_sequence(name, tmp_path):
-    folder = Path(os.environ.get("VOS_ZOO_DATA") or Path(__file__).parents[2] / "shared" / "data")
-    archive = folder / "clips-val.tar"
-    if not archive.is_file():
-        pytest.skip(f"no {archive}; set VOS_ZOO_DATA to the folder with the validation clips")
-    with tarfile.open(archive) as tar:
-        tar.extractall(tmp_path, members=[m for m in tar.getmembers() if "car-shadow" in m.name], filter="data")
-    report = evaluate(vos_zoo.load(name), load_dataset(f"folder:{tmp_path}"), progress=lambda *_: None)
+def test_a_davis_sequence(name, validation_clips):
+    root = validation_clips("car-shadow")
+    report = evaluate(vos_zoo.load(name), load_dataset(f"folder:{root}"), progress=lambda *_: None)
     assert report.mean_jf > 0.85
 
 
