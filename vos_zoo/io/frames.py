@@ -16,7 +16,24 @@ from vos_zoo.io.images import IMAGE_SUFFIXES, check_pixels, frame_size, read_fra
 from vos_zoo.io.reader import Reader
 
 
-class ArrayReader(Reader):
+class _IndexedReader(Reader):
+    """Frames that can be had by their number, in any order."""
+
+    def frames(self, start: int, stop: int | None) -> Iterator[np.ndarray]:
+        return (self._frame(i) for i in range(self.count())[start:stop])
+
+    def frames_reversed(self, start: int, stop: int | None, chunk: int) -> Iterator[np.ndarray]:
+        return (self._frame(i) for i in reversed(range(self.count())[start:stop]))
+
+    def count(self) -> int:
+        assert self.length is not None
+        return self.length
+
+    def _frame(self, index: int) -> np.ndarray:
+        raise NotImplementedError
+
+
+class ArrayReader(_IndexedReader):
     """An array or tensor (T, H, W, 3) uint8. Frames are copied out one by one, also from a GPU or memmap."""
 
     name = "array"
@@ -30,21 +47,11 @@ class ArrayReader(Reader):
         self.length, self.height, self.width = (int(n) for n in array.shape[:3])
         self._array = array
 
-    def frames(self, start: int, stop: int | None) -> Iterator[np.ndarray]:
-        return (self._frame(i) for i in range(self.count())[start:stop])
-
-    def frames_reversed(self, start: int, stop: int | None, chunk: int) -> Iterator[np.ndarray]:
-        return (self._frame(i) for i in reversed(range(self.count())[start:stop]))
-
-    def count(self) -> int:
-        assert self.length is not None
-        return self.length
-
     def _frame(self, index: int) -> np.ndarray:
         return np.array(to_numpy(self._array[index]), order="C")
 
 
-class ListReader(Reader):
+class ListReader(_IndexedReader):
     """A list of arrays, PIL images or paths, mixed or not, of one size. Images are read when due."""
 
     exact_length = True
@@ -67,16 +74,6 @@ class ListReader(Reader):
         self.height, self.width = frame_size(items[0], self._label(0))
         for index, item in enumerate(items):
             self._check_size(frame_size(item, self._label(index)), index)
-
-    def frames(self, start: int, stop: int | None) -> Iterator[np.ndarray]:
-        return (self._frame(i) for i in range(self.count())[start:stop])
-
-    def frames_reversed(self, start: int, stop: int | None, chunk: int) -> Iterator[np.ndarray]:
-        return (self._frame(i) for i in reversed(range(self.count())[start:stop]))
-
-    def count(self) -> int:
-        assert self.length is not None
-        return self.length
 
     def _frame(self, index: int) -> np.ndarray:
         frame = read_frame(self._items[index], self._label(index))
