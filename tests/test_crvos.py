@@ -105,7 +105,7 @@ def test_sizes_of_the_papers_model():
 def test_stride_16_by_dilation_equals_torchvisions():
     torchvision = pytest.importorskip("torchvision")
     torch.manual_seed(0)
-    trunk = Trunk("resnet50", 4).eval()
+    trunk = Trunk("resnet50", (1, 2, 4), dilated=True).eval()
     official = torchvision.models.resnet50(weights=None, replace_stride_with_dilation=[False, False, True]).eval()
     loaded = official.load_state_dict(trunk.net.state_dict(), strict=False)
     assert loaded.missing_keys == ["fc.weight", "fc.bias"] and not loaded.unexpected_keys
@@ -124,7 +124,7 @@ def test_stride_16_by_dilation_equals_torchvisions():
 
 def test_folding_batch_norm_changes_nothing_but_speed():
     frozen, folded = build(TINY), build(FOLDED)
-    plain = Trunk("resnet18", 3).double()
+    plain = Trunk("resnet18", (1, 2, 3)).double()
     plain.load_state_dict(frozen.trunk.state_dict())
     from vos_zoo.models.backbones import fold_batch_norm
 

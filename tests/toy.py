@@ -56,6 +56,9 @@ class Toy(VOSModel):
         probs = aggregate(prediction.logits)
         return probs, State(probs[:, 1:], state.colours)
 
+    def replace_masks(self, state: State, masks: Tensor) -> State:
+        return state._replace(masks=masks)
+
     def annotate(self, features: Tensor, masks: Tensor, given: Tensor, state: State) -> State:
         fresh = self.start(features, masks)
         k = state.masks.shape[1]

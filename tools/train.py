@@ -71,13 +71,14 @@ def build(recipe: Recipe, backbones: Path | None) -> VOSModel:
     except ValueError as error:
         raise DataError(f"{recipe.architecture} as the recipe wants it: {error}") from error
     if recipe.backbone and backbones is not None:
-        file, trunk = backbones / recipe.backbone, getattr(model, "trunk", None)
-        if trunk is None:
+        file, trunks = backbones / recipe.backbone, model.trunks()
+        if not trunks:
             raise DataError(f"{recipe.architecture} has no trunk to start from {recipe.backbone}; take `backbone` out of the recipe")
         if not file.is_file():
             raise DataError(f"there is no {file}, the trunk that this recipe starts from; say --backbones FOLDER")
         try:
-            trunk.load_imagenet(file)
+            for trunk in trunks:
+                trunk.load_imagenet(file)  # type: ignore[operator]
         except ValueError as error:
             raise DataError(str(error)) from error
     return model

@@ -33,6 +33,20 @@ def aggregate(logits: Tensor, active: Tensor | None = None, background: str = "m
     return torch.cat([none_of_them, logits], 1).softmax(1)
 
 
+def compete(scores: Tensor, active: Tensor | None = None) -> Tensor:
+    """Let objects whose scores are final compete for each pixel: the likeliest wins where it exceeds 0.5 (RVOS, ACCLVOS).
+
+    scores (B, K, H, W) in [0, 1], every object by itself; active (B, K) bool: slots in use (None: all). Returns probabilities
+    (B, 1 + K, H, W), background first, summing to 1: the background's share is what the best object leaves. One object alone is
+    copied, not sharpened.
+    """
+    scores = scores.float()
+    if active is not None:
+        scores = scores * active[:, :, None, None]
+    shares = torch.cat([1 - scores.amax(1, keepdim=True), scores], 1)
+    return shares / shares.sum(1, keepdim=True)
+
+
 def coordinates(height: int, width: int, like: Tensor) -> Tensor:
     """(3, height, width): position along the height and the width in [-1, 1], and distance from the centre in [0, sqrt 2].
 

@@ -1,4 +1,4 @@
-"""Image trunks from timm: features at strides 4, 8 and 16.
+"""Image trunks from timm: features at strides 4, 8, 16 and 32.
 
 All trunks run with frozen batch normalisation: statistics are ImageNet's, never a training batch's. "folded" merges them into
 the convolutions' weights and biases: the same function, fewer passes over memory, and nothing left that a batch could move.
@@ -18,33 +18,34 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 BATCH_NORMS = ("frozen", "folded")
 
 
-def check_trunk(name: str, stages: int, batch_norm: str) -> None:
+def check_trunk(name: str, batch_norm: str) -> None:
     """ValueError if the arguments name no trunk. Only plain timm names pass: "hf-hub:..." or "local-dir:..." would fetch and run more."""
-    if not re.fullmatch(r"[a-z0-9_]+", name) or not timm.is_model(name):
+    if not isinstance(name, str) or not re.fullmatch(r"[a-z0-9_]+", name) or not timm.is_model(name):
         raise ValueError(
             f"backbone {name!r} is no model of timm {timm.__version__}; see timm.list_models(), for instance resnet18 or resnet50"
         )
-    if stages not in (3, 4):
-        raise ValueError(f"backbone_stages is 3 or 4, not {stages}")
     if batch_norm not in BATCH_NORMS:
         raise ValueError(f"batch_norm is one of {BATCH_NORMS}, not {batch_norm!r}")
 
 
 class Trunk(nn.Module):
-    """(B, 3, H, W) normalised RGB -> features at strides 4, 8, 16.
+    """(B, 3 + extra_channels, H, W) normalised RGB (and what else the first convolution takes) -> features, shallow to deep.
 
-    stages=3 takes stride 16 from the third residual stage and drops the fourth; stages=4 takes it from the fourth, whose stride is
-    replaced by a dilation of 2 from its second block on (torchvision's replace_stride_with_dilation).
+    stages: numbers of the residual stages whose output is wanted; stages behind the last are dropped. Stage 1 lies at stride 4, each
+    further one at half the resolution, but with dilated=True the fourth keeps the third's stride 16: its stride is replaced by a
+    dilation of 2 from its second block on (torchvision's replace_stride_with_dilation).
     """
 
-    def __init__(self, name: str, stages: int = 4, batch_norm: str = "frozen"):
-        check_trunk(name, stages, batch_norm)
+    def __init__(self, name: str, stages: tuple[int, ...], *, dilated: bool = False, batch_norm: str = "frozen", extra_channels: int = 0):
+        check_trunk(name, batch_norm)
         super().__init__()
-        self.args = (name, stages)
-        options: dict[str, Any] = {"output_stride": 16} if stages == 4 else {}
-        net: Any = timm.create_model(name, pretrained=False, features_only=True, out_indices=(1, 2, stages), **options)
+        self.outline: dict[str, Any] = {"model_name": name, "out_indices": tuple(stages), "features_only": True}
+        if dilated:
+            self.outline["output_stride"] = 16
+        net: Any = timm.create_model(**self.outline, in_chans=3 + extra_channels)
         self.net = net
-        self.channels: list[int] = net.feature_info.channels()  # at strides 4, 8, 16
+        self.channels: list[int] = net.feature_info.channels()
+        self.strides: list[int] = net.feature_info.reduction()
         if batch_norm == "folded":
             fold_batch_norm(self.net)
         self.batch_norm = batch_norm
@@ -60,19 +61,26 @@ class Trunk(nn.Module):
         return self
 
     def load_imagenet(self, path: str | Path) -> None:
-        """Take ImageNet weights from a safetensors file with torchvision's key names; keys of dropped stages are ignored."""
+        """Take ImageNet weights from a safetensors file with torchvision's key names; keys of dropped stages are ignored.
+
+        The first convolution's weights for extra channels stay as they are. ValueError if the file is of another network.
+        """
         from safetensors.torch import load_file
 
-        plain = Trunk(*self.args).net
+        plain: Any = timm.create_model(**self.outline)
         wanted = plain.state_dict()
         found = {k: v.float() for k, v in load_file(path).items() if k in wanted}
         missing = [k for k in wanted if k not in found and not k.endswith("num_batches_tracked")]
         if missing:
-            raise ValueError(f"{path} is no {self.args[0]}: {len(missing)} tensors are missing, the first is {missing[0]}")
+            raise ValueError(f"{path} is no {self.outline['model_name']}: {len(missing)} tensors are missing, the first is {missing[0]}")
         plain.load_state_dict(found, strict=False)
         if self.batch_norm == "folded":
             fold_batch_norm(plain)
-        self.net.load_state_dict(plain.state_dict())
+        new, own = plain.state_dict(), self.net.state_dict()
+        for key, value in new.items():
+            if value.ndim == 4 and value.shape[1] < own[key].shape[1]:
+                new[key] = torch.cat([value.to(own[key]), own[key][:, value.shape[1] :]], 1)
+        self.net.load_state_dict(new)
 
 
 def fold_batch_norm(module: nn.Module) -> None:

@@ -5,7 +5,8 @@ Letters: B clips, K objects (slots), H x W pixels of the model grid, a multiple 
     encode(frames)                      frames (B, 3, H, W) float RGB in [0, 1] -> features: a Tensor or a NamedTuple of Tensors, frames
                                         first. There is no recurrence in it, so many frames may be encoded at once. Mean and std
                                         are the model's.
-    start(features, masks, active)      masks (B, K, H, W) in [0, 1] of the annotated frame -> State
+    start(features, masks, active)      masks (B, K, H, W) in [0, 1] of the annotated frame -> State. A model that `finds_objects`
+                                        also takes masks=None: the State before the first frame, which is then stepped like any other
     predict(features, state)            -> Prediction: every object by itself, as log odds
     advance(features, prediction, state)  objects compete -> probs (B, 1 + K, H, W), background first, summing to 1; next State
     step(features, state)               predict, then advance
@@ -13,6 +14,7 @@ Letters: B clips, K objects (slots), H x W pixels of the model grid, a multiple 
                                         `given`: a correction, or (K grows) a new object -> State. Pixels of a given object
                                         are taken from the others
     keep(state, slots)                  the State of those slots only
+    replace_masks(state, masks)         the State with other masks fed back, (B, K, H, W) in [0, 1]: the truth, in training
 
 A State is a NamedTuple of tensors whose first two dimensions are B and K. Its field `masks` holds the soft masks as the model
 feeds them back. State is an argument and a result: a model keeps nothing between calls, so that one model serves any number of
@@ -25,12 +27,14 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, NamedTuple
 
+import torch
 from torch import Tensor, nn
 
 
 class Prediction(NamedTuple):
     logits: Tensor  # (B, K, H, W) log odds of each object by itself, before objects compete
     auxiliary: tuple[Tensor, ...] = ()  # (B, K, h, w) coarser log odds, for training losses only
+    carry: tuple[Tensor, ...] = ()  # (B, K, ...) whatever else this model's `advance` needs of its `predict`
 
 
 class VOSModel(nn.Module):
@@ -40,6 +44,13 @@ class VOSModel(nn.Module):
     stride: ClassVar[int] = 16  # frames are padded to multiples of this
     padding: ClassVar[str] = "zeros"  # how: "reflect" or "zeros"
     needs_first_frame: ClassVar[bool] = True  # False: start and annotate ignore their features, so callers may pass None
+    independent: ClassVar[bool] = True  # no object's prediction depends on another's, so that they may be predicted in chunks
+    objects_at_once: int = 16  # in use (not in training) more objects than these are predicted in chunks, if they are independent
+
+    @property
+    def finds_objects(self) -> bool:
+        """Whether the model finds the objects itself when it is given no mask, in `config.slots` slots (zero-shot)."""
+        return False
 
     def encode(self, frames: Tensor) -> Any:
         raise NotImplementedError
@@ -55,7 +66,17 @@ class VOSModel(nn.Module):
         raise NotImplementedError
 
     def step(self, features: Any, state: Any) -> tuple[Tensor, Any]:
-        return self.advance(features, self.predict(features, state), state)
+        return self.advance(features, self.predict_in_chunks(features, state), state)
+
+    def predict_in_chunks(self, features: Any, state: Any) -> Prediction:
+        """`predict`, in chunks of objects where there are so many that memory may ask for it."""
+        k, size = state.masks.shape[1], self.objects_at_once
+        if not self.independent or k <= size or torch.is_grad_enabled():
+            return self.predict(features, state)
+        slots = torch.arange(k, device=state.masks.device)
+        parts = [self.predict(features, self.keep(state, chunk)) for chunk in slots.split(size)]
+        join = [tuple(torch.cat(each, 1) for each in zip(*(part[i] for part in parts), strict=True)) for i in (1, 2)]
+        return Prediction(torch.cat([part.logits for part in parts], 1), *join)
 
     def annotate(self, features: Any, masks: Tensor, given: Tensor, state: Any) -> Any:
         """masks (B, K, H, W); given (B, K) bool. K may exceed the state's: the slots behind are new and must be given."""
@@ -64,3 +85,11 @@ class VOSModel(nn.Module):
     def keep(self, state: Any, slots: Tensor) -> Any:
         """slots: int64 (k,), indices of the slots that stay, in their new order."""
         return type(state)(*(field.index_select(1, slots) for field in state))
+
+    def replace_masks(self, state: Any, masks: Tensor) -> Any:
+        """masks (B, K, H, W) in [0, 1] take the place of those that the model would feed back."""
+        raise NotImplementedError
+
+    def trunks(self) -> list[nn.Module]:
+        """The image trunks in this model: what starts from ImageNet weights (`load_imagenet`) and learns at its own rate."""
+        return [module for module in self.modules() if hasattr(module, "load_imagenet")]

@@ -38,7 +38,9 @@ class CRVOSConfig:
     background: str = "min"  # aggregation of objects: "min" as CRVOS, "prod" as STM
 
     def __post_init__(self) -> None:
-        check_trunk(self.backbone, self.backbone_stages, self.batch_norm)
+        check_trunk(self.backbone, self.batch_norm)
+        if self.backbone_stages not in (3, 4):
+            raise ValueError(f"backbone_stages is 3 or 4, not {self.backbone_stages}")
         object.__setattr__(self, "reduced", tuple(self.reduced))
         object.__setattr__(self, "blended", tuple(self.blended))
         for name in ("reduced", "blended"):
@@ -102,7 +104,8 @@ class CRVOS(VOSModel):
         mean, std = imagenet_statistics()
         self.register_buffer("mean", mean, persistent=False)
         self.register_buffer("std", std, persistent=False)
-        self.trunk = Trunk(self.config.backbone, self.config.backbone_stages, self.config.batch_norm)
+        stages = self.config.backbone_stages
+        self.trunk = Trunk(self.config.backbone, (1, 2, stages), dilated=stages == 4, batch_norm=self.config.batch_norm)
         at4, at8, at16 = self.trunk.channels
         (r16, r8, r4), (b16, b8, b4) = self.config.reduced, self.config.blended
         self.refine16 = Refine(at16, 5, r16, b16, upscale=True)
@@ -144,6 +147,9 @@ class CRVOS(VOSModel):
     def advance(self, features: Features, prediction: Prediction, state: State) -> tuple[Tensor, State]:
         probs = aggregate(prediction.logits, state.active, self.config.background)
         return probs, State(F.avg_pool2d(probs[:, 1:], self.stride), state.active)
+
+    def replace_masks(self, state: State, masks: Tensor) -> State:
+        return state._replace(masks=F.avg_pool2d(masks.float(), self.stride))
 
     def annotate(self, features: Features | None, masks: Tensor, given: Tensor, state: State) -> State:
         new = masks.shape[1] - state.masks.shape[1]

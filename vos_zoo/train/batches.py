@@ -30,7 +30,7 @@ class Batches(torch.utils.data.Dataset[tuple[ClipBatch, Tensor]]):
         if stills is None and not clips:
             raise DataError("nothing to train on: the recipe's data holds neither stills nor clips")
         self._real: dict[tuple[tuple[int, int], int], ClipSampler] = {}
-        self._synthetic: dict[tuple[int, int], Synthesizer] = {}
+        self._synthetic: dict[str, Synthesizer] = {}
         for stage in recipe.stages:
             if stills is None or stage.real > 0:
                 if not clips:
@@ -40,8 +40,8 @@ class Batches(torch.utils.data.Dataset[tuple[ClipBatch, Tensor]]):
                 sampler = ClipSampler(clips, *stage.size, slots=recipe.slots, max_skip=stage.max_skip)
                 self._real[stage.size, stage.max_skip] = sampler
             if stills is not None:
-                config = SynthesisConfig(**recipe.synthesis)
-                self._synthetic[stage.size] = Synthesizer(stills, *stage.size, slots=recipe.slots, config=config)
+                config = SynthesisConfig(**{**recipe.synthesis, **stage.synthesis})
+                self._synthetic[stage.name] = Synthesizer(stills, *stage.size, slots=recipe.slots, config=config)
 
     def __len__(self) -> int:
         return self.recipe.steps
@@ -57,7 +57,7 @@ class Batches(torch.utils.data.Dataset[tuple[ClipBatch, Tensor]]):
         return clip, first
 
     def _source(self, stage: Stage, real: bool) -> ClipSampler | Synthesizer:
-        return self._real[stage.size, stage.max_skip] if real else self._synthetic[stage.size]
+        return self._real[stage.size, stage.max_skip] if real else self._synthetic[stage.name]
 
     def from_step(self, start: int, workers: int) -> Iterator[tuple[ClipBatch, Tensor]]:
         """Batches start, start + 1, ... to the recipe's end, drawn ahead by so many processes (0: when they are asked for)."""

@@ -64,7 +64,11 @@ def _trajectories(
     calm = torch.where(is_base, 0.4, 1.0) * moving[clip]
     time = torch.arange(t, dtype=torch.float32)
     place = torch.tensor([layer.place for layer in layers])
-    shift = place[:, None] + velocity[:, None] * time[:, None] + 0.5 * acceleration[:, None] * time[:, None] ** 2
+    travelled = _travelled(is_base, config, time, rng)[..., None]
+    shift = place[:, None] + velocity[:, None] * travelled + 0.5 * acceleration[:, None] * travelled**2
+    if config.shake:
+        shaken = (torch.rand(clips, 1, 1, generator=rng) < 1 / 3).float() * moving[:, None, None]
+        shift = shift + (torch.randn(clips, t, 2, generator=rng) * config.shake * shaken)[clip]
     turn0 = torch.randn(n, generator=rng) * torch.where(is_base, 0.08, 0.25)
     turn = turn0[:, None] + (torch.randn(n, generator=rng) * config.spin * calm)[:, None] * time
     shear = (torch.randn(n, generator=rng) * 0.1)[:, None] + (torch.randn(n, generator=rng) * 0.02 * calm)[:, None] * time
@@ -78,3 +82,15 @@ def _trajectories(
     bend = torch.randn(n, 2, 5, 7, generator=rng) * amplitude
     sway = torch.randn(n, 2, 5, 7, generator=rng) * amplitude * 0.35 * calm[:, None, None, None]
     return shift, inverse, bend, sway
+
+
+def _travelled(is_base: Tensor, config: SynthesisConfig, time: Tensor, rng: torch.Generator) -> Tensor:
+    """(n, T): how long each layer has moved along its path; one that turns back goes there twice as fast."""
+    n, t = len(is_base), len(time)
+    straight = time.expand(n, t)
+    if not config.returning:
+        return straight
+    turns = (torch.rand(n, generator=rng) < config.returning) & ~is_base
+    peak = (t - 1) * (0.35 + 0.3 * torch.rand(n, 1, generator=rng))
+    there_and_back = 2 * (peak - (time - peak).abs()).clamp(min=-peak)
+    return torch.where(turns[:, None], there_and_back, straight)

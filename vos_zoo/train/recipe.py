@@ -28,6 +28,7 @@ class Stage:
     lr: float = 6e-4  # of the head; the trunk's is trunk_lr times this
     lr_end: float | None = None  # None: constant over the stage; else a cosine from lr to this
     max_skip: int = 3  # real clips: the largest distance between neighbouring frames
+    synthesis: dict[str, Any] = field(default_factory=dict)  # arguments of SynthesisConfig for this stage, over the recipe's
 
     def __post_init__(self) -> None:
         where = f"stage {self.name}"
@@ -109,6 +110,8 @@ def load_recipe(path: str | Path) -> Recipe:
     _entries(entries.get("synthesis", {}), SynthesisConfig, f"{path}, synthesis")
     try:
         stages = [Stage(**_entries(stage, Stage, f"{path}, stage {stage.get('name', n + 1)}")) for n, stage in enumerate(entries["stages"])]
+        for stage in stages:
+            _entries(stage.synthesis, SynthesisConfig, f"{path}, synthesis of stage {stage.name}")
         return Recipe(**{**entries, "stages": stages})
     except DataError as error:
         raise error if str(path) in str(error) else DataError(f"{path}: {error}") from error

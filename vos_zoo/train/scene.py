@@ -27,6 +27,8 @@ class SynthesisConfig:
     zoom: float = 0.025  # log scale a frame
     elastic: float = 0.05  # amplitude of the elastic field, half frame heights
     freeze: float = 0.1  # share of clips in which nothing moves
+    returning: float = 0.0  # share of cutouts that turn back midway: what left the frame, or went behind another, comes again
+    shake: float = 0.0  # camera shake, half frame heights a frame, in a third of the clips
 
 
 class Layer(NamedTuple):

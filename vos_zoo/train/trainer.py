@@ -43,10 +43,11 @@ class Trainer:
             raise DataError(f"frozen: no parameter's name begins with {', '.join(idle)}; names begin with {', '.join(parts)}")
         for name, parameter in model.named_parameters():
             parameter.requires_grad_(not name.startswith(recipe.frozen) if recipe.frozen else True)
-        trainable = {n: p for n, p in model.named_parameters() if p.requires_grad}
+        in_trunks = {id(p) for trunk in model.trunks() for p in trunk.parameters()}
+        trainable = [p for p in model.parameters() if p.requires_grad]
         groups = [
-            {"params": [p for n, p in trainable.items() if n.startswith("trunk.")], "factor": recipe.trunk_lr},
-            {"params": [p for n, p in trainable.items() if not n.startswith("trunk.")], "factor": 1.0},
+            {"params": [p for p in trainable if id(p) in in_trunks], "factor": recipe.trunk_lr},
+            {"params": [p for p in trainable if id(p) not in in_trunks], "factor": 1.0},
         ]
         self.optimizer = torch.optim.AdamW(groups, lr=1e-3, weight_decay=recipe.weight_decay)
         self.average: dict[str, Tensor] = {n: p.detach().clone() for n, p in model.state_dict().items()}
