@@ -47,6 +47,17 @@ def compete(scores: Tensor, active: Tensor | None = None) -> Tensor:
     return shares / shares.sum(1, keepdim=True)
 
 
+def mask_pyramid(masks: Tensor, strides: tuple[int, ...]) -> list[Tensor]:
+    """Masks (B, K, H, W) at powers of two as strides: 2x2 max-pooling again and again, rounded up (RVOS, ACCLVOS).
+
+    Rounding up is also what the strided convolutions of a ResNet do, so that the maps fit its features for any H and W.
+    """
+    halved = [masks]
+    while 2 ** (len(halved) - 1) < max(strides):
+        halved.append(torch.nn.functional.max_pool2d(halved[-1], 2, ceil_mode=True))
+    return [halved[stride.bit_length() - 1] for stride in strides]
+
+
 def coordinates(height: int, width: int, like: Tensor) -> Tensor:
     """(3, height, width): position along the height and the width in [-1, 1], and distance from the centre in [0, sqrt 2].
 

@@ -55,8 +55,9 @@ class VOSModel(nn.Module):
     def encode(self, frames: Tensor) -> Any:
         raise NotImplementedError
 
-    def start(self, features: Any, masks: Tensor, active: Tensor | None = None) -> Any:
-        """First State. active (B, K) bool: slots in use; None means all."""
+    def start(self, features: Any, masks: Any, active: Tensor | None = None) -> Any:
+        """First State. masks: (B, K, H, W), or None where the model finds objects. active (B, K) bool: slots in use; None means all;
+        without masks it also says how many slots there are."""
         raise NotImplementedError
 
     def predict(self, features: Any, state: Any) -> Prediction:

@@ -12,6 +12,15 @@ Where the paper is silent, the authors' published code decides (widths, kernel s
 - convolution([feature, clue]) is computed as convolution(feature) + convolution(clue), with the same weights: the heavy half
   sees neither the recurrence nor the object, so it belongs to `encode` and all objects of a frame share it.
 - Trunk and widths are arguments. The paper's model is the default: ResNet-50, stride 16 from a dilated fourth stage.
+
+Table 3's rows are two more arguments (RM: the paper's refine modules, PM: the previous mask as specifier):
+
+    I RM            specifier="none"              III RM, Clue    the default
+    II RM, PM       specifier="mask"              IV Clue         refine="bilinear"
+
+- specifier="none" ignores the state: it segments what salient object there is, the same for every slot.
+- refine="bilinear" is the "general" module as far as the paper describes it: one convolution after the concatenation, its features
+  (all of them, not two channels) upsampled bilinearly. The last module alone predicts, by a 3x3 convolution and bilinear x4.
 """
 
 from __future__ import annotations
@@ -27,6 +36,8 @@ from vos_zoo.models.backbones import Trunk, check_trunk, imagenet_statistics
 from vos_zoo.models.base import Prediction, VOSModel
 from vos_zoo.ops import aggregate, coordinates
 
+GUIDE_CHANNELS = {"clue": 5, "mask": 2, "none": 0}  # of each specifier
+
 
 @dataclass(frozen=True)
 class CRVOSConfig:
@@ -35,6 +46,8 @@ class CRVOSConfig:
     batch_norm: str = "frozen"  # or "folded" into the convolutions
     reduced: tuple[int, int, int] = (256, 128, 128)  # channels of the reduced skip features at strides 16, 8, 4
     blended: tuple[int, int, int] = (128, 128, 128)  # channels inside the refine modules at strides 16, 8, 4
+    specifier: str = "clue"  # what tells the object: "clue", "mask" (no coordinates) or "none"
+    refine: str = "deconvolution"  # refine modules: the paper's, or the general "bilinear" ones
     background: str = "min"  # aggregation of objects: "min" as CRVOS, "prod" as STM
 
     def __post_init__(self) -> None:
@@ -47,6 +60,10 @@ class CRVOSConfig:
             widths = getattr(self, name)
             if len(widths) != 3 or not all(isinstance(w, int) and 1 <= w <= 4096 for w in widths):
                 raise ValueError(f"{name} must be three channel counts between 1 and 4096, not {widths}")
+        if self.specifier not in GUIDE_CHANNELS:
+            raise ValueError(f"specifier is 'clue', 'mask' or 'none', not {self.specifier!r}")
+        if self.refine not in ("deconvolution", "bilinear"):
+            raise ValueError(f"refine is 'deconvolution' or 'bilinear', not {self.refine!r}")
         if self.background not in ("min", "prod"):
             raise ValueError(f"background is 'min' or 'prod', not {self.background!r}")
 
@@ -65,14 +82,19 @@ class State(NamedTuple):
 
 
 class Refine(nn.Module):
-    """Refine module: 1x1 reduction of the skip feature, 3x3 blend with the map from below, deconvolution to two channels."""
+    """Refine module: 1x1 reduction of the skip feature, 3x3 blend with the map from below, then upscaling by 1 or 2.
 
-    def __init__(self, feature: int, guide: int, reduced: int, blended: int, *, upscale: bool):
+    by="deconvolution" hands on a map of two channels, by="bilinear" the blended features: `handed_on` channels.
+    """
+
+    def __init__(self, feature: int, guide: int, reduced: int, blended: int, *, upscale: int, by: str):
         super().__init__()
+        self.upscale, self.by = upscale, by
         self.reduce = nn.Conv2d(feature, reduced, 1)
         self.blend = nn.Conv2d(reduced + guide, blended, 3, padding=1)
-        kernel, stride = (4, 2) if upscale else (3, 1)
-        self.deconv = nn.ConvTranspose2d(blended, 2, kernel, stride, padding=1)
+        if by == "deconvolution":
+            self.deconv = nn.ConvTranspose2d(blended, 2, 2 + upscale, upscale, padding=1)
+        self.handed_on = 2 if by == "deconvolution" else blended
         for conv in (self.reduce, self.blend):
             nn.init.kaiming_uniform_(conv.weight, nonlinearity="relu")
             nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
@@ -83,11 +105,16 @@ class Refine(nn.Module):
         return F.conv2d(reduced, self.blend.weight[:, : reduced.shape[1]], self.blend.bias, padding=1)
 
     def forward(self, feature: Tensor, guide: Tensor) -> Tensor:
-        """feature (B, blended, h, w) from of_feature; guide (B*K, 5 or 2, h, w) -> (B*K, 2, 2h or h, 2w or w)."""
-        by_guide = F.conv2d(guide, self.blend.weight[:, -guide.shape[1] :], padding=1)
+        """feature (B, blended, h, w) from of_feature; guide (B*K, guide, h, w) -> (B*K, handed_on, h*upscale, w*upscale)."""
         b, c, h, w = feature.shape
-        blended = F.relu(by_guide.view(b, -1, c, h, w) + feature[:, None])
-        return self.deconv(blended.view(-1, c, h, w))
+        blended = feature[:, None].expand(b, len(guide) // b, c, h, w)
+        if guide.shape[1] > 0:
+            by_guide = F.conv2d(guide, self.blend.weight[:, -guide.shape[1] :], padding=1)
+            blended = by_guide.view(b, -1, c, h, w) + blended
+        blended = F.relu(blended).flatten(0, 1)
+        if self.by == "deconvolution":
+            return self.deconv(blended)
+        return F.interpolate(blended, scale_factor=self.upscale, mode="bilinear", align_corners=False) if self.upscale > 1 else blended
 
 
 class CRVOS(VOSModel):
@@ -108,11 +135,16 @@ class CRVOS(VOSModel):
         self.trunk = Trunk(self.config.backbone, (1, 2, stages), dilated=stages == 4, batch_norm=self.config.batch_norm)
         at4, at8, at16 = self.trunk.channels
         (r16, r8, r4), (b16, b8, b4) = self.config.reduced, self.config.blended
-        self.refine16 = Refine(at16, 5, r16, b16, upscale=True)
-        self.refine8 = Refine(at8, 2, r8, b8, upscale=True)
-        self.refine4 = Refine(at4, 2, r4, b4, upscale=False)
-        self.lift = nn.ConvTranspose2d(2, 2, 4, 2, padding=1)
-        self.predictor = nn.ConvTranspose2d(6, 2, 6, 4, padding=1)
+        by, guide = self.config.refine, GUIDE_CHANNELS[self.config.specifier]
+        self.refine16 = Refine(at16, guide, r16, b16, upscale=2, by=by)
+        self.refine8 = Refine(at8, self.refine16.handed_on, r8, b8, upscale=2, by=by)
+        self.refine4 = Refine(at4, self.refine8.handed_on, r4, b4, upscale=1, by=by)
+        self.predictor: nn.ConvTranspose2d | nn.Conv2d
+        if by == "deconvolution":
+            self.lift = nn.ConvTranspose2d(2, 2, 4, 2, padding=1)
+            self.predictor = nn.ConvTranspose2d(6, 2, 6, 4, padding=1)
+        else:
+            self.predictor = nn.Conv2d(b4, 2, 3, padding=1)
 
     def encode(self, frames: Tensor) -> Features:
         x = (frames - self.mean) / self.std
@@ -124,24 +156,26 @@ class CRVOS(VOSModel):
             active = torch.ones(masks.shape[:2], dtype=torch.bool, device=masks.device)
         return State(F.avg_pool2d(masks.float(), self.stride), active)
 
-    def clue(self, state: State, like: Tensor) -> Tensor:
-        """(B*K, 5, H/16, W/16): background, object, height, width, distance from the centre."""
+    def guide(self, state: State, like: Tensor) -> Tensor:
+        """The specifier (B*K, 5, H/16, W/16): background, object; height, width, distance from the centre. Or its first 2, or 0."""
         b, k, h, w = state.masks.shape
         mask = state.masks.reshape(b * k, 1, h, w).to(like.dtype)
         place = coordinates(h, w, like).expand(b * k, 3, h, w)
-        return torch.cat([1 - mask, mask, place], 1)
+        return torch.cat([1 - mask, mask, place], 1)[:, : GUIDE_CHANNELS[self.config.specifier]]
 
     def predict(self, features: Features, state: State) -> Prediction:
         b, k = state.masks.shape[:2]
-        map8 = self.refine16(features.s16, self.clue(state, features.s16))
-        map4 = self.refine8(features.s8, map8)
-        map4_refined = self.refine4(features.s4, map4)
-        scores = self.predictor(torch.cat([self.lift(map8), map4, map4_refined], 1))
 
         def log_odds(two_channels: Tensor) -> Tensor:
             two_channels = two_channels.float()
             return (two_channels[:, 1] - two_channels[:, 0]).unflatten(0, (b, k))
 
+        map8 = self.refine16(features.s16, self.guide(state, features.s16))
+        map4 = self.refine8(features.s8, map8)
+        map4_refined = self.refine4(features.s4, map4)
+        if self.config.refine == "bilinear":
+            return Prediction(F.interpolate(log_odds(self.predictor(map4_refined)), scale_factor=4, mode="bilinear", align_corners=False))
+        scores = self.predictor(torch.cat([self.lift(map8), map4, map4_refined], 1))
         return Prediction(log_odds(scores), (log_odds(map8), log_odds(map4)))
 
     def advance(self, features: Features, prediction: Prediction, state: State) -> tuple[Tensor, State]:

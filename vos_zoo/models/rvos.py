@@ -1,0 +1,263 @@
+"""RVOS: End-to-End Recurrent Network for Video Object Segmentation (Ventura et al., CVPR 2019, arXiv 1903.05612).
+
+    encoder (3.1)      trunk features at strides 32, 16, 8, 4, each through a skip convolution
+    previous mask      one-shot only: the object's last mask, max-pooled to the four strides
+    decoder (3.2)      four ConvLSTM levels, deepest first, run for one object after another. A level sees the level before it, the
+                       skip feature, the previous mask, the object before it (spatial recurrence: hidden map and cell) and the same
+                       object one frame before (temporal recurrence: hidden map only)
+    prediction         twice as large, one convolution, then the frame's size
+
+The memory is four hidden maps and the last mask of every object, whatever the length of the video. A cell never leaves its frame.
+Objects are told apart by their order: a slot sees the slots before it, never those behind, so inactive slots stand last.
+Frame 0 is run too, with the given mask as the previous one, for its hidden maps; frame 1 then still sees the given mask.
+
+Where the paper is silent, the authors' published code decides (widths, order of gates and inputs, align_corners). Deviations:
+- convolution([level above, skip, mask, object before, frame before]) is computed as a sum of convolutions with the same weights:
+  the skip's share belongs to `encode`, that of mask and frame before is computed for all objects at once, and only the rest
+  waits for the object before.
+- Batch normalisation is frozen in training too. After a skip convolution it starts as the identity.
+- A mask given on a later frame becomes that object's previous mask, and its hidden maps are made anew by running that frame with
+  it (a new object's from zero); other objects keep theirs. The authors only replace the mask.
+- backbone_stages=3 drops the fourth stage: stride 32 is then a skip convolution of stride 2 on the third.
+
+The ablation's rows are recurrence="spatial" (RVOS-S, the hidden maps are then carried but not seen), "temporal" (RVOS-T),
+"spatio-temporal" (RVOS-ST). All have the same weights: what a row leaves out counts as zero. zero_shot=True is the model without a
+mask, which finds objects itself, one in each of its slots.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from vos_zoo.models.backbones import Trunk, check_trunk, imagenet_statistics
+from vos_zoo.models.base import Prediction, VOSModel
+from vos_zoo.ops import compete, mask_pyramid
+
+RECURRENCES = ("spatio-temporal", "spatial", "temporal")
+STRIDES = (32, 16, 8, 4)  # of the levels
+
+
+@dataclass(frozen=True)
+class RVOSConfig:
+    backbone: str = "resnet101"  # any timm model with features at strides 4, 8, 16 (and 32)
+    backbone_stages: int = 4  # 4: stride 32 is the fourth stage; 3: a skip convolution of stride 2 on the third
+    batch_norm: str = "frozen"  # or "folded" into the trunk's convolutions
+    hidden: int = 128  # channels of the deepest level's hidden map; each further level has half of the one before
+    recurrence: str = "spatio-temporal"  # or "spatial", "temporal"
+    zero_shot: bool = False  # True: no mask goes in, the model finds the objects
+    slots: int = 10  # objects that a zero-shot model looks for
+
+    def __post_init__(self) -> None:
+        check_trunk(self.backbone, self.batch_norm)
+        if self.backbone_stages not in (3, 4):
+            raise ValueError(f"backbone_stages is 3 or 4, not {self.backbone_stages}")
+        if not 8 <= self.hidden <= 4096 or self.hidden % 8:
+            raise ValueError(f"hidden must be a multiple of 8 between 8 and 4096, not {self.hidden}")
+        if self.recurrence not in RECURRENCES:
+            raise ValueError(f"recurrence is one of {RECURRENCES}, not {self.recurrence!r}")
+        if not 1 <= self.slots <= 255:
+            raise ValueError(f"slots must lie between 1 and 255, not {self.slots}")
+
+
+class Features(NamedTuple):
+    """What the four levels see of a frame: the skip features' share of their gates."""
+
+    s32: Tensor  # (B, 4 * hidden, H/32, W/32), sizes rounded up
+    s16: Tensor  # (B, 2 * hidden, H/16, W/16)
+    s8: Tensor  # (B, hidden, H/8, W/8)
+    s4: Tensor  # (B, hidden / 2, H/4, W/4)
+    extent: Tensor  # (B, H, W) of zeros that take no memory: how large the frames are
+
+
+class State(NamedTuple):
+    masks: Tensor  # (B, K, H, W) in [0, 1]: the previous frame's masks, each object's sigmoid by itself
+    active: Tensor  # (B, K) bool: slots in use
+    hidden0: Tensor  # (B, K, hidden, H/32, W/32): the levels' hidden maps in the previous frame
+    hidden1: Tensor  # (B, K, hidden / 2, H/16, W/16)
+    hidden2: Tensor  # (B, K, hidden / 4, H/8, W/8)
+    hidden3: Tensor  # (B, K, hidden / 8, H/4, W/4)
+
+
+class FrozenBatchNorm(nn.BatchNorm2d):
+    """Batch normalisation by its stored statistics, in training too: a scale and a shift, at the start the identity."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
+
+
+class Skip(nn.Sequential):
+    """Skip convolution: 3x3 and a batch norm, no ReLU."""
+
+    def __init__(self, feature: int, skip: int, stride: int = 1):
+        super().__init__()
+        self.conv = nn.Conv2d(feature, skip, 3, stride, padding=1)
+        self.norm = FrozenBatchNorm(skip)
+
+
+class ConvLSTM(nn.Module):
+    """One level's cell: i, f, o, g = convolution(inputs); cell = sigmoid(f) cell + sigmoid(i) tanh(g); hidden = sigmoid(o) tanh(cell).
+
+    The convolution's input channels: level above, skip, mask, object before, frame before. What is absent counts as zero.
+    """
+
+    def __init__(self, above: int, skip: int, mask: int, hidden: int):
+        super().__init__()
+        self.inputs = (above, skip, mask, hidden, hidden)
+        self.gates = nn.Conv2d(sum(self.inputs), 4 * hidden, 3, padding=1)
+
+    def of_skip(self, skip: Tensor) -> Tensor:
+        """(B, skip, h, w) -> (B, 4 * hidden, h, w), shared by all objects of the frame."""
+        return F.conv2d(skip, self.gates.weight.split(self.inputs, 1)[1], self.gates.bias, padding=1)
+
+    def of_past(self, mask: Tensor | None, before: Tensor | None) -> Tensor | None:
+        """mask (B*K, 1, h, w), hidden map of the frame before (B*K, hidden, h, w) -> (B*K, 4 * hidden, h, w)."""
+        _, _, by_mask, _, by_before = self.gates.weight.split(self.inputs, 1)
+        shares = [(x, weight) for x, weight in ((mask, by_mask), (before, by_before)) if x is not None]
+        if not shares:
+            return None
+        return F.conv2d(torch.cat([x for x, _ in shares], 1), torch.cat([weight for _, weight in shares], 1), padding=1)
+
+    def of_present(self) -> Tensor:
+        """The weights that `forward` takes: those of the level above, then those of the object before."""
+        above, _, _, neighbour, _ = self.gates.weight.split(self.inputs, 1)
+        return torch.cat([above, neighbour], 1)
+
+    def forward(
+        self, known: Tensor, weight: Tensor, above: Tensor | None, neighbour: tuple[Tensor, Tensor] | None
+    ) -> tuple[Tensor, Tensor]:
+        """known (B, 4 * hidden, h, w) of one object; weight of_present; neighbour: the object before -> hidden map and cell."""
+        gates = known
+        inputs = [x for x in (above, neighbour and neighbour[0]) if x is not None]
+        if inputs:
+            x = torch.cat(inputs, 1)
+            gates = known + F.conv2d(x, weight[:, : x.shape[1]], padding=1)
+        i, f, o, g = gates.chunk(4, 1)
+        cell = i.sigmoid() * g.tanh()
+        if neighbour is not None:
+            cell = cell + f.sigmoid() * neighbour[1]
+        return o.sigmoid() * cell.tanh(), cell
+
+
+class RVOS(VOSModel):
+    Config = RVOSConfig
+    stride = 1
+    padding = "zeros"
+    needs_first_frame = True
+    independent = False
+    mean: Tensor
+    std: Tensor
+    skips: Any
+    levels: Any
+
+    def __init__(self, config: RVOSConfig | None = None):
+        super().__init__()
+        self.config = config or RVOSConfig()
+        mean, std = imagenet_statistics()
+        self.register_buffer("mean", mean, persistent=False)
+        self.register_buffer("std", std, persistent=False)
+        stages = (1, 2, 3, 4)[: self.config.backbone_stages]
+        self.trunk = Trunk(self.config.backbone, stages, batch_norm=self.config.batch_norm)
+        at4, at8, at16, at32 = [*self.trunk.channels, self.trunk.channels[-1]][:4]
+        h, mask = self.config.hidden, 0 if self.config.zero_shot else 1
+        self.skips = nn.ModuleList([Skip(at32, h, 1 if len(stages) == 4 else 2), Skip(at16, h), Skip(at8, h // 2), Skip(at4, h // 4)])
+        self.levels = nn.ModuleList(
+            [
+                ConvLSTM(0, h, mask, h),
+                ConvLSTM(h, h, mask, h // 2),
+                ConvLSTM(h // 2, h // 2, mask, h // 4),
+                ConvLSTM(h // 4, h // 4, mask, h // 8),
+            ]
+        )
+        self.predictor = nn.Conv2d(h // 8, 1, 3, padding=1)
+
+    @property
+    def finds_objects(self) -> bool:
+        return self.config.zero_shot
+
+    def encode(self, frames: Tensor) -> Features:
+        x = (frames - self.mean) / self.std
+        s4, s8, s16, *s32 = self.trunk(x.to(self.predictor.weight.dtype))
+        skips = zip(self.levels, self.skips, [s32[0] if s32 else s16, s16, s8, s4], strict=True)
+        extent = frames.new_zeros(()).expand(frames.shape[0], *frames.shape[-2:])
+        return Features._make([*(level.of_skip(skip(x)) for level, skip, x in skips), extent])
+
+    def start(self, features: Features, masks: Tensor | None, active: Tensor | None = None) -> State:
+        """Zero-shot models take no masks; active (B, K) then also says how many slots there are. ValueError otherwise."""
+        if self.config.zero_shot:
+            if masks is not None:
+                raise ValueError("this model finds the objects itself and takes no masks: give none, or load a model that is not zero-shot")
+            b, k = active.shape if active is not None else (features.extent.shape[0], self.config.slots)
+            return self._blank(features, features.extent.new_zeros(b, k, *features.extent.shape[-2:]), active)
+        if masks is None:
+            raise ValueError("this model must be told the objects: give the masks of one frame, or load a zero-shot model")
+        state = self._blank(features, masks, active)
+        return State(state.masks, state.active, *self.decode(features, state))
+
+    def _blank(self, features: Features, masks: Tensor, active: Tensor | None) -> State:
+        """The State before the first frame: nothing remembered."""
+        b, k = masks.shape[:2]
+        if active is None:
+            active = torch.ones(b, k, dtype=torch.bool, device=masks.device)
+        gates = features[:4]
+        return State(masks.float(), active, *(x.new_zeros(b, k, x.shape[1] // 4, *x.shape[-2:]) for x in gates))
+
+    def decode(self, features: Features, state: State) -> list[Tensor]:
+        """The hidden maps of this frame, a level each, as they stand in a State."""
+        b, k = state.masks.shape[:2]
+        masks = [None] * 4 if self.config.zero_shot else mask_pyramid(state.masks, STRIDES)
+        known, weights = [], []
+        for level, skip, mask, before in zip(self.levels, features[:4], masks, state[2:], strict=True):
+            past = level.of_past(
+                None if mask is None else mask.flatten(0, 1)[:, None].to(skip.dtype),
+                None if self.config.recurrence == "spatial" else before.flatten(0, 1),
+            )
+            known.append(skip[:, None].expand(-1, k, -1, -1, -1) if past is None else skip[:, None] + past.unflatten(0, (b, k)))
+            weights.append(level.of_present())
+        hidden: list[list[Tensor]] = [[], [], [], []]
+        neighbours: list[tuple[Tensor, Tensor] | None] = [None] * 4
+        for slot in range(k):
+            above = None
+            for n, level in enumerate(self.levels):
+                if above is not None:
+                    above = upsample(above, known[n].shape[-2:])
+                above, cell = level(known[n][:, slot], weights[n], above, neighbours[n])
+                hidden[n].append(above)
+                if self.config.recurrence != "temporal":
+                    neighbours[n] = above, cell
+        return [torch.stack(each, 1) for each in hidden]
+
+    def predict(self, features: Features, state: State) -> Prediction:
+        hidden = self.decode(features, state)
+        b, k, _, h, w = hidden[3].shape
+        logits = self.predictor(upsample(hidden[3].flatten(0, 1), (2 * h, 2 * w))).float()
+        return Prediction(upsample(logits, state.masks.shape[-2:]).view(b, k, *state.masks.shape[-2:]), (), tuple(hidden))
+
+    def advance(self, features: Features, prediction: Prediction, state: State) -> tuple[Tensor, State]:
+        """Masks are fed back without gradient, as in the authors' training; it flows through the hidden maps."""
+        masks = prediction.logits.sigmoid()
+        return compete(masks, state.active), State(masks.detach(), state.active, *prediction.carry)
+
+    def replace_masks(self, state: State, masks: Tensor) -> State:
+        return state._replace(masks=masks.float())
+
+    def annotate(self, features: Features, masks: Tensor, given: Tensor, state: State) -> State:
+        if self.config.zero_shot:
+            raise ValueError("this model finds the objects itself and takes no masks: load a model that is not zero-shot to correct it")
+        new = masks.shape[1] - state.masks.shape[1]
+        masks, given_here = masks.float(), given[:, :, None, None]
+        taken = (masks * given_here).sum(1, keepdim=True).clamp(max=1)
+        fed = torch.where(given_here, masks, F.pad(state.masks, (0, 0, 0, 0, 0, new)) * (1 - taken))
+        hidden = [F.pad(each, (0, 0, 0, 0, 0, 0, 0, new)) for each in state[2:]]
+        state = State(fed, F.pad(state.active, (0, new)) | given, *hidden)
+        again = self.decode(features, state)
+        return State(fed, state.active, *(torch.where(given_here[..., None], a, h) for a, h in zip(again, hidden, strict=True)))
+
+
+def upsample(x: Tensor, size: tuple[int, ...]) -> Tensor:
+    """(B, C, h, w) -> (B, C, *size), bilinear, corners on corners."""
+    return x if tuple(x.shape[-2:]) == tuple(size) else F.interpolate(x, size=tuple(size), mode="bilinear", align_corners=True)

@@ -1,0 +1,377 @@
+"""SCM: Spatial Consistent Memory Network for Semi-supervised Video Object Segmentation (Zhang et al., DAVIS Challenge 2020).
+
+SCM is the Space-Time Memory network (STM: Oh et al., ICCV 2019, arXiv 1904.00607) with three modules more, each an argument:
+
+    query encoder (STM 3.1)        key and value of the frame, features at strides 8 and 4; no object, no memory
+    memory encoder (STM 3.1)       an own trunk that sees frame, object mask and the other objects: key and value of a past frame
+    memory read (STM 3.2)          per object: every query position asks all positions of all memorised frames
+    ASPP (SCM 2.2)                 read and query value, mixed by three dilated convolutions side by side   (aspp; off: one convolution)
+    spatial constraint (SCM 2.1)   the previous mask becomes a prior that the embedding is multiplied by    (spatial_constraint)
+    decoder (STM 3.3)              residual blocks up to two channels at stride 4, bilinear to full size
+    refine module (SCM 2.2)        a small encoder-decoder that corrects those two channels                  (refine)
+
+Table 2's rows are these arguments. With all three off and a ResNet-50 it is the official STM, number for number.
+
+Memory. Frame t reads the frame before it, with its soft masks, and those kept for good: each n-th since the object's first (n =
+`memory_every`). max_memory=None keeps them all, as STM does. max_memory=m keeps at most m: the first always, and the latest m - 1 of
+the others, so that with the previous frame there are m + 1 slots, whatever the length of the video. Every object counts from its own
+first frame. A frame whose mask was corrected is kept, for the objects corrected, as an n-th frame is.
+
+Where the paper is silent: the order is read, ASPP, prior, decoder; ASPP replaces the decoder's first convolution and has no batch norm;
+the prior's bias starts at 2, so that it begins near one; the refine module works at stride 4 on the decoder's feature, its last
+convolution starts at zero. Deviations in how, not in what, is computed:
+- STM's conv1(frame) + conv1_m(mask) + conv1_o(others) is one convolution over the five channels.
+- convolution([read, query value]) = convolution(read) + convolution(query value): the latter, and the decoder's skip branches, see no
+  object and belong to `encode`.
+- STM crops its probabilities and pads them with zeros again before it memorises them. `encode` finds that padding: black rows and
+  columns at the border, as many as padding to 16 can give.
+- Probabilities of the objects by themselves are kept off 0 and 1 before their product is taken, not after it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple, cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from vos_zoo.models.backbones import Trunk, check_trunk, imagenet_statistics
+from vos_zoo.models.base import Prediction, VOSModel
+from vos_zoo.ops import aggregate
+
+FIRST, PREVIOUS = 0, 1  # slots of the memory; kept frames follow
+BLOCK = 1 << 22  # affinities at once, where the read goes by chunks of queries
+
+
+@dataclass(frozen=True)
+class SCMConfig:
+    backbone: str = "resnet50"  # any timm model with features at strides 4, 8, 16
+    batch_norm: str = "frozen"  # or "folded" into the convolutions
+    key: int = 128  # channels of a key
+    value: int = 512  # channels of a value
+    decoder: int = 256  # channels inside the decoder
+    spatial_constraint: bool = True  # SCM 2.1
+    aspp: bool = True  # SCM 2.2; False: STM's single convolution
+    aspp_rates: tuple[int, ...] = (2, 4, 8)  # dilations of the ASPP's branches
+    refine: bool = True  # SCM 2.2
+    refine_width: int = 64  # channels inside the refine module
+    memory_every: int = 5  # each so many frames one is kept
+    max_memory: int | None = None  # frames kept, the first among them; None: all, so that the state grows
+    background: str = "prod"  # aggregation of objects: "prod" as STM, "min" as CRVOS
+
+    def __post_init__(self) -> None:
+        check_trunk(self.backbone, self.batch_norm)
+        for name in ("key", "value", "decoder", "refine_width"):
+            if not 1 <= getattr(self, name) <= 4096:
+                raise ValueError(f"{name} must be a channel count between 1 and 4096, not {getattr(self, name)}")
+        object.__setattr__(self, "aspp_rates", tuple(self.aspp_rates))
+        if not 1 <= len(self.aspp_rates) <= 8 or not all(isinstance(r, int) and 1 <= r <= 64 for r in self.aspp_rates):
+            raise ValueError(f"aspp_rates must be one to eight dilations between 1 and 64, not {self.aspp_rates}")
+        if self.memory_every < 1:
+            raise ValueError(f"memory_every is 1 (keep every frame) or more, not {self.memory_every}")
+        if self.max_memory is not None and self.max_memory < 1:
+            raise ValueError(f"max_memory is 1 (the first frame) or more, or None for no limit, not {self.max_memory}")
+        if self.background not in ("min", "prod"):
+            raise ValueError(f"background is 'min' or 'prod', not {self.background!r}")
+
+
+class Features(NamedTuple):
+    """What all objects see of a frame, and the frame itself, which is memorised later."""
+
+    key: Tensor  # (B, key, H/16, W/16)
+    value: Tensor  # (B, branches * decoder, H/16, W/16): the query value's half of the mixing convolutions
+    s8: Tensor  # (B, decoder, H/8, W/8): the decoder's skip branches
+    s4: Tensor  # (B, decoder, H/4, W/4)
+    frame: Tensor  # (B, 3, H, W) normalised
+    inside: Tensor  # (B, 1, H, W) bool: False on padding
+
+
+class State(NamedTuple):
+    masks: Tensor  # (B, K, H, W) in [0, 1]: the previous frame's masks, after aggregation
+    active: Tensor  # (B, K) bool: slots in use
+    keys: Tensor  # (B, K, M, H/16 * W/16, key): memory slots: the first frame, the previous one, the others kept
+    values: Tensor  # (B, K, M, H/16 * W/16, value)
+    valid: Tensor  # (B, K, M) bool: memory slots in use
+    age: Tensor  # (B, K) int64: frames since the object's first; a correction rounds it up to a multiple of memory_every
+
+
+def read_memory(query: Tensor, keys: Tensor, values: Tensor, valid: Tensor) -> Tensor:
+    """STM eq. 1, for every object: softmax over all memorised positions of key . query / sqrt(channels), times their values.
+
+    query (B, C, h, w); keys (B, K, M, h*w, C), values (B, K, M, h*w, V), valid (B, K, M) -> (B*K, V, h, w).
+    """
+    b, k, _, positions, _ = keys.shape
+    masked = True
+    if keys.device.type == "cpu":  # a look at `valid` costs nothing here, and spares what no object uses
+        used = valid.flatten(0, 1).any(0).nonzero().flatten()
+        if len(used) < valid.shape[2]:
+            keys, values, valid = keys.index_select(2, used), values.index_select(2, used), valid.index_select(2, used)
+        masked = not bool(valid.all())
+    mask = valid.repeat_interleave(positions, 2)[:, :, None] if masked else None
+    asked = query.flatten(2).transpose(1, 2)[:, None]
+    read = read_fused if keys.is_cuda else read_in_chunks
+    found = read(asked, keys.flatten(2, 3), values.flatten(2, 3), mask)
+    return found.reshape(b * k, *query.shape[-2:], -1).permute(0, 3, 1, 2)
+
+
+def read_fused(asked: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
+    """asked (B, 1, N, C), keys (B, K, P, C), values (B, K, P, V), mask (B, K, 1, P) -> (B, K, N, V), by a GPU's own kernel."""
+    return F.scaled_dot_product_attention(asked.expand(-1, keys.shape[1], -1, -1), keys, values, mask)
+
+
+def read_in_chunks(asked: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
+    """The same by chunks of queries, so that the affinity is never held whole. The softmax is in float32 at least.
+
+    CPUs have no fused kernel for keys and values of different widths; with equal ones it is no faster than this.
+    """
+    size = max(16, BLOCK // keys.shape[:-1].numel())
+    parts = []
+    for part in (asked * asked.shape[-1] ** -0.5).split(size, 2):
+        affinity = part @ keys.transpose(-1, -2)
+        if mask is not None:
+            affinity = affinity.masked_fill(~mask, -torch.inf)
+        weights = affinity.softmax(-1, dtype=torch.promote_types(affinity.dtype, torch.float32))
+        parts.append(weights.to(values.dtype) @ values)
+    return torch.cat(parts, 2)
+
+
+class Mix(nn.Module):
+    """What was read and the query value -> the embedding: ASPP's dilated branches, or STM's one convolution (rates=None)."""
+
+    def __init__(self, value: int, width: int, rates: tuple[int, ...] | None):
+        super().__init__()
+        self.value = value
+        self.rates = rates or (1,)
+        self.branches = nn.ModuleList(nn.Conv2d(2 * value, width, 3, padding=rate, dilation=rate) for rate in self.rates)
+        self.fuse = nn.Conv2d(len(self.rates) * width, width, 1) if rates else None
+
+    def of_query(self, value: Tensor) -> Tensor:
+        """(B, value, h, w) -> (B, branches * width, h, w), shared by all objects of the frame."""
+        return torch.cat([self.part(i, value, slice(self.value, None), bias=True) for i in range(len(self.rates))], 1)
+
+    def forward(self, read: Tensor, of_query: Tensor) -> Tensor:
+        """read (B*K, value, h, w); of_query (B, branches * width, h, w) -> (B*K, width, h, w)."""
+        of_read = torch.cat([self.part(i, read, slice(self.value)) for i in range(len(self.rates))], 1)
+        mixed = add_per_object(of_read, of_query)
+        return self.fuse(F.relu(mixed)) if self.fuse is not None else mixed
+
+    def part(self, branch: int, x: Tensor, channels: slice, bias: bool = False) -> Tensor:
+        conv, rate = cast(nn.Conv2d, self.branches[branch]), self.rates[branch]
+        return F.conv2d(x, conv.weight[:, channels], conv.bias if bias else None, padding=rate, dilation=rate)
+
+
+class SpatialConstraint(nn.Module):
+    """SCM 2.1: a 3x3 convolution over embedding and previous mask, a sigmoid, and the embedding times that."""
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.conv = nn.Conv2d(width + 1, 1, 3, padding=1)
+        nn.init.constant_(self.conv.bias, 2.0)  # type: ignore[arg-type]
+
+    def forward(self, embedding: Tensor, mask: Tensor) -> Tensor:
+        """embedding (B*K, width, h, w), mask (B*K, 1, h, w) in [0, 1]."""
+        return embedding * self.conv(torch.cat([embedding, mask.to(embedding.dtype)], 1)).sigmoid()
+
+
+class Residual(nn.Module):
+    """STM's residual block: ReLU and convolution, twice, without norm."""
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.conv1 = nn.Conv2d(width, width, 3, padding=1)
+        self.conv2 = nn.Conv2d(width, width, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.conv2(F.relu(self.conv1(F.relu(x))))
+
+
+class Level(nn.Module):
+    """One step up in the decoder (STM 3.3): skip feature through a convolution and a block, plus the map from below, a block."""
+
+    def __init__(self, feature: int, width: int):
+        super().__init__()
+        self.skip = nn.Sequential(nn.Conv2d(feature, width, 3, padding=1), Residual(width))
+        self.merged = Residual(width)
+
+    def forward(self, skip: Tensor, below: Tensor) -> Tensor:
+        """skip (B, width, h, w) that went through self.skip; below (B*K, width, h/2, w/2) -> (B*K, width, h, w)."""
+        return self.merged(add_per_object(F.interpolate(below, scale_factor=2, mode="bilinear", align_corners=False), skip))
+
+
+class Refine(nn.Module):
+    """SCM 2.2's refine module: three levels down and up again at stride 4 and below; its two channels are added to the decoder's."""
+
+    def __init__(self, feature: int, width: int):
+        super().__init__()
+        self.enter = nn.Conv2d(feature, width, 3, padding=1)
+        self.down = nn.ModuleList(nn.Conv2d(width, width, 3, stride=2, padding=1) for _ in range(3))
+        self.up = nn.ModuleList(nn.Conv2d(2 * width, width, 3, padding=1) for _ in range(3))
+        self.leave = nn.Conv2d(width, 2, 3, padding=1)
+        nn.init.zeros_(self.leave.weight)
+        nn.init.zeros_(self.leave.bias)  # type: ignore[arg-type]
+
+    def forward(self, feature: Tensor) -> Tensor:
+        """(B*K, feature, h, w) -> (B*K, 2, h, w)."""
+        x = F.relu(self.enter(feature))
+        passed = []
+        for conv in self.down:
+            passed.append(x)
+            x = F.relu(conv(x))
+        for conv in self.up:
+            beside = passed.pop()
+            x = F.interpolate(x, beside.shape[-2:], mode="bilinear", align_corners=False)
+            x = F.relu(conv(torch.cat([x, beside], 1)))
+        return self.leave(x)
+
+
+class SCM(VOSModel):
+    Config = SCMConfig
+    stride = 16
+    padding = "zeros"
+    needs_first_frame = True
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, config: SCMConfig | None = None):
+        super().__init__()
+        self.config = config or SCMConfig()
+        mean, std = imagenet_statistics()
+        self.register_buffer("mean", mean, persistent=False)
+        self.register_buffer("std", std, persistent=False)
+        c = self.config
+        self.query_trunk = Trunk(c.backbone, (1, 2, 3), batch_norm=c.batch_norm)
+        self.memory_trunk = Trunk(c.backbone, (3,), batch_norm=c.batch_norm, extra_channels=2)
+        at4, at8, at16 = self.query_trunk.channels
+        self.query_key, self.query_value = (nn.Conv2d(at16, width, 3, padding=1) for width in (c.key, c.value))
+        self.memory_key, self.memory_value = (nn.Conv2d(at16, width, 3, padding=1) for width in (c.key, c.value))
+        self.mix = Mix(c.value, c.decoder, c.aspp_rates if c.aspp else None)
+        self.constraint = SpatialConstraint(c.decoder) if c.spatial_constraint else None
+        self.block16 = Residual(c.decoder)
+        self.level8 = Level(at8, c.decoder)
+        self.level4 = Level(at4, c.decoder)
+        self.predictor = nn.Conv2d(c.decoder, 2, 3, padding=1)
+        self.refine = Refine(c.decoder, c.refine_width) if c.refine else None
+
+    def encode(self, frames: Tensor) -> Features:
+        frame = ((frames - self.mean) / self.std).to(self.predictor.weight.dtype)
+        s4, s8, s16 = self.query_trunk(frame)
+        value = self.mix.of_query(self.query_value(s16))
+        return Features(self.query_key(s16), value, self.level8.skip(s8), self.level4.skip(s4), frame, inside(frames, self.stride))
+
+    def start(self, features: Features, masks: Tensor, active: Tensor | None = None) -> State:
+        b, k, h, w = masks.shape
+        if active is None:
+            active = torch.ones(b, k, dtype=torch.bool, device=masks.device)
+        slots = 2 if self.config.max_memory is None else self.config.max_memory + 1
+        positions = (h // self.stride) * (w // self.stride)
+        keys = features.key.new_zeros(b, k, slots, positions, self.config.key)
+        values = features.value.new_zeros(b, k, slots, positions, self.config.value)
+        valid, age = active.new_zeros(b, k, slots), torch.zeros(b, k, dtype=torch.int64, device=masks.device)
+        return self.memorise(features, State(masks.float() * active[:, :, None, None], active, keys, values, valid, age))
+
+    def predict(self, features: Features, state: State) -> Prediction:
+        b, k = state.active.shape
+        read = read_memory(features.key, state.keys, state.values, state.valid)
+        x = self.mix(read, features.value)
+        if self.constraint is not None:
+            x = self.constraint(x, F.avg_pool2d(state.masks.flatten(0, 1)[:, None], self.stride))
+        x = self.level8(features.s8, self.block16(x))
+        x = F.relu(self.level4(features.s4, x))
+        scores = self.predictor(x)
+        coarse = log_odds(scores, b, k)
+        if self.refine is None:
+            return Prediction(F.interpolate(coarse, scale_factor=4, mode="bilinear", align_corners=False))
+        refined = log_odds(scores + self.refine(x), b, k)
+        return Prediction(F.interpolate(refined, scale_factor=4, mode="bilinear", align_corners=False), (coarse,))
+
+    def advance(self, features: Features, prediction: Prediction, state: State) -> tuple[Tensor, State]:
+        probs = aggregate(prediction.logits, state.active, self.config.background)
+        masks = probs[:, 1:] * features.inside
+        return probs, self.memorise(features, state._replace(masks=masks, age=state.age + 1))
+
+    def memorise(self, features: Features, state: State) -> State:
+        """Write this frame, with the state's masks, to the memory slots that belong to the objects' ages."""
+        key, value = self.encode_memory(features.frame, state.masks)
+        slot = self.slot_of(state.age)
+        keys, values, valid = state.keys, state.values, state.valid
+        if self.config.max_memory is None:
+            new = int(slot.max()) + 1 - valid.shape[2]
+            if new > 0:
+                keys, values, valid = F.pad(keys, (0, 0, 0, 0, 0, new)), F.pad(values, (0, 0, 0, 0, 0, new)), F.pad(valid, (0, new))
+        place = torch.arange(valid.shape[2], device=slot.device)
+        here = place == slot[:, :, None]
+        keys = torch.where(here[..., None, None], key[:, :, None].to(keys.dtype), keys)
+        values = torch.where(here[..., None, None], value[:, :, None].to(values.dtype), values)
+        return state._replace(keys=keys, values=values, valid=(valid & (place != PREVIOUS)) | here)
+
+    def slot_of(self, age: Tensor) -> Tensor:
+        """The memory slot of a frame, from the objects' ages: first, previous, or the ring of those kept."""
+        count = age // self.config.memory_every
+        kept = age % self.config.memory_every == 0
+        if self.config.max_memory is None:
+            ring = PREVIOUS + count
+        elif self.config.max_memory > 1:
+            ring = PREVIOUS + 1 + (count - 1) % (self.config.max_memory - 1)
+        else:
+            ring = torch.full_like(count, PREVIOUS)
+        return torch.where(age == 0, FIRST, torch.where(kept, ring, PREVIOUS))
+
+    def encode_memory(self, frame: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
+        """frame (B, 3, H, W) normalised, masks (B, K, H, W) -> key (B, K, positions, key), value (B, K, positions, value)."""
+        b, k = masks.shape[:2]
+        others = (masks.sum(1, keepdim=True) - masks).clamp(0, 1)
+        size = k if torch.is_grad_enabled() else self.objects_at_once
+        parts = []
+        for mask, other in zip(masks.split(size, 1), others.split(size, 1), strict=True):
+            pictures = frame[:, None].expand(-1, mask.shape[1], -1, -1, -1)
+            seen = torch.cat([pictures, torch.stack([mask, other], 2).to(frame.dtype)], 2).flatten(0, 1)
+            (s16,) = self.memory_trunk(seen.contiguous(memory_format=torch.channels_last))
+            both = torch.cat([self.memory_key(s16), self.memory_value(s16)], 1)
+            parts.append(both.permute(0, 2, 3, 1).flatten(1, 2).unflatten(0, (b, -1)))
+        memory = torch.cat(parts, 1)
+        return memory[..., : self.config.key], memory[..., self.config.key :]
+
+    def replace_masks(self, state: State, masks: Tensor) -> State:
+        return state._replace(masks=masks.float())
+
+    def annotate(self, features: Features, masks: Tensor, given: Tensor, state: State) -> State:
+        new = masks.shape[1] - state.masks.shape[1]
+        given_here = given[:, :, None, None]
+        taken = (masks.float() * given_here).sum(1, keepdim=True).clamp(max=1)
+        every = self.config.memory_every
+        kept_age = (state.age + every - 1) // every * every
+        grown = State(
+            masks=torch.where(given_here, masks.float(), F.pad(state.masks, (0, 0, 0, 0, 0, new)) * (1 - taken)),
+            active=F.pad(state.active, (0, new)) | given,
+            keys=F.pad(state.keys, (0, 0, 0, 0, 0, 0, 0, new)),
+            values=F.pad(state.values, (0, 0, 0, 0, 0, 0, 0, new)),
+            valid=F.pad(state.valid, (0, 0, 0, new)),
+            age=F.pad(torch.where(given[:, : state.age.shape[1]], kept_age, state.age), (0, new)),
+        )
+        return self.memorise(features, grown)
+
+
+def add_per_object(of_objects: Tensor, of_frame: Tensor) -> Tensor:
+    """(B*K, C, h, w) + (B, C, h, w), the latter the same for the K objects of a frame."""
+    b = len(of_frame)
+    return (of_objects.unflatten(0, (b, -1)) + of_frame[:, None]).flatten(0, 1)
+
+
+def log_odds(two_channels: Tensor, b: int, k: int) -> Tensor:
+    """(B*K, 2, h, w) scores of background and object -> (B, K, h, w) float32; enlarged, it is that of the enlarged scores."""
+    two_channels = two_channels.float()
+    return (two_channels[:, 1] - two_channels[:, 0]).unflatten(0, (b, k))
+
+
+def inside(frames: Tensor, stride: int) -> Tensor:
+    """(B, 3, H, W) in [0, 1] -> (B, 1, H, W) bool: False on black rows and columns at the border, as many as padding can give."""
+    lit = (frames > 0).any(1)
+
+    def line(lit: Tensor) -> Tensor:
+        place = torch.arange(lit.shape[1], device=lit.device)
+        middle = (place >= (stride - 1) // 2) & (place < lit.shape[1] - stride // 2)
+        return (lit.cumsum(1) > 0) & (lit.flip(1).cumsum(1).flip(1) > 0) | middle
+
+    return line(lit.any(2))[:, None, :, None] & line(lit.any(1))[:, None, None, :]
