@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -14,6 +16,13 @@ from vos_zoo.ops import aggregate, coordinates
 Config = CRVOS.Config
 TINY = Config("resnet18", 3, "frozen", (12, 10, 8), (14, 9, 7))
 FOLDED = Config("resnet18", 3, "folded", (12, 10, 8), (14, 9, 7))
+ROWS = {  # of the paper's Table 3
+    "I": dataclasses.replace(TINY, specifier="none"),
+    "II": dataclasses.replace(TINY, specifier="mask"),
+    "III": TINY,
+    "IV": dataclasses.replace(TINY, refine="bilinear"),
+    "bilinear, none": dataclasses.replace(TINY, specifier="none", refine="bilinear"),
+}
 
 
 def build(config: Config, seed: int = 0) -> CRVOS:
@@ -44,20 +53,36 @@ def reference_step(model: CRVOS, frame: torch.Tensor, coarse: list[torch.Tensor]
                 y, x = 2 * i / (h - 1) - 1, 2 * j / (w - 1) - 1
                 clue[0, 2, i, j], clue[0, 3, i, j], clue[0, 4, i, j] = y, x, (x * x + y * y) ** 0.5
         maps = []
-        guide = clue
+        guide = clue[:, : {"clue": 5, "mask": 2, "none": 0}[model.config.specifier]]
         for refine, skip in ((model.refine16, s16), (model.refine8, s8), (model.refine4, s4)):
             x = F.relu(F.conv2d(skip, refine.reduce.weight, refine.reduce.bias))
             x = F.relu(F.conv2d(torch.cat([x, guide], 1), refine.blend.weight, refine.blend.bias, padding=1))
             stride = 1 if refine is model.refine4 else 2
+            if model.config.refine == "bilinear":
+                guide = twice_as_large(x) if stride == 2 else x
+                continue
             guide = F.conv_transpose2d(x, refine.deconv.weight, refine.deconv.bias, stride=stride, padding=1)
             maps.append(guide)
-        lifted = F.conv_transpose2d(maps[0], model.lift.weight, model.lift.bias, stride=2, padding=1)
-        fused = torch.cat([lifted, maps[1], maps[2]], 1)
-        score = F.conv_transpose2d(fused, model.predictor.weight, model.predictor.bias, stride=4, padding=1)[0]
+        if model.config.refine == "bilinear":
+            small = F.conv2d(guide, model.predictor.weight, model.predictor.bias, padding=1)
+            score = F.interpolate(small, scale_factor=4, mode="bilinear", align_corners=False)[0]
+        else:
+            lifted = F.conv_transpose2d(maps[0], model.lift.weight, model.lift.bias, stride=2, padding=1)
+            fused = torch.cat([lifted, maps[1], maps[2]], 1)
+            score = F.conv_transpose2d(fused, model.predictor.weight, model.predictor.bias, stride=4, padding=1)[0]
         background, foreground = score.softmax(0)
         bg.append(background.clamp(1e-7, 1 - 1e-7))
         fg.append(foreground.clamp(1e-7, 1 - 1e-7))
     return reference_aggregation(bg, fg)
+
+
+def twice_as_large(x: torch.Tensor) -> torch.Tensor:
+    """Bilinear with pixel centres at halves: each new pixel is 3/4 of the nearer and 1/4 of the farther old one, in both directions."""
+    for dim in (2, 3):
+        before = torch.cat([x.narrow(dim, 0, 1), x.narrow(dim, 0, x.shape[dim] - 1)], dim)
+        after = torch.cat([x.narrow(dim, 1, x.shape[dim] - 1), x.narrow(dim, x.shape[dim] - 1, 1)], dim)
+        x = torch.stack([0.75 * x + 0.25 * before, 0.75 * x + 0.25 * after], dim + 1).flatten(dim, dim + 1)
+    return x
 
 
 def reference_aggregation(bg: list[torch.Tensor], fg: list[torch.Tensor], product: bool = False) -> torch.Tensor:
@@ -70,7 +95,7 @@ def reference_aggregation(bg: list[torch.Tensor], fg: list[torch.Tensor], produc
 # ---- the model
 
 
-@pytest.mark.parametrize("config", [TINY, FOLDED], ids=["frozen", "folded"])
+@pytest.mark.parametrize("config", [*ROWS.values(), FOLDED], ids=[*ROWS, "folded"])
 @pytest.mark.parametrize("objects", [1, 3])
 def test_two_steps_equal_the_reference(config, objects):
     model = build(config)
@@ -100,6 +125,40 @@ def test_sizes_of_the_papers_model():
         (128, 130, 3, 3),
         (128, 130, 3, 3),
     ]
+
+
+def test_the_rows_of_table_3_differ_where_they_should():
+    default = {name: tuple(p.shape) for name, p in build(TINY).named_parameters()}
+    shapes = {row: {name: tuple(p.shape) for name, p in build(config).named_parameters()} for row, config in ROWS.items()}
+    changed = {row: {name for name in default if found.get(name) != default[name]} for row, found in shapes.items()}
+    assert changed["III"] == set() and changed["I"] == changed["II"] == {"refine16.blend.weight"}
+    assert [shapes[row]["refine16.blend.weight"][1] for row in ("I", "II", "III", "IV")] == [12, 12 + 2, 12 + 5, 12 + 5]
+    gone = {name for name in default if name not in shapes["IV"]}
+    assert {name.rpartition(".")[0] for name in gone} == {"refine16.deconv", "refine8.deconv", "refine4.deconv", "lift"}
+    assert shapes["IV"]["refine8.blend.weight"][1] == 10 + 14  # the features of the module below, not two channels
+
+
+def test_without_a_specifier_the_state_does_not_matter():
+    model = build(ROWS["I"])
+    features = model.encode(torch.rand(1, 3, 32, 48).double())
+    zeros, ones = (model.predict(features, model.start(None, torch.full((1, 2, 32, 48), value))).logits for value in (0.0, 1.0))
+    assert torch.equal(zeros, ones) and torch.equal(zeros[:, 0], zeros[:, 1])
+
+
+@pytest.mark.parametrize("row", ["II", "IV"])
+def test_with_a_specifier_the_state_matters(row):
+    model = build(ROWS[row])
+    features = model.encode(torch.rand(1, 3, 32, 48).double())
+    zeros, ones = (model.predict(features, model.start(None, torch.full((1, 1, 32, 48), value))).logits for value in (0.0, 1.0))
+    assert (zeros - ones).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_every_row_learns(row):
+    model = build(ROWS[row]).train()
+    prediction = model.predict(model.encode(torch.rand(1, 3, 32, 32).double()), model.start(None, torch.rand(1, 1, 32, 32)))
+    (prediction.logits.square().mean() + sum(a.square().mean() for a in prediction.auxiliary)).backward()
+    assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in model.parameters())
 
 
 def test_stride_16_by_dilation_equals_torchvisions():
@@ -215,6 +274,8 @@ def test_coordinates():
         ({"blended": (10**9, 1, 1)}, r"blended must be three channel counts between 1 and 4096"),
         ({"backbone_stages": 5}, r"backbone_stages is 3 or 4, not 5"),
         ({"batch_norm": "live"}, r"batch_norm is one of"),
+        ({"specifier": "coordinates"}, r"specifier is 'clue', 'mask' or 'none', not 'coordinates'"),
+        ({"refine": "nearest"}, r"refine is 'deconvolution' or 'bilinear', not 'nearest'"),
         ({"background": "max"}, r"'min' or 'prod', not 'max'"),
     ],
 )

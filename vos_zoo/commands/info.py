@@ -1,18 +1,29 @@
-"""vos-zoo info MODEL: what a checkpoint is, where it came from, how well it does."""
+"""vos-zoo info MODEL: what a checkpoint is, what it costs, where it came from, how well it does."""
 
 from __future__ import annotations
 
 import argparse
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from vos_zoo.commands.options import add_model_options, load_model
+from vos_zoo.commands.options import add_model_options, internal_size, load_model
 from vos_zoo.errors import ModelNotFoundError
+
+if TYPE_CHECKING:
+    from vos_zoo.segmenter import Segmenter
+
+VIDEO = (480, 854)  # height and width of the frames that costs are counted for
 
 
 def add(commands: Any) -> None:
     parser = commands.add_parser("info", help="what a model is", description=__doc__)
     parser.add_argument("model", metavar="MODEL", help="name (see vos-zoo list), folder, or owner/repo on the Hugging Face Hub")
+    parser.add_argument(
+        "--size",
+        type=internal_size,
+        help=f"for a video of {VIDEO[0]}x{VIDEO[1]}, count the cost at this size inside the model: 480, 480x854 or native (default: the "
+        "checkpoint's own)",
+    )
     add_model_options(parser)
     parser.add_argument("--json", action="store_true", help="machine-readable output")
     parser.set_defaults(run=run)
@@ -28,22 +39,41 @@ def _info(args: argparse.Namespace) -> dict[str, Any]:
     from vos_zoo import catalogue
     from vos_zoo.zoo import create
 
+    has_weights = True
     try:
-        return {**load_model(args).info(), "has_weights": True}
+        segmenter = load_model(args)
     except ModelNotFoundError:
         if args.model not in catalogue.names():
             raise
-    return {**create(args.model, device=args.device, dtype=args.dtype).info(), "has_weights": False}
+        has_weights, segmenter = False, create(args.model, device=args.device, dtype=args.dtype)
+    return {**segmenter.info(), "has_weights": has_weights, "cost": _cost(segmenter, args.size)}
+
+
+def _cost(segmenter: Segmenter, size: Any) -> dict[str, Any]:
+    from vos_zoo.flops import cost
+
+    counted = cost(type(segmenter.model), segmenter.model.config, segmenter.grid_for(VIDEO, size).size)
+    return {
+        "video": VIDEO,
+        "grid": counted.size,
+        "encode_gflops": round(counted.encode / 1e9, 3),
+        "per_object_gflops": round(counted.per_object / 1e9, 3),
+        "state_bytes_per_object": counted.state_bytes,
+    }
 
 
 def _words(info: dict[str, Any]) -> str:
-    side = info["short_side"]
+    side, size, cost = info["short_side"], info["size"], info["cost"]
+    own = "the video's own size" if side is None else f"resized to a shorter side of {side} pixels"
     facts = {
         "name": info["name"],
         "architecture": info["architecture"],
         "parameters": f"{info['parameters']:,}",
         "weights": "here" if info["has_weights"] else "none yet: this model has to be trained or converted before it can be loaded",
-        "input": "the video's own size" if side is None else f"resized to a shorter side of {side} pixels",
+        "input": own if size is None else f"resized to {size[0]}x{size[1]} pixels",
+        "cost": f"{cost['encode_gflops']:.1f} GFLOP a frame (encode, shared) + {cost['per_object_gflops']:.1f} per object, "
+        "of a {}x{} video at {}x{}".format(*cost["video"], *cost["grid"]),
+        "state": f"{cost['state_bytes_per_object'] / 1000:,.1f} kB an object at the video's start, in float32",
         "device": f"{info['device']}, {info['dtype']}",
         "licence": info["licence"] or "not stated",
         "arguments": ", ".join(f"{name}={value}" for name, value in info["model_args"].items()),
