@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import pytest
 
-from vos_zoo.config import ModelConfig, Preprocess, WeightsFile, checked_args
+from vos_zoo.config import HubPlace, ModelConfig, Preprocess, Shard, WeightsFile, checked_args
 from vos_zoo.errors import CheckpointError
 
 
@@ -44,6 +44,12 @@ def test_a_written_config_is_read_back_the_same(tmp_path):
     assert json.loads(path.read_text()) == entry()
 
 
+def test_an_exact_size_is_read_and_written():
+    config = ModelConfig.from_dict(entry(preprocess={"size": [256, 448]}))
+    assert config.preprocess == Preprocess(size=(256, 448))
+    assert json.loads(config.to_json())["preprocess"] == {"size": [256, 448]}
+
+
 def test_what_may_be_left_out():
     least = {"library": "vos_zoo", "format_version": 1, "name": "a", "architecture": "Toy"}
     config = ModelConfig.from_dict(least)
@@ -66,6 +72,10 @@ def test_what_may_be_left_out():
         ({"preprocess": {"short_side": 480.5}}, r"preprocess\.short_side: must be a whole number"),
         ({"preprocess": {"short_side": 2}}, r"preprocess\.short_side: .*from 16 to 16384, not 2"),
         ({"preprocess": {"mean": 0}}, r"preprocess: has unknown keys 'mean'"),
+        ({"preprocess": {"size": 256}}, r"preprocess\.size: must be \[height, width\] in pixels, not 256"),
+        ({"preprocess": {"size": [256, 448, 3]}}, r"preprocess\.size: must be \[height, width\]"),
+        ({"preprocess": {"size": [256, 8]}}, r"preprocess\.size\[1\]: must be a whole number from 16 to 16384, not 8"),
+        ({"preprocess": {"size": [256, 448], "short_side": 240}}, r"preprocess: has short_side and size; give one of them"),
         ({"weights": {"file": "model.safetensors"}}, r"weights: lacks 'bytes', 'dtype', 'sha256'"),
         ({"metrics": [{"dataset": "d", "split": "val", "J": 70}]}, r"metrics\[0\]\.command: must be a string"),
         ({"metrics": {}}, r"metrics: must be a list"),
@@ -88,6 +98,44 @@ def test_weights_stay_in_the_folder_and_are_safetensors(file):
     weights = {**entry()["weights"], "file": file}
     with pytest.raises(CheckpointError, match=r"weights\.file: .*plain file name.*a pickle can run code"):
         ModelConfig.from_dict(entry(weights=weights))
+
+
+SHARD = {"file": "model-00001-of-00002.safetensors", "sha256": "1" * 64, "bytes": 60}
+HUB = {"repo_id": "owner/name", "revision": "a" * 40}
+
+
+def test_weights_in_shards_and_on_the_hub_are_read_and_written():
+    shards = [SHARD, {**SHARD, "file": "model-00002-of-00002.safetensors"}]
+    weights = {**entry()["weights"], "file": "model.safetensors.index.json", "shards": shards, "hub": HUB}
+    config = ModelConfig.from_dict(entry(weights=weights))
+    assert config.weights.shards[1] == Shard("model-00002-of-00002.safetensors", "1" * 64, 60)
+    assert config.weights.hub == HubPlace("owner/name", "a" * 40) and len(config.weights.files) == 3
+    assert json.loads(config.to_json())["weights"] == weights
+    assert ModelConfig.from_dict(config.to_dict()) == config
+    assert ModelConfig.from_dict(entry()).weights.files == (ModelConfig.from_dict(entry()).weights,)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"shards": [SHARD]}, r"weights\.file: 'model\.safetensors' must be .* ends in \.safetensors\.index\.json, since there are shards"),
+        ({"file": "model.safetensors.index.json"}, r"weights\.file: .* ends in \.safetensors \(the only kind"),
+        ({"shards": {}, "file": "a.safetensors.index.json"}, r"weights\.file: "),
+        ({"shards": "x"}, r"weights\.shards: must be a list of at most 1000 files"),
+        ({"shards": [SHARD] * 1001}, r"weights\.shards: must be a list of at most 1000 files"),
+        ({"shards": [SHARD, SHARD]}, r"weights\.shards: names a file twice"),
+        ({"shards": [{**SHARD, "file": "../x.safetensors"}]}, r"weights\.shards\[0\]\.file: .* without folders"),
+        ({"shards": [{**SHARD, "sha256": "x"}]}, r"weights\.shards\[0\]\.sha256: 'x' must be 64"),
+        ({"shards": [{"file": "a.safetensors"}]}, r"weights\.shards\[0\]: lacks 'bytes', 'sha256'"),
+        ({"hub": {**HUB, "revision": "main"}}, r"weights\.hub\.revision: 'main' must be a whole commit, 40 lower-case hex digits"),
+        ({"hub": {**HUB, "repo_id": "crvos"}}, r"weights\.hub\.repo_id: 'crvos' must be owner/name"),
+        ({"hub": {**HUB, "token": "x"}}, r"weights\.hub: has unknown keys 'token'"),
+        ({"url": "x"}, r"weights: has unknown keys 'url'"),
+    ],
+)
+def test_a_wrong_entry_of_weights_is_named(changes, message):
+    with pytest.raises(CheckpointError, match=message):
+        ModelConfig.from_dict(entry(weights={**entry()["weights"], **changes}))
 
 
 def test_a_digest_must_be_one():

@@ -262,6 +262,28 @@ def test_weights_of_another_config_are_refused(toys):
         zoo.load("toy")
 
 
+def test_downloading_what_is_here_costs_nothing(toys, tmp_path):
+    assert zoo.download("toy") == [toys / "model.safetensors"]
+    with pytest.raises(ModelNotFoundError, match="'toy-bare' has a config but no weights yet"):
+        zoo.download("toy-bare")
+    edit(toys, architecture="Tyo")
+    with pytest.raises(CheckpointError, match=r"unknown architecture 'Tyo'.*Did you mean 'Toy'"):
+        zoo.download("toy")
+
+
+def test_weights_that_are_pinned_on_the_hub_are_fetched_from_there(toys, tmp_path, monkeypatch):
+    moved, asked = tmp_path / "moved.safetensors", []
+    shutil.move(toys / "model.safetensors", moved)
+    entry = json.loads((toys / "config.json").read_text())["weights"]
+    edit(toys, weights={**entry, "hub": {"repo_id": "owner/toy", "revision": "a" * 40}})
+    monkeypatch.setattr(hub, "fetch", lambda *args, **options: asked.append((args, options)) or moved)
+    assert zoo.load("toy", local_files_only=True, cache_dir=tmp_path).config.name == "toy"
+    ((args, options),) = asked
+    assert args == ("owner/toy", "model.safetensors") and options["revision"] == "a" * 40
+    assert options["local_files_only"] and options["expected_bytes"] == entry["bytes"] and options["cache_dir"] == tmp_path
+    assert zoo.list_models("toy")[0].has_weights
+
+
 def test_swapped_weights_are_refused(toys, tmp_path):
     zoo.save(zoo.create("toy"), tmp_path / "other")
     shutil.copy(tmp_path / "other" / "model.safetensors", toys / "model.safetensors")
@@ -294,7 +316,7 @@ def test_a_full_disk_is_said_and_leaves_nothing(tmp_path, monkeypatch):
     def full(*args, **kwargs):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(zoo.weights, "write_weights", full)
+    monkeypatch.setattr(zoo.weights, "write_state", full)
     with pytest.raises(SaveError, match="the disk is full"):
         zoo.save(zoo.create("toy"), tmp_path / "mine")
     assert list((tmp_path / "mine").iterdir()) == []

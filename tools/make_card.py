@@ -2,7 +2,8 @@
 
     python tools/make_card.py hub_configs/crvos
 
-With --scores it first records in the config what `vos-zoo evaluate --json scores.json` measured; say of what, and by which command.
+With --scores it first records in the config what `vos-zoo evaluate` measured (its --json FILE, or OUT/NAME/scores.json); say of what. The
+command is taken from that file where it stands there. `example.png` in the folder is shown; tools/make_pictures.py draws one.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
-from vos_zoo.card import model_card
+from vos_zoo.card import folder_card
 from vos_zoo.config import ModelConfig
 from vos_zoo.errors import VosZooError
 from vos_zoo.io.atomic import atomic_write
@@ -24,24 +26,40 @@ def main() -> int:
     parser.add_argument("--scores", type=Path, help="JSON that vos-zoo evaluate wrote")
     parser.add_argument("--dataset", help="what the scores are of")
     parser.add_argument("--split", help="its split")
-    parser.add_argument("--command", help="the command that printed them")
+    parser.add_argument("--command", help="the command that printed them; default: as the scores say")
     args = parser.parse_args()
     path = args.folder / "config.json"
     config = ModelConfig.read(path)
     if args.scores:
-        if not (args.dataset and args.split and args.command):
-            parser.error("--scores needs --dataset, --split and --command")
-        scores = json.loads(args.scores.read_text())
-        row = {"dataset": args.dataset, "split": args.split, "command": args.command}
+        scores = _read(args.scores)
+        command = args.command or scores.get("about", {}).get("command")
+        if not (args.dataset and args.split and command):
+            parser.error("--scores needs --dataset and --split, and --command where the file does not say it")
+        row = {"dataset": args.dataset, "split": args.split, "command": command}
         row |= {name: round(100 * scores[key], 1) for name, key in (("J&F", "mean_jf"), ("J", "mean_j"), ("F", "mean_f"))}
+        if grouped := scores.get("grouped"):
+            keys = ("g", "j_seen", "f_seen", "j_unseen", "f_unseen")
+            row |= {key.replace("_", " ").capitalize(): round(100 * grouped[key], 1) for key in keys if grouped.get(key) is not None}
         kept = [each for each in config.metrics if (each["dataset"], each["split"]) != (args.dataset, args.split)]
         config = config.replace(metrics=[*kept, row])
         with atomic_write(path) as beside:
             beside.write_text(config.to_json(), encoding="utf-8")
     with atomic_write(args.folder / "README.md") as beside:
-        beside.write_text(model_card(config), encoding="utf-8")
+        beside.write_text(folder_card(args.folder), encoding="utf-8")
     print(args.folder / "README.md")
     return 0
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        scores = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise VosZooError(f"{path} can't be read ({error}). Give the file that vos-zoo evaluate --json wrote.") from error
+    if not isinstance(scores, dict) or not all(isinstance(scores.get(key), (int, float)) for key in ("mean_jf", "mean_j", "mean_f")):
+        raise VosZooError(f"{path} holds no scores. Give the file that vos-zoo evaluate --json wrote.")
+    if scores.get("interrupted"):
+        raise VosZooError(f"the evaluation in {path} was interrupted, so its means are over some clips only. Run it to its end first.")
+    return scores
 
 
 if __name__ == "__main__":

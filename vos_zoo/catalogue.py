@@ -26,14 +26,16 @@ class ModelInfo:
     parameters: int | None  # None: unknown until it is built
     licence: str | None  # of the weights
     has_weights: bool  # False: `load` can't, `create` builds it untrained
-    bytes: int | None  # of the file of weights
-    sha256: str | None
+    ships: bool  # the weights lie beside the config; else they are fetched from the Hub, if there are any
+    bytes: int | None  # of all files of weights
+    sha256: str | None  # of the file, or of the index of several
     metrics: tuple[dict[str, Any], ...]
 
     def __str__(self) -> str:
         parameters = "     ?" if self.parameters is None else f"{self.parameters / 1e6:5.1f}M"
         size = "no weights" if self.bytes is None or not self.has_weights else f"{self.bytes / 1e6:7.1f} MB"
-        return f"{self.name:<20} {self.architecture:<8} {parameters} {size:>10}  {self.description}".rstrip()
+        where = " (on the Hub)" if self.has_weights and not self.ships else ""
+        return f"{self.name:<20} {self.architecture:<8} {parameters} {size:>10}  {self.description}{where}".rstrip()
 
 
 def folder() -> Path:
@@ -66,21 +68,23 @@ def read(name: str) -> ModelConfig:
 def info(name: str) -> ModelInfo:
     """One entry as a row. Reads its config and, where that names no count, the header of its weights."""
     config = read(name)
-    path = None if config.weights is None else folder() / name / config.weights.file
-    has_weights = path is not None and path.is_file()
+    files = () if config.weights is None else config.weights.files
+    paths = [folder() / name / each.file for each in files]
+    ships = bool(paths) and all(path.is_file() for path in paths)
     parameters = config.parameters
     if parameters is None and isinstance(config.training.get("parameters"), int):
         parameters = config.training["parameters"]
-    if parameters is None and path is not None and has_weights:
-        parameters = count_parameters(read_header(path))
+    if parameters is None and ships:
+        parameters = sum(count_parameters(read_header(path)) for path in (paths[1:] or paths))
     return ModelInfo(
         name=name,
         architecture=config.architecture,
         description=config.description,
         parameters=parameters,
         licence=config.licence,
-        has_weights=has_weights,
-        bytes=None if config.weights is None else config.weights.bytes,
+        has_weights=ships or (config.weights is not None and config.weights.hub is not None),
+        ships=ships,
+        bytes=sum(each.bytes for each in files) or None,
         sha256=None if config.weights is None else config.weights.sha256,
         metrics=tuple(config.metrics),
     )

@@ -19,28 +19,59 @@ LIBRARY = "vos_zoo"
 FORMAT_VERSION = 1
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
+INDEX_FILE = "model.safetensors.index.json"
 MAX_CONFIG_BYTES = 1 << 20
 
+_PIXELS = {"least": 16, "most": 16384}  # of a side inside a model
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
 _WEIGHTS_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\.safetensors")
+_INDEX_NAME = re.compile(_WEIGHTS_NAME.pattern + r"\.index\.json")
+_REPO_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+_MAX_SHARDS = 1000
 
 
 @dataclass(frozen=True)
 class Preprocess:
     """What is done to a frame before the model sees it."""
 
-    short_side: int | None = None  # pixels of the shorter side inside the model; None: the video's own size
+    short_side: int | None = None  # pixels of the shorter side inside the model; None: the video's own size, unless `size` is given
+    size: tuple[int, int] | None = None  # exactly this (height, width) inside the model, whatever the video's; instead of short_side
 
 
 @dataclass(frozen=True)
-class WeightsFile:
-    """The file of weights that belongs to a config, beside it."""
+class Shard:
+    """One of several files that hold the weights together."""
 
     file: str  # a plain file name that ends in .safetensors
     sha256: str  # 64 lower-case hex digits
     bytes: int
+
+
+@dataclass(frozen=True)
+class HubPlace:
+    """Where on the Hugging Face Hub a file lies."""
+
+    repo_id: str  # "owner/name"
+    revision: str  # a whole commit, 40 lower-case hex digits: what stands behind a branch or a tag can change
+
+
+@dataclass(frozen=True)
+class WeightsFile:
+    """The weights that belong to a config, beside it or on the Hub."""
+
+    file: str  # a plain file name that ends in .safetensors; with shards, their index, which ends in .safetensors.index.json
+    sha256: str  # 64 lower-case hex digits
+    bytes: int
     dtype: str  # of the floating-point tensors in the file: float16, bfloat16, float32; mixed
+    shards: tuple[Shard, ...] = ()  # the files that the index names, when the weights are in several
+    hub: HubPlace | None = None  # where the files are fetched from when they do not lie beside the config
+
+    @property
+    def files(self) -> tuple[WeightsFile | Shard, ...]:
+        """Every file that belongs to the weights: the one, or the index and then its shards."""
+        return (self, *self.shards)
 
 
 @dataclass(frozen=True)
@@ -106,15 +137,12 @@ class ModelConfig:
         name = check.string("name", data["name"])
         if not _NAME.fullmatch(name):
             check.fail("name", f"{name!r} may hold letters, digits, '.', '_' and '-' only")
-        preprocess = check.mapping("preprocess", data.get("preprocess", {}))
-        check.keys("preprocess", preprocess, required=set(), known={"short_side"})
-        short_side = preprocess.get("short_side")
         licence, parameters = data.get("licence"), data.get("parameters")
         return cls(
             name=name,
             architecture=check.string("architecture", data["architecture"]),
             model_args=check.mapping("model_args", data.get("model_args", {})),
-            preprocess=Preprocess(None if short_side is None else check.integer("preprocess.short_side", short_side, least=16, most=16384)),
+            preprocess=check.preprocess(data.get("preprocess", {})),
             weights=check.weights(data.get("weights")),
             licence=None if licence is None else check.string("licence", licence),
             description=check.string("description", data.get("description", ""), empty=True),
@@ -126,7 +154,12 @@ class ModelConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """The object that config.json holds; `from_dict` reads it back."""
-        return {"library": LIBRARY, "format_version": FORMAT_VERSION, **dataclasses.asdict(self)}
+        fields = dataclasses.asdict(self)
+        size = self.preprocess.size
+        fields["preprocess"] = {"short_side": self.preprocess.short_side} if size is None else {"size": list(size)}
+        if self.weights is not None:
+            fields["weights"] = {key: value for key, value in fields["weights"].items() if value or key not in ("shards", "hub")}
+        return {"library": LIBRARY, "format_version": FORMAT_VERSION, **fields}
 
     def to_json(self) -> str:
         """config.json as text: two blanks an indent, a newline at the end."""
@@ -262,25 +295,68 @@ class _Checker:
         if unknown := sorted(set(value) - known):
             self.fail(where, f"has unknown keys {', '.join(map(repr, unknown))}; known are {', '.join(sorted(known))}")
 
+    def preprocess(self, value: object) -> Preprocess:
+        entry = self.mapping("preprocess", value)
+        self.keys("preprocess", entry, required=set(), known={"short_side", "size"})
+        short_side, size = entry.get("short_side"), entry.get("size")
+        if size is None:
+            return Preprocess(None if short_side is None else self.integer("preprocess.short_side", short_side, **_PIXELS))
+        if short_side is not None:
+            self.fail("preprocess", "has short_side and size; give one of them, the shorter side in pixels or [height, width]")
+        if not isinstance(size, (list, tuple)) or len(size) != 2:
+            self.fail("preprocess.size", f"must be [height, width] in pixels, not {size!r:.80}")
+        height, width = (self.integer(f"preprocess.size[{n}]", side, **_PIXELS) for n, side in enumerate(size))
+        return Preprocess(size=(height, width))
+
     def weights(self, value: object) -> WeightsFile | None:
         if value is None:
             return None
         entry = self.mapping("weights", value)
-        names = {each.name for each in dataclasses.fields(WeightsFile)}
-        self.keys("weights", entry, required=names, known=names)
-        file = self.string("weights.file", entry["file"])
-        if not _WEIGHTS_NAME.fullmatch(file):
+        required = {"file", "sha256", "bytes", "dtype"}
+        self.keys("weights", entry, required=required, known=required | {"shards", "hub"})
+        shards = self.shards(entry.get("shards") or [])
+        file, sha256, size = self.stored("weights", entry, _INDEX_NAME if shards else _WEIGHTS_NAME)
+        return WeightsFile(file, sha256, size, self.string("weights.dtype", entry["dtype"]), shards, self.hub(entry.get("hub")))
+
+    def stored(self, where: str, entry: Mapping[str, Any], pattern: re.Pattern[str]) -> tuple[str, str, int]:
+        file = self.string(f"{where}.file", entry["file"])
+        if not pattern.fullmatch(file):
+            ending = ".safetensors" if pattern is _WEIGHTS_NAME else ".safetensors.index.json, since there are shards"
             self.fail(
-                "weights.file",
-                f"{file!r} must be a plain file name, without folders, that ends in "
-                ".safetensors (the only kind that is read: a pickle can run code)",
+                f"{where}.file",
+                f"{file!r:.200} must be a plain file name, without folders, that ends in "
+                f"{ending} (the only kind that is read: a pickle can run code)",
             )
-        sha256 = self.string("weights.sha256", entry["sha256"])
+        sha256 = self.string(f"{where}.sha256", entry["sha256"])
         if not _SHA256.fullmatch(sha256):
-            self.fail("weights.sha256", f"{sha256!r:.80} must be 64 lower-case hex digits")
-        return WeightsFile(
-            file, sha256, self.integer("weights.bytes", entry["bytes"], least=1), self.string("weights.dtype", entry["dtype"])
-        )
+            self.fail(f"{where}.sha256", f"{sha256!r:.80} must be 64 lower-case hex digits")
+        return file, sha256, self.integer(f"{where}.bytes", entry["bytes"], least=1)
+
+    def shards(self, value: object) -> tuple[Shard, ...]:
+        if not isinstance(value, (list, tuple)) or len(value) > _MAX_SHARDS:
+            self.fail("weights.shards", f"must be a list of at most {_MAX_SHARDS} files, not {value!r:.80}")
+        keys = {"file", "sha256", "bytes"}
+        shards = []
+        for index, each in enumerate(value):
+            where = f"weights.shards[{index}]"
+            entry = self.mapping(where, each)
+            self.keys(where, entry, required=keys, known=keys)
+            shards.append(Shard(*self.stored(where, entry, _WEIGHTS_NAME)))
+        if len({shard.file for shard in shards}) != len(shards):
+            self.fail("weights.shards", "names a file twice")
+        return tuple(shards)
+
+    def hub(self, value: object) -> HubPlace | None:
+        if value is None:
+            return None
+        entry = self.mapping("weights.hub", value)
+        self.keys("weights.hub", entry, required={"repo_id", "revision"}, known={"repo_id", "revision"})
+        repo_id, revision = (self.string(f"weights.hub.{key}", entry[key]) for key in ("repo_id", "revision"))
+        if not _REPO_ID.fullmatch(repo_id):
+            self.fail("weights.hub.repo_id", f"{repo_id!r:.80} must be owner/name, as the Hub spells it")
+        if not _COMMIT.fullmatch(revision):
+            self.fail("weights.hub.revision", f"{revision!r:.80} must be a whole commit, 40 lower-case hex digits; branches and tags move")
+        return HubPlace(repo_id, revision)
 
     def metrics(self, value: object) -> list[dict[str, Any]]:
         if not isinstance(value, list):

@@ -27,6 +27,10 @@ class SaveError(VosZooError, OSError):
     """Results could not be written; nothing half-written was left."""
 
 
+class PublishError(VosZooError):
+    """Nothing was published on the Hub, or not as asked; the message says what lies there now."""
+
+
 class EvaluationError(VosZooError, ValueError):
     """Results or ground truth can't be scored as they are."""
 

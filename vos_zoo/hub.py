@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import errno
 import importlib.metadata
+import os
 import re
 from pathlib import Path
 from types import ModuleType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from vos_zoo.errors import CheckpointError, ModelNotFoundError, VosZooError
 
@@ -25,53 +26,115 @@ def is_repo_id(text: str) -> bool:
     return REPO_ID.fullmatch(text) is not None and "--" not in text and ".." not in text
 
 
+def is_commit(text: str | None) -> bool:
+    """True for a whole commit, 40 lower-case hex digits: the only revision that can't move."""
+    return text is not None and _COMMIT.fullmatch(text) is not None
+
+
 def fetch(
-    repo_id: str, filename: str, *, revision: str | None = None, token: str | bool | None = None, local_files_only: bool = False
+    repo_id: str,
+    filename: str,
+    *,
+    revision: str | None = None,
+    token: str | bool | None = None,
+    local_files_only: bool = False,
+    cache_dir: str | os.PathLike[str] | None = None,
+    repo_type: str = "model",
+    expected_bytes: int | None = None,
 ) -> Path:
     """The local path of a file in a Hub repository, downloaded where the cache does not hold it.
 
-    revision: branch, tag or commit; None is the main branch.
+    revision: branch, tag or commit; None is the main branch. A commit (40 hex digits) that is cached makes no HTTP call.
     token: None takes HF_TOKEN or the login that is saved, False sends none.
     local_files_only: take it from the cache or fail.
+    cache_dir: instead of the Hub's own cache (HF_HOME).
+    expected_bytes: what the file must have on the Hub; another size is refused before the download. Costs a HEAD request
+        where the file is not cached.
+    A download that is cut goes on where it stopped; the client tries five times before it gives up.
     Raises ModelNotFoundError (no such repository, revision or file, no access, no network) or CheckpointError
-    (the cache can't be written). The token is in none of the messages.
+    (another size; the cache can't be written). The token is in none of the messages.
     """
-    from huggingface_hub import errors, hf_hub_download
+    from huggingface_hub import hf_hub_download
 
-    _check_token(token)
+    check_token(token)
     if revision is not None and (not isinstance(revision, str) or not revision.strip()):
         raise ModelNotFoundError(
             f"revision={revision!r} is neither a branch, a tag nor a commit of {repo_id!r}. Leave it out for the main branch."
         )
-    # hf_xet reports a failed transfer as a RuntimeError.
-    failures: tuple[type[Exception], ...] = (OSError, RuntimeError, *_defined_errors(errors), *errors.HfHubHTTPError.__bases__)
+    given: dict[str, Any] = {
+        "repo_id": repo_id,
+        "filename": filename,
+        "revision": revision,
+        "token": token,
+        "local_files_only": local_files_only,
+        "cache_dir": cache_dir,
+        "repo_type": repo_type,
+        **named(),
+    }
     try:
-        return Path(
-            hf_hub_download(
-                repo_id,
-                filename,
-                revision=revision,
-                token=token,
-                local_files_only=local_files_only,
-                library_name="vos_zoo",
-                library_version=_version(),
-            )
-        )
-    except failures as error:
+        if expected_bytes is not None:
+            there = hf_hub_download(**given, dry_run=True)
+            if there.will_download and there.file_size not in (None, expected_bytes):
+                raise CheckpointError(
+                    f"{filename} of {_at(repo_id, revision)} is not the file that its config describes: {there.file_size:,} bytes on "
+                    f"the Hub, {expected_bytes:,} in the config. It was not fetched. Take another revision, or tell its owner."
+                )
+        return Path(hf_hub_download(**given))
+    except failures() as error:
         _translate(error, repo_id, filename, revision, local_files_only)
 
 
 def commit_of(path: Path) -> str | None:
     """The commit that a fetched file belongs to, so that the next file is taken from the same one."""
-    return path.parent.name if _COMMIT.fullmatch(path.parent.name) else None
+    return path.parent.name if is_commit(path.parent.name) else None
+
+
+def failures() -> tuple[type[Exception], ...]:
+    """What huggingface_hub raises when something outside this program is wrong. hf_xet reports a failed transfer as a RuntimeError."""
+    from huggingface_hub import errors
+
+    return (OSError, RuntimeError, *_defined_errors(errors), *errors.HfHubHTTPError.__bases__)
+
+
+def status_of(error: BaseException | None) -> int | None:
+    """The HTTP status behind an error, or behind the one that caused it."""
+    while error is not None:
+        if (status := getattr(getattr(error, "response", None), "status_code", None)) is not None:
+            return int(status)
+        error = error.__cause__
+    return None
+
+
+def check_token(token: str | bool | None) -> None:
+    """ModelNotFoundError for a token that no header can carry: an HTTP library would print it in its error."""
+    if isinstance(token, str) and not re.fullmatch(r"[!-~]+", token):
+        raise ModelNotFoundError(
+            "token= is empty or holds blanks, line breaks or characters beyond ASCII. "
+            "Pass it without them (token.strip()), or leave it out."
+        )
+
+
+def offline() -> bool:
+    from huggingface_hub import constants
+
+    return bool(constants.HF_HUB_OFFLINE)
+
+
+def named() -> dict[str, Any]:
+    """How this library calls itself in its requests."""
+    try:
+        version = importlib.metadata.version("vos_zoo")
+    except importlib.metadata.PackageNotFoundError:
+        version = None
+    return {"library_name": "vos_zoo", "library_version": version}
 
 
 def _translate(error: Exception, repo_id: str, filename: str, revision: str | None, local_files_only: bool) -> NoReturn:
     from huggingface_hub import errors
 
-    at = f"{repo_id!r}" if revision is None else f"{repo_id!r} at revision {revision!r}"
+    at = _at(repo_id, revision)
     page = f"https://huggingface.co/{repo_id}"
-    status = getattr(getattr(error, "response", None), "status_code", None)
+    status = status_of(error)
     said: VosZooError
     if isinstance(error, errors.GatedRepoError):
         said = ModelNotFoundError(f"{repo_id!r} is gated. Accept its terms at {page}, then log in with `hf auth login` or pass token=.")
@@ -89,10 +152,11 @@ def _translate(error: Exception, repo_id: str, filename: str, revision: str | No
             "branches and tags; leave revision= out for the main branch."
         )
     elif isinstance(error, errors.LocalEntryNotFoundError):
-        if local_files_only or _offline():
-            why = "local_files_only=True" if local_files_only else "HF_HUB_OFFLINE is set"
+        if local_files_only or offline():
+            why = "local_files_only=True" if local_files_only else "HF_HUB_OFFLINE=1"
             said = ModelNotFoundError(
-                f"{filename} of {at} is not in the cache, and {why} forbids fetching it. Load it once with the network allowed."
+                f"{filename} of {at} is not in the cache, and {why} forbids fetching it. Load it once with the network allowed, "
+                f"for instance by `vos-zoo download {repo_id}`."
             )
         else:
             said = _unreachable(at, filename, error.__cause__ or error)
@@ -116,39 +180,21 @@ def _translate(error: Exception, repo_id: str, filename: str, revision: str | No
     raise said from error
 
 
+def _at(repo_id: str, revision: str | None) -> str:
+    return f"{repo_id!r}" if revision is None else f"{repo_id!r} at revision {revision!r}"
+
+
 def _unreachable(at: str, filename: str, error: BaseException) -> VosZooError:
-    status = getattr(getattr(error, "response", None), "status_code", None)
+    status = status_of(error)
     detail = type(error).__name__ if status is None else f"HTTP {status}"
     return ModelNotFoundError(
         f"{filename} of {at} could not be fetched from the Hub ({detail}), and the "
         "cache does not hold it. Check the network and proxy (or HF_ENDPOINT), and try "
-        "again: what has arrived is kept. A folder or a shipped name, see "
+        "again: files that have arrived whole are kept. A folder or a shipped name, see "
         "list_models(), needs no network."
     )
-
-
-def _check_token(token: str | bool | None) -> None:
-    # An HTTP library would print such a token in its error.
-    if isinstance(token, str) and not re.fullmatch(r"[!-~]+", token):
-        raise ModelNotFoundError(
-            "token= is empty or holds blanks, line breaks or characters beyond ASCII. "
-            "Pass it without them (token.strip()), or leave it out."
-        )
 
 
 def _defined_errors(module: ModuleType) -> tuple[type[Exception], ...]:
     classes = [each for each in vars(module).values() if isinstance(each, type)]
     return tuple(each for each in classes if issubclass(each, Exception) and each.__module__ == module.__name__)
-
-
-def _offline() -> bool:
-    from huggingface_hub import constants
-
-    return bool(constants.HF_HUB_OFFLINE)
-
-
-def _version() -> str | None:
-    try:
-        return importlib.metadata.version("vos_zoo")
-    except importlib.metadata.PackageNotFoundError:
-        return None

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeGuard
 
-from vos_zoo.config import WeightsFile
+from vos_zoo.config import Shard, WeightsFile
 from vos_zoo.errors import CheckpointError
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def sha256_of(path: str | Path) -> str:
     return digest.hexdigest()
 
 
-def verify_file(path: Path, expected: WeightsFile) -> None:
+def verify_file(path: Path, expected: WeightsFile | Shard) -> None:
     """Checks size and SHA-256 against the config. CheckpointError shows both digests."""
     _refuse_other_formats(path)
     size = path.stat().st_size
@@ -114,12 +114,24 @@ def stored_dtype(tensors: Mapping[str, TensorHeader]) -> str:
     return names.pop() if len(names) == 1 else "mixed"
 
 
-def check_fit(model: torch.nn.Module, path: Path) -> None:
-    """Compares the file's header with the model, key by key, and reads no tensor; the model may be on "meta".
+def check_size(model: torch.nn.Module, expected: WeightsFile, label: str) -> None:
+    """CheckpointError if a config promises more bytes than such a model can have; asked before anything is fetched."""
+    values = sum(each.numel() for each in model.state_dict().values())
+    most = 8 * values + _MAX_HEADER_BYTES * len(expected.files)
+    promised = sum(each.bytes for each in expected.files)
+    if promised > most:
+        raise CheckpointError(
+            f"{label} says that the weights take {promised:,} bytes, but {type(model).__name__} with these model_args has {values:,} "
+            f"values, at most {most:,} bytes. They were not read. Correct the config, or take the checkpoint from somewhere else."
+        )
+
+
+def check_fit(model: torch.nn.Module, *paths: Path) -> None:
+    """Compares the headers of the file, or of all shards, with the model, key by key, and reads no tensor; the model may be on "meta".
 
     Raises CheckpointError with the missing, unexpected and mis-shaped keys: their counts, and ten of each.
     """
-    found = read_header(path)
+    found = {name: header for path in paths for name, header in read_header(path).items()}
     wanted = {name: TensorHeader(_spelling(tensor), tuple(tensor.shape)) for name, tensor in model.state_dict().items()}
     missing = [f"{name} {list(wanted[name].shape)}" for name in wanted if name not in found]
     unexpected = [f"{name} {list(found[name].shape)}" for name in found if name not in wanted]
@@ -131,7 +143,7 @@ def check_fit(model: torch.nn.Module, path: Path) -> None:
             _listing("of another shape or kind", unlike),
         )
         raise CheckpointError(
-            f"{path} does not fit {type(model).__name__} as its config describes it "
+            f"{_called(paths)} does not fit {type(model).__name__} as its config describes it "
             f"({len(wanted)} tensors wanted, {len(found)} found).\n"
             + "\n".join(filter(None, parts))
             + "\nLoad it with the config that was saved beside it, and without model_args that "
@@ -139,8 +151,8 @@ def check_fit(model: torch.nn.Module, path: Path) -> None:
         )
 
 
-def load_weights(model: torch.nn.Module, path: Path) -> None:
-    """Copies every tensor of the file into the model, strictly, into the model's own dtype and device.
+def load_weights(model: torch.nn.Module, *paths: Path) -> None:
+    """Copies every tensor of the file, or of all shards, into the model, strictly, into the model's own dtype and device.
 
     Raises CheckpointError when keys or shapes differ, or when a tensor holds NaN or infinity.
     """
@@ -148,31 +160,30 @@ def load_weights(model: torch.nn.Module, path: Path) -> None:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    check_fit(model, path)
-    try:
-        state = load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise _corrupt(path, str(error)) from error
-    broken = [name for name, tensor in state.items() if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all())]
-    if broken:
-        raise CheckpointError(
-            f"{path} holds NaN or "
-            f"infinity:\n{_listing('tensors that are not finite', broken)}\nSuch a model "
-            "predicts nothing. Take an earlier checkpoint, or train it again."
-        )
-    model.load_state_dict(state, strict=True)
+    check_fit(model, *paths)
+    for path in paths:
+        try:
+            state = load_file(path)
+        except (SafetensorError, OSError) as error:
+            raise _corrupt(path, str(error)) from error
+        broken = [name for name, tensor in state.items() if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all())]
+        if broken:
+            raise CheckpointError(
+                f"{path} holds NaN or "
+                f"infinity:\n{_listing('tensors that are not finite', broken)}\nSuch a model "
+                "predicts nothing. Take an earlier checkpoint, or train it again."
+            )
+        model.load_state_dict(state, strict=len(paths) == 1)  # check_fit has seen that the shards together are complete
 
 
-def write_weights(model: torch.nn.Module, path: Path, *, dtype: str | None = "float16") -> None:
-    """Writes the model's state as safetensors. The same weights give the same bytes.
+def stored_state(model: torch.nn.Module, dtype: str | None = "float16") -> dict[str, torch.Tensor]:
+    """The model's state as it is stored, on the CPU.
 
     dtype: "float16", "bfloat16" or "float32" for the floating-point tensors, or None to keep each as it is.
     A tensor with values beyond the range of float16 is kept in float32.
-    Raises CheckpointError when a tensor holds NaN or infinity, or the dtype is none of these; OSError when
-    the disk does not take it.
+    Raises CheckpointError when a tensor holds NaN or infinity, or the dtype is none of these.
     """
     import torch
-    from safetensors.torch import save
 
     dtypes = {None: None, "float16": torch.float16, "bfloat16": torch.bfloat16, "float32": torch.float32}
     if dtype not in dtypes:
@@ -195,8 +206,20 @@ def write_weights(model: torch.nn.Module, path: Path, *, dtype: str | None = "fl
             f"saved:\n{_listing('tensors that are not finite', broken)}\nGo back to an "
             "earlier checkpoint."
         )
+    return state
+
+
+def write_state(state: Mapping[str, torch.Tensor], path: Path) -> None:
+    """Writes tensors as safetensors; the same tensors give the same bytes. OSError when the disk does not take it."""
+    from safetensors.torch import save
+
     # Written here, not by safetensors, so that a full disk is an OSError.
-    path.write_bytes(save(state, metadata={"format": "pt"}))
+    path.write_bytes(save(dict(state), metadata={"format": "pt"}))
+
+
+def write_weights(model: torch.nn.Module, path: Path, *, dtype: str | None = "float16") -> None:
+    """`stored_state`, then `write_state`: the whole model in one file."""
+    write_state(stored_state(model, dtype), path)
 
 
 def _refuse_other_formats(path: Path) -> None:
@@ -249,6 +272,10 @@ def _unlike(found: TensorHeader, wanted: TensorHeader) -> str:
     if found.kind != wanted.kind:
         return f"{found.kind} in the file, {wanted.kind} in the model"
     return ""
+
+
+def _called(paths: tuple[Path, ...]) -> str:
+    return str(paths[0]) if len(paths) == 1 else f"{paths[0]} with {len(paths) - 1} more"
 
 
 def _listing(title: str, lines: Iterable[str]) -> str:
