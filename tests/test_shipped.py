@@ -12,7 +12,7 @@ from vos_zoo.evaluation.evaluate import evaluate
 from vos_zoo.evaluation.metrics import jaccard
 from vos_zoo.example import render_example
 
-SHIPPED = [row.name for row in catalogue.rows() if row.has_weights]
+SHIPPED = [row.name for row in catalogue.rows() if row.ships]
 
 
 def test_something_ships():
