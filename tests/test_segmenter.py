@@ -8,12 +8,15 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from toy import squares_clip, toy_segmenter
+from toy import Toy, squares_clip, toy_segmenter
 
+from vos_zoo.config import ModelConfig, Preprocess
 from vos_zoo.errors import MaskError, VideoError, VosZooError, VosZooWarning
 from vos_zoo.io.sequence import MaskSequence
 from vos_zoo.io.video import open_video
 from vos_zoo.io.writer import VideoWriter
+from vos_zoo.models.crvos import CRVOS
+from vos_zoo.segmenter import Segmenter
 
 
 @pytest.fixture
@@ -194,6 +197,33 @@ def test_many_objects(segmenter):
     masks = model.propagate(video, first)
     assert masks.object_ids == tuple(range(1, n + 1))
     np.testing.assert_array_equal(masks[2], first)
+
+
+def test_objects_in_chunks_give_what_all_at_once_give():
+    """100 objects, 16 at a time: of the toy the same masks, of learnt convolutions the same probabilities."""
+    height, width, n = 40, 80, 100
+    rng = np.random.default_rng(2)
+    video = rng.integers(0, 255, (3, height, width, 3), np.uint8)
+    first = np.zeros((height, width), np.int32)
+    for k in range(n):
+        y, x = 4 * (k // 12), 6 * (k % 12)
+        first[y : y + 3, x : x + 4] = k + 1
+    toy = toy_segmenter()
+    in_chunks = toy.propagate(video, first)
+    assert toy.model.objects_at_once == 16 and in_chunks.object_ids == tuple(range(1, n + 1))
+    toy.model.objects_at_once = n
+    assert toy.propagate(video, first) == in_chunks
+
+    torch.manual_seed(0)
+    crvos = CRVOS(CRVOS.Config("resnet10t", 3, "folded", (12, 10, 8), (14, 9, 7)))
+    session = Segmenter(crvos, ModelConfig("tiny", "CRVOS"), device="cpu", dtype="float32").start(video[0], first)
+    with torch.inference_mode():
+        features = crvos.encode(torch.rand(1, 3, 48, 80))
+        state = session._branches[0].state
+        parts, _ = crvos.step(features, state)
+        whole, _ = crvos.advance(features, crvos.predict(features, state), state)
+    assert parts.shape == (1, 1 + n, 48, 80)
+    torch.testing.assert_close(parts, whole, atol=1e-6, rtol=1e-4)
 
 
 # ---- progress, stop, interruption
@@ -449,6 +479,19 @@ def test_half_precision_keeps_the_masks(dtype):
     video, truth = squares_clip()
     masks = toy_segmenter(dtype=dtype).propagate(video, truth[0])
     assert (np.asarray(masks) == truth).mean() > 0.999
+
+
+@pytest.mark.parametrize(
+    ("internal", "inner"), [(None, (24, 40)), (48, (48, 65)), ((16, 32), (16, 32)), ("native", (44, 60)), (np.int64(22), (22, 30))]
+)
+def test_an_exact_size_of_the_config_is_the_default(internal, inner):
+    config = ModelConfig("toy", "Toy", preprocess=Preprocess(size=(24, 40)))
+    exact = Segmenter(Toy(), config, device="cpu", dtype="float32")
+    grid = exact.grid_for((44, 60), internal)
+    assert grid.video == (44, 60) and grid.inner == inner
+    assert exact.info()["size"] == (24, 40) and exact.info()["short_side"] is None
+    video, truth = squares_clip(frames=3)
+    assert (np.asarray(exact.propagate(video, truth[0], size=internal)) == truth).mean() > 0.95
 
 
 def test_info_and_repr(segmenter):

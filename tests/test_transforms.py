@@ -61,13 +61,22 @@ def test_masks_there_and_back(objects):
     assert found.dtype == (np.uint8 if objects < 256 else np.int32)
 
 
-def test_labels_in_strips_equal_labels_at_once(monkeypatch):
+@pytest.mark.parametrize("at_once", [0, 1, 2, 3, 4])
+def test_a_few_objects_at_a_time_give_what_all_at_once_give(monkeypatch, at_once):
     grid = make_grid((60, 90), short_side=32, stride=16, padding="reflect")
     probs = torch.rand(1, 5, *grid.size).softmax(1)
+    layers = np.random.default_rng(0).random((5, 60, 90)) > 0.5
     assert STRIP >= 5 * 60 * 90
-    at_once = grid.labels(probs)
-    monkeypatch.setattr("vos_zoo.transforms.STRIP", 10)
-    np.testing.assert_array_equal(grid.labels(probs), at_once)
+    labels, masks = grid.labels(probs), grid.masks(layers, CPU)
+    monkeypatch.setattr("vos_zoo.transforms.STRIP", at_once * 60 * 90 + 10)
+    np.testing.assert_array_equal(grid.labels(probs), labels)
+    assert torch.equal(grid.masks(layers, CPU), masks)
+
+
+@pytest.mark.parametrize(("factor", "inner", "size"), [(1, (32, 48), (32, 48)), (1.2, (38, 58), (48, 64)), (0.5, (16, 24), (16, 32))])
+def test_a_grid_can_be_made_larger_or_smaller(factor, inner, size):
+    grid = make_grid((60, 90), short_side=32, stride=16, padding="reflect").scaled(factor, 16)
+    assert grid.video == (60, 90) and grid.inner == inner and grid.size == size and grid.mode == "reflect"
 
 
 def test_probabilities_are_resized_not_labels():

@@ -20,6 +20,7 @@ from vos_zoo.segmenter import Segmenter
 
 class State(NamedTuple):
     masks: Tensor  # (B, K, H, W)
+    active: Tensor  # (B, K) bool
     colours: Tensor  # (B, K, 3)
 
 
@@ -45,16 +46,18 @@ class Toy(VOSModel):
         return frames
 
     def start(self, features: Tensor, masks: Tensor, active: Tensor | None = None) -> State:
+        if active is None:
+            active = torch.ones(masks.shape[:2], dtype=torch.bool, device=masks.device)
         weight = masks / masks.sum((2, 3), keepdim=True).clamp(min=1e-6)
-        return State(masks, torch.einsum("bkhw,bchw->bkc", weight, features))
+        return State(masks, active, torch.einsum("bkhw,bchw->bkc", weight, features))
 
     def predict(self, features: Tensor, state: State) -> Prediction:
         distance = (features[:, None] - state.colours[..., None, None]).abs().amax(2)
         return Prediction((self.config.tolerance - distance) * self.scale.float())
 
     def advance(self, features: Tensor, prediction: Prediction, state: State) -> tuple[Tensor, State]:
-        probs = aggregate(prediction.logits)
-        return probs, State(probs[:, 1:], state.colours)
+        probs = aggregate(prediction.logits, state.active)
+        return probs, State(probs[:, 1:], state.active, state.colours)
 
     def replace_masks(self, state: State, masks: Tensor) -> State:
         return state._replace(masks=masks)
@@ -66,7 +69,7 @@ class Toy(VOSModel):
         old_masks = torch.cat([state.masks, masks[:, k:]], 1)
         old_colours = torch.cat([state.colours, fresh.colours[:, k:]], 1)
         masks = torch.where(given[..., None, None], masks, old_masks)
-        return State(masks, torch.where(seen[..., None], fresh.colours, old_colours))
+        return State(masks, torch.cat([state.active, given[:, k:]], 1), torch.where(seen[..., None], fresh.colours, old_colours))
 
 
 def toy_segmenter(short_side: int | None = None, **options: object) -> Segmenter:

@@ -16,6 +16,7 @@ from vos_zoo.errors import (
     CheckpointError,
     MaskError,
     ModelNotFoundError,
+    PublishError,
     SaveError,
     VideoError,
     VosZooError,
@@ -23,6 +24,8 @@ from vos_zoo.errors import (
 )
 
 if TYPE_CHECKING:
+    from vos_zoo.branches import TTA
+    from vos_zoo.ensembles import ensemble
     from vos_zoo.io.masks import read_mask
     from vos_zoo.io.sequence import MaskSequence
     from vos_zoo.io.video import Video, open_video
@@ -37,6 +40,8 @@ _HOMES = {
     "create": "vos_zoo.zoo",
     "list_models": "vos_zoo.zoo",
     "Segmenter": "vos_zoo.segmenter",
+    "TTA": "vos_zoo.branches",
+    "ensemble": "vos_zoo.ensembles",
     "Session": "vos_zoo.session",
     "MaskSequence": "vos_zoo.io.sequence",
     "Video": "vos_zoo.io.video",
@@ -49,14 +54,17 @@ __all__ = [
     "MaskError",
     "MaskSequence",
     "ModelNotFoundError",
+    "PublishError",
     "SaveError",
     "Segmenter",
     "Session",
+    "TTA",
     "Video",
     "VideoError",
     "VosZooError",
     "VosZooWarning",
     "create",
+    "ensemble",
     "list_models",
     "load",
     "open_video",

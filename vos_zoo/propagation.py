@@ -25,7 +25,7 @@ Step = tuple[int, np.ndarray, np.ndarray, Session]  # index, frame, mask, the se
 
 @dataclass
 class Annotations:
-    """The annotated frames of one video, all of them checked."""
+    """The annotated frames of one video, all of them checked; none for a model that finds the objects itself."""
 
     size: tuple[int, int]
     ids: dict[int, tuple[int, ...]]  # frame index -> ids annotated there, ascending by index
@@ -33,8 +33,8 @@ class Annotations:
     _resize: bool
 
     @classmethod
-    def read(cls, video: Video, first_mask: Any, masks: Any, *, direction: str, resize: bool) -> Annotations:
-        """Read and check every mask before any frame is processed."""
+    def read(cls, video: Video, first_mask: Any, masks: Any, *, direction: str, resize: bool, finder: str | None = None) -> Annotations:
+        """Read and check every mask before any frame is processed. finder: the model's name, if it finds the objects itself."""
         if direction not in ("forward", "backward", "both"):
             raise MaskError(f"direction is 'forward', 'backward' or 'both', not {direction!r}")
         if direction != "forward" and not video.replayable:
@@ -42,6 +42,19 @@ class Annotations:
                 f"{video.name} can be read only once and forwards, so direction={direction!r} needs a file, a folder or an "
                 "array: save it first, or use direction='forward'"
             )
+        size = (video.height, video.width)
+        if finder is not None:
+            if first_mask is not None or masks is not None:
+                raise MaskError(
+                    f"{finder} finds the objects itself and takes no masks: leave them out, or use a model that follows given ones, for "
+                    "instance crvos"
+                )
+            if direction != "forward":
+                raise MaskError(
+                    f"direction={direction!r} starts from given masks, and {finder} finds the objects itself, from frame 0 on: use "
+                    "direction='forward'"
+                )
+            return cls(size, {}, {}, resize)
         length = video.length if video.exact_length else None
         found: dict[int, Any] = {}
         if masks is not None:
@@ -51,8 +64,10 @@ class Annotations:
                 raise MaskError("frame 0 has two masks, first_mask and masks[0]: give one of them")
             found[0] = first_mask
         if not found:
-            raise MaskError("no mask was given: pass first_mask, the objects of frame 0, or masks={index: mask}")
-        size = (video.height, video.width)
+            raise MaskError(
+                "no mask was given: pass first_mask, the objects of frame 0, or masks={index: mask}; a model that finds objects itself is "
+                "rvos-zeroshot"
+            )
         kept: dict[int, Any] = {}
         ids: dict[int, tuple[int, ...]] = {}
         for index in sorted(found):
@@ -77,7 +92,15 @@ class Annotations:
             )
         return cls(size, ids, kept, resize)
 
-    def at(self, index: int) -> ObjectMasks:
+    @property
+    def begin(self) -> int:
+        """The frame that a forward pass begins with."""
+        return min(self.ids, default=0)
+
+    def at(self, index: int) -> ObjectMasks | None:
+        """The masks of an annotated frame; None for the first of a model that finds the objects itself."""
+        if index not in self.ids:
+            return None
         return read_mask(self._masks[index], size=self.size, resize=self._resize, allow_empty=True)
 
     @property
@@ -86,6 +109,27 @@ class Annotations:
 
     def of(self, object_id: int) -> list[int]:
         return [index for index, ids in self.ids.items() if object_id in ids]
+
+    def reached(self, video: Video, length: int) -> list[int]:
+        """The annotated frames that lie within the video's length; the others get a warning, and VideoError if they are all."""
+        if not self.ids and not length:
+            raise VideoError(f"{video.name} has no frame: look whether the file is complete")
+        within = [i for i in self.ids if i < length]
+        if self.ids and not within:
+            raise VideoError(
+                f"{video.name} ended before frame {self.begin}, the first that has a mask: number masks from 0, or "
+                "look whether the file is complete"
+            )
+        if len(within) < len(self.ids):
+            unused = [i for i in self.ids if i >= length]
+            warnings.warn(
+                f"{video.name} ended after {length} frames: the masks of frames {unused} were not used", VosZooWarning, stacklevel=3
+            )
+        return within
+
+    def sequence(self, video: Video) -> MaskSequence:
+        """For the result: no frame yet."""
+        return MaskSequence(self.size, self.object_ids, fps=video.fps, frame_names=video.frame_names)
 
 
 class Propagation:
@@ -97,20 +141,22 @@ class Propagation:
         video: Video,
         annotations: Annotations,
         direction: str,
+        *,
         size: Any,
-        progress: Any,
-        stop: Callable[[], bool] | None,
+        tta: Any = None,
+        progress: Any = False,
+        stop: Callable[[], bool] | None = None,
     ):
         self.engine, self.video, self.annotations = engine, video, annotations
-        self.direction, self.size, self.progress, self.stop = direction, size, progress, stop
+        self.direction, self.size, self.tta, self.progress, self.stop = direction, size, tta, progress, stop
         self.stopped = False
 
     def forward(self) -> Iterator[Step]:
         """From the first annotated frame to the end."""
         index = -1
-        for index, frame, mask, session in self._follow(enumerate(self.video), min(self.annotations.ids)):
+        for index, frame, mask, session in self._follow(enumerate(self.video), self.annotations.begin):
             yield index, frame, mask, session
-        self._reached(index + 1)
+        self.annotations.reached(self.video, index + 1)
 
     def backward(self) -> Iterator[Step]:
         """From the last annotated frame to the first of the video."""
@@ -119,24 +165,9 @@ class Propagation:
         newest = next(frames)  # to get it the video was looked through: it may be shorter than its container says
         if self.video.exact_length and self.video.length is not None:
             length = min(length, self.video.length)
-        begin = max(self._reached(length))
+        begin = max(self.annotations.reached(self.video, length))
         numbered = ((length - 1 - n, frame) for n, frame in enumerate(chain([newest], frames)))
         yield from self._follow(numbered, begin)
-
-    def _reached(self, length: int) -> list[int]:
-        """The annotated frames that lie within a length; the others get a warning, and VideoError if they are all."""
-        reached = [i for i in self.annotations.ids if i < length]
-        if not reached:
-            raise VideoError(
-                f"{self.video.name} ended before frame {min(self.annotations.ids)}, the first that has a mask: number masks from 0, or "
-                "look whether the file is complete"
-            )
-        if len(reached) < len(self.annotations.ids):
-            unused = [i for i in self.annotations.ids if i >= length]
-            warnings.warn(
-                f"{self.video.name} ended after {length} frames: the masks of frames {unused} were not used", VosZooWarning, stacklevel=3
-            )
-        return reached
 
     def _follow(self, frames: Iterator[tuple[int, np.ndarray]], begin: int) -> Iterator[Step]:
         session: Session | None = None
@@ -145,17 +176,17 @@ class Propagation:
             if session is None:
                 if index != begin:
                     continue
-                session = Session(self.engine, frame, self.annotations.at(index), size=self.size)
+                session = Session(self.engine, frame, self.annotations.at(index), size=self.size, tta=self.tta)
                 mask = session.current()
-            elif index in self.annotations.ids:
-                mask = session.annotate(frame, self.annotations.at(index))
+            elif (given := self.annotations.at(index)) is not None:
+                mask = session.annotate(frame, given)
             else:
                 mask = session.step(frame)
-            yield index, frame, mask.astype(dtype, copy=False), session
+            yield index, frame, mask.astype(np.promote_types(dtype, mask.dtype), copy=False), session
 
     def run(self) -> MaskSequence:
         passes = {"forward": [self.forward], "backward": [self.backward], "both": [self.forward, self.backward]}[self.direction]
-        results = [self._sequence() for _ in passes]
+        results = [self.annotations.sequence(self.video) for _ in passes]
         done = 0
         try:
             with reporter(self.progress, self._total(), self.video.name) as report:
@@ -175,12 +206,9 @@ class Propagation:
     def _total(self) -> int | None:
         if self.video.length is None:
             return None
-        first, last = min(self.annotations.ids), max(self.annotations.ids)
+        first, last = self.annotations.begin, max(self.annotations.ids, default=0)
         forward, backward = max(self.video.length - first, 0), last + 1
         return {"forward": forward, "backward": backward, "both": forward + backward}[self.direction]
-
-    def _sequence(self) -> MaskSequence:
-        return MaskSequence(self.annotations.size, self.annotations.object_ids, fps=self.video.fps, frame_names=self.video.frame_names)
 
     def _finish(self, results: list[MaskSequence]) -> MaskSequence:
         result = results[0] if len(results) == 1 else self._nearer(*results)
@@ -190,7 +218,7 @@ class Propagation:
 
     def _nearer(self, forward: MaskSequence, backward: MaskSequence) -> MaskSequence:
         """Each object of each frame from the pass that starts at the nearer annotation of that object."""
-        result = self._sequence()
+        result = self.annotations.sequence(self.video)
         end = self.video.length if self.video.exact_length else None
         annotated = {k: [i for i in self.annotations.of(k) if end is None or i < end] for k in self.annotations.object_ids}
         tables = [(s, s.computed, s.confidence, s.lost) for s in (forward, backward)]

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from vos_zoo.branches import Branch, advance, leader
 from vos_zoo.errors import MaskError, VideoError
 from vos_zoo.io.images import check_pixels, read_frame
 from vos_zoo.io.masks import ObjectMasks, read_mask
 from vos_zoo.io.runs import id_type
-from vos_zoo.transforms import Grid
 
 LOST_BELOW = 0.6  # mean probability, over the pixels it was given, under which an object counts as lost
 
@@ -21,20 +21,18 @@ LOST_BELOW = 0.6  # mean probability, over the pixels it was given, under which 
 class Engine(Protocol):
     """What a session needs of its Segmenter."""
 
-    model: Any
-    device: torch.device
-
-    def grid_for(self, size: tuple[int, int], internal: Any) -> Grid: ...
+    def branches_for(self, size: tuple[int, int], internal: Any, tta: Any) -> list[Branch]: ...
 
 
 class Session:
     """The state of one video: `Segmenter.start` makes it, `step` takes the next frame and returns its mask.
 
-    The state's size depends on the number of objects and the frame size, never on the length of the video. One session, one video;
-    any number of sessions share a model. Frames are (H, W, 3) uint8 RGB, all of one size; masks are (H, W) arrays of ids, 0 background.
+    The state's size depends on the number of objects and the frame size, not on the length of the video, unless the model was asked to
+    remember more and more frames. One session, one video; any number of sessions share a model. Frames are (H, W, 3) uint8 RGB, all of
+    one size; masks are (H, W) arrays of ids, 0 background.
 
     Attributes:
-        object_ids: ids followed now, ascending by when they came.
+        object_ids: ids followed now, ascending by when they came. Of a model that finds the objects itself: those that it has shown so far.
         index: number of the frame stepped last; 0 is the one that `start` was given.
         confidence: id -> mean probability over the pixels that the object was given in the last frame, in [0, 1]; 0 if it got none, 1
             where its mask was given.
@@ -43,27 +41,32 @@ class Session:
     """
 
     @torch.inference_mode()
-    def __init__(self, engine: Engine, frame: np.ndarray, masks: ObjectMasks, *, size: Any = None):
-        self._engine = engine
+    def __init__(self, engine: Engine, frame: np.ndarray, masks: ObjectMasks | None, *, size: Any = None, tta: Any = None):
+        """masks: None for a model that finds the objects itself."""
         self.size: tuple[int, int] = checked_frame(frame, None).shape[:2]
-        self._grid = engine.grid_for(self.size, size)
-        self._ids: list[int] = []
-        self._state: Any = None
+        self._branches = engine.branches_for(self.size, size, tta)
+        self._lead = self._branches[leader(self._branches)]
+        self._finds = masks is None
+        self._ids: list[int] = []  # of the slots
+        self._shown: set[int] = set()  # ids of slots that were given a mask or have had a pixel
         self._labels = np.zeros(self.size, np.int32)
         self.index = 0
         self.confidence: dict[int, float] = {}
         self.lost: tuple[int, ...] = ()
-        self._give(frame, masks)
+        if masks is None:
+            self._find(frame)
+        else:
+            self._give(frame, masks)
 
     @property
     def object_ids(self) -> tuple[int, ...]:
-        return tuple(self._ids)
+        return tuple(k for k in self._ids if k in self._shown)
 
     @torch.inference_mode()
     def step(self, frame: np.ndarray) -> np.ndarray:
         """The mask of the next frame, (H, W) uint8 (int32 if an id exceeds 254). VideoError if the frame does not fit."""
         frame = checked_frame(frame, self.size)
-        self._advance(frame)
+        step_together([self], [frame])
         return self.current()
 
     @torch.inference_mode()
@@ -77,6 +80,10 @@ class Session:
         Raises MaskError or VideoError before anything changes.
         """
         frame = checked_frame(frame, self.size)
+        if self._finds:
+            raise MaskError(
+                "this model finds the objects itself and takes no masks: call step(frame), or use a model that follows given ones"
+            )
         masks = read_mask(mask, size=self.size, resize=resize_mask, allow_empty=True)
         if not masks.ids:
             raise MaskError(
@@ -84,25 +91,24 @@ class Session:
                 "that an object is gone pass {id: an empty mask} or call remove(id)"
             )
         if advance:
-            self._advance(frame)
+            step_together([self], [frame])
         self._give(frame, masks)
         return self.current()
 
     def remove(self, ids: int | Iterable[int]) -> None:
         """Stop following objects. MaskError names ids that are not followed."""
         gone = {ids} if isinstance(ids, (int, np.integer)) else set(ids)
-        if unknown := sorted(gone - set(self._ids)):
-            raise MaskError(f"objects {list(map(int, unknown))} are not followed; those that are: {self._ids}")
+        if unknown := sorted(gone - set(self.object_ids)):
+            raise MaskError(f"objects {list(map(int, unknown))} are not followed; those that are: {list(self.object_ids)}")
         stay = [slot for slot, k in enumerate(self._ids) if k not in gone]
         self._ids = [self._ids[slot] for slot in stay]
         self._labels[np.isin(self._labels, list(gone))] = 0
         self.confidence = {k: c for k, c in self.confidence.items() if k not in gone}
         self.lost = tuple(k for k in self.lost if k not in gone)
-        if stay:
-            slots = torch.tensor(stay, device=self._engine.device)
-            self._state = self._engine.model.keep(self._state, slots)
-        else:
-            self._state = None
+        self._shown -= gone
+        for branch in self._branches:
+            slots = torch.tensor(stay, device=branch.device)
+            branch.state = branch.model.keep(branch.state, slots) if stay else None
 
     def current(self) -> np.ndarray:
         """The mask of the frame stepped last, (H, W) ids."""
@@ -110,40 +116,65 @@ class Session:
 
     def state_bytes(self) -> int:
         """Size of the model's state of this video, bytes."""
-        return 0 if self._state is None else _bytes_of(self._state)
+        return sum(_bytes_of(branch.state) for branch in self._branches)
 
-    def _advance(self, frame: np.ndarray) -> None:
-        """What is interrupted before the end leaves the session at the frame before."""
+    def likeness(self) -> Any:
+        """Equal for sessions whose next frames are worth computing as one batch; None while no object is followed.
+
+        One that follows many objects does not go with one that follows few: slots that stay empty cost as much as others.
+        """
+        return (max(len(self._ids), 8).bit_length(), *(branch.key() for branch in self._branches)) if self._ids else None
+
+    def _find(self, frame: np.ndarray) -> None:
+        for branch in self._branches:
+            branch.state = branch.find(frame)
+        self._ids = list(range(1, 1 + self._lead.state.masks.shape[1]))
+        step_together([self], [frame])
+        self.index = 0
+
+    def _take(self, probs: Tensor | None, states: list[Any]) -> None:
+        """The next frame's probabilities (1, 1 + K, H, W) and the branches' next states; None, []: no object is followed."""
         slots = np.zeros(self.size, np.uint8)
-        if self._state is not None:
-            model = self._engine.model
-            features = model.encode(self._grid.frame(frame, self._engine.device))
-            probs, state = model.step(features, self._state)
-            slots = self._grid.labels(probs)
-            confidence = _confidence(self._grid.unpadded(probs), slots, self._ids)
-            self._state, self.confidence, self.lost = state, confidence, _lost(confidence)
+        if probs is not None:
+            slots = self._lead.grid.labels(probs)
+            confidence = _confidence(self._lead.grid.unpadded(probs), slots, self._ids)
+            if self._finds:
+                pixels = np.bincount(slots.reshape(-1), minlength=1 + len(self._ids))[1:]
+                self._shown.update(k for k, count in zip(self._ids, pixels.tolist(), strict=True) if count)
+                confidence = {k: score for k, score in confidence.items() if k in self._shown}
+            for branch, state in zip(self._branches, states, strict=True):
+                branch.state = state
+            self.confidence, self.lost = confidence, _lost(confidence)
         self._labels = np.array([0, *self._ids], np.int32)[slots]
         self.index += 1
 
     def _give(self, frame: np.ndarray, masks: ObjectMasks) -> None:
-        model, device = self._engine.model, self._engine.device
-        new = [k for k in masks.ids if k not in self._ids]
-        ids = self._ids + new
+        ids = self._ids + [k for k in masks.ids if k not in self._ids]
         layers = np.stack([masks.labels == k for k in ids])
-        on_grid = self._grid.masks(layers, device)
-        begin = self._state is None
-        features = model.encode(self._grid.frame(frame, device)) if model.needs_first_frame else None
-        if begin:
-            self._state = model.start(features, on_grid, None)
-        else:
-            given = torch.tensor([[k in masks.ids for k in ids]], device=device)
-            self._state = model.annotate(features, on_grid, given, self._state)
+        given = [k in masks.ids for k in ids]
+        states = [branch.give(frame, layers, given) for branch in self._branches]
+        for branch, state in zip(self._branches, states, strict=True):
+            branch.state = state
         self._ids = ids
+        self._shown.update(masks.ids)
         labels = np.where(np.isin(self._labels, masks.ids), 0, self._labels)
         self._labels = np.where(masks.labels > 0, masks.labels, labels).astype(np.int32)
         seen = set(np.unique(self._labels).tolist())
         self.confidence = {k: (1.0 if k in masks.ids else self.confidence[k]) if k in seen else 0.0 for k in ids}
         self.lost = _lost(self.confidence)
+
+
+@torch.inference_mode()
+def step_together(sessions: Sequence[Session], frames: Sequence[np.ndarray]) -> None:
+    """The next frame of each session, in one batch; their `likeness` must be equal. Frames as `checked_frame` gives them.
+
+    What is interrupted before the end leaves every session at the frame before, or at this one.
+    """
+    stepped: Any = [(None, [])] * len(sessions)
+    if all(session._ids for session in sessions):
+        stepped = advance([session._branches for session in sessions], frames)
+    for session, (probs, states) in zip(sessions, stepped, strict=True):
+        session._take(probs, states)
 
 
 def checked_frame(frame: Any, size: tuple[int, int] | None) -> np.ndarray:

@@ -9,8 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-# Probabilities of many objects at full size are turned into labels in strips of about this many values.
-STRIP = 64_000_000
+# Maps of many objects are resized between the video's size and the model's a few objects at a time: about this many values at the video's
+# size (64 MB).
+STRIP = 16_000_000
 
 
 @dataclass(frozen=True)
@@ -31,40 +32,46 @@ class Grid:
     def frame(self, frame: np.ndarray, device: torch.device) -> Tensor:
         """(h, w, 3) uint8 -> (1, 3, H, W) float32 in [0, 1]."""
         pixels = torch.from_numpy(np.require(frame, requirements=("C", "W"))).to(device).permute(2, 0, 1)[None].float() / 255
-        return self._pad(_resize(pixels, self.inner).clamp_(0, 1))
+        return self.pad(resize(pixels, self.inner).clamp_(0, 1))
 
     def masks(self, masks: np.ndarray, device: torch.device) -> Tensor:
         """(K, h, w) bool -> (1, K, H, W) float32 in [0, 1]; soft at edges where the size changes."""
-        layers = torch.from_numpy(np.ascontiguousarray(masks)).to(device)[None].float()
-        return self._pad(_resize(layers, self.inner))
+        layers = torch.from_numpy(np.ascontiguousarray(masks)).to(device)[None]
+        return self.pad(torch.cat([resize(few.float(), self.inner) for few in layers.split(self._few, 1)], 1))
 
     def labels(self, probs: Tensor) -> np.ndarray:
         """(1, 1 + K, H, W) probabilities, background first -> (h, w) slot numbers, 0 background.
 
         The probabilities are resized, not the labels: edges keep the video's resolution.
         """
-        inner = self.unpadded(probs)[0]
+        inner = self.unpadded(probs)[0].float()
         small = torch.uint8 if len(inner) <= 256 else torch.int32
         if self.inner == self.video:
             return inner.argmax(0).to(small).cpu().numpy()
-        height, width = self.video
-        if len(inner) * height * width <= STRIP:
-            return _resize(inner[None], self.video)[0].argmax(0).to(small).cpu().numpy()
+        few = inner.split(self._few)
+        if len(few) == 1:
+            return resize(inner[None], self.video)[0].argmax(0).to(small).cpu().numpy()
         best = torch.full(self.video, -1.0, device=probs.device)
         slot = torch.zeros(self.video, dtype=small, device=probs.device)
-        for k in range(len(inner)):
-            layer = _resize(inner[None, k : k + 1], self.video)[0, 0]
-            better = layer > best
-            best = torch.where(better, layer, best)
-            slot[better] = k
+        for n, part in enumerate(few):
+            value, which = resize(part[None], self.video)[0].max(0)
+            better = value > best
+            best = torch.where(better, value, best)
+            slot = torch.where(better, (which + n * self._few).to(small), slot)
         return slot.cpu().numpy()
+
+    def scaled(self, factor: float, stride: int) -> Grid:
+        """The same video, its frames larger or smaller inside the model."""
+        inner = (max(1, round(self.inner[0] * factor)), max(1, round(self.inner[1] * factor)))
+        return self if factor == 1 else make_grid(self.video, short_side=None, stride=stride, padding=self.mode, inner=inner)
 
     def unpadded(self, x: Tensor) -> Tensor:
         """(..., H, W) -> (..., h, w): what lies over the frame."""
         left, _, top, _ = self.pads
         return x[..., top : top + self.inner[0], left : left + self.inner[1]]
 
-    def _pad(self, x: Tensor) -> Tensor:
+    def pad(self, x: Tensor) -> Tensor:
+        """(..., h, w) -> (..., H, W): the frame's surroundings put on."""
         if not any(self.pads):
             return x
         if self.mode == "zeros":
@@ -72,6 +79,11 @@ class Grid:
         left, right, top, bottom = self.pads
         fits = max(left, right) < x.shape[-1] and max(top, bottom) < x.shape[-2]
         return F.pad(x, self.pads, mode="reflect" if fits else "replicate")
+
+    @property
+    def _few(self) -> int:
+        """Objects that are resized at once."""
+        return max(1, STRIP // (self.video[0] * self.video[1]))
 
 
 def make_grid(video: tuple[int, int], *, short_side: int | None, stride: int, padding: str, inner: tuple[int, int] | None = None) -> Grid:
@@ -90,7 +102,8 @@ def make_grid(video: tuple[int, int], *, short_side: int | None, stride: int, pa
     return Grid(video, inner, pads, padding)
 
 
-def _resize(x: Tensor, size: tuple[int, int]) -> Tensor:
+def resize(x: Tensor, size: tuple[int, int]) -> Tensor:
+    """(..., C, h, w) -> (..., C, *size), bilinear; antialiased where it gets smaller."""
     if tuple(x.shape[-2:]) == size:
         return x
     shrinks = size[0] < x.shape[-2] or size[1] < x.shape[-1]
