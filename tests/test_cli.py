@@ -185,6 +185,13 @@ def test_masks_and_overlay_in_a_folder_named_after_the_video(here, run):
         assert (overlay.count(), overlay.height, overlay.width, overlay.fps) == (FRAMES, *SIZE, 10)
 
 
+def test_finetuning_and_augmentation_are_those_of_propagate(here, run):
+    code, _, err = run(*propagate("--finetune", "2", "--tta", "flip", "--save", "masks", "--no-progress"))
+    assert (code, err) == (0, "")
+    found = np.asarray(vos_zoo.MaskSequence.load("clip_masks/masks"))
+    np.testing.assert_array_equal(found, masks_of("clip.mp4", finetune=2, tta="flip"))
+
+
 def test_json(here, run):
     code, out, err = run(*propagate("--json", "--out", "there", "--no-progress"))
     result = json.loads(out)

@@ -209,3 +209,20 @@ def test_a_training_that_diverges_is_told():
     segmenter.model.scale.data.fill_(float("nan"))
     with pytest.raises(VosZooError, match=r"fine-tuning went astray in step 0 \(the gradient is nan\): use a smaller lr than 0\.01"):
         segmenter.finetune(video[0], truth[0], steps=3, lr=0.01, progress=False)
+
+
+def test_propagate_adapts_to_the_annotated_frames_first():
+    video, truth = squares_clip(frames=4)
+    segmenter = tiny()
+    masks = {0: truth[0], 2: truth[2]}
+    by_hand = segmenter.finetune([video[0], video[2]], [truth[0], truth[2]], steps=2, progress=False).propagate(video, masks=masks)
+    at_once = segmenter.propagate(video, masks=masks, finetune=2, progress=False)
+    np.testing.assert_array_equal(np.asarray(at_once), np.asarray(by_hand))
+
+
+def test_a_video_that_is_read_once_cannot_be_adapted_to():
+    video, truth = squares_clip(frames=3)
+    with pytest.raises(
+        VideoError, match=r"can be read only once, and finetune has to look at its annotated frames first: save it to a file"
+    ):
+        tiny().propagate(iter(video), truth[0], finetune=True)

@@ -13,7 +13,7 @@ import torch
 from vos_zoo.branches import TTA, Branch, branches_of
 from vos_zoo.config import ModelConfig
 from vos_zoo.devices import choose_device, choose_dtype
-from vos_zoo.errors import MaskError, VosZooError
+from vos_zoo.errors import MaskError, VideoError, VosZooError
 from vos_zoo.io.masks import read_mask
 from vos_zoo.io.sequence import MaskSequence
 from vos_zoo.io.video import Video, open_video
@@ -89,6 +89,7 @@ class Segmenter:
         resize_mask: bool = False,
         backend: str = "auto",
         tta: TTA | bool | str | None = None,
+        finetune: bool | int = False,
         progress: Progress = None,
         stop: Callable[[], bool] | None = None,
     ) -> MaskSequence:
@@ -109,6 +110,7 @@ class Segmenter:
         backend: "auto", "pyav" or "decord".
         tta: test-time augmentation, several views of each frame that decide together: "flip" (mirrored too), "scales" (1, 1.2 and 1.4
             times the size), True (both), or TTA(flip=..., scales=...). Each view costs a pass and has a state of its own.
+        finetune: True, or a number of steps: a copy of the model is first adapted to the annotated frames, see `finetune`.
         progress: True or False; a function (frames done, frames in all or None); default: a bar when standard error is a terminal.
         stop: called after every frame; when it returns True, what is done so far is returned.
 
@@ -117,7 +119,8 @@ class Segmenter:
         its attribute `masks`: `except KeyboardInterrupt as interrupt: interrupt.masks`.
         """
         source, annotations = self._checked(video, first_mask, masks, direction, size, resize_mask, backend, tta)
-        return Propagation(self, source, annotations, direction, size=size, tta=tta, progress=progress, stop=stop).run()
+        engine = self if finetune is False else self._adapted(source, annotations, finetune, size, progress)
+        return Propagation(engine, source, annotations, direction, size=size, tta=tta, progress=progress, stop=stop).run()
 
     def propagate_many(
         self,
@@ -295,6 +298,20 @@ class Segmenter:
                 f"{self.config.name} finds the objects itself, and what is object 1 in one view may be object 2 in another: leave tta out"
             )
         return branches_of(self.model, self.device, self.grid_for(size, internal), views)
+
+    def _adapted(self, source: Video, annotations: Annotations, steps: bool | int, size: Any, progress: Progress) -> Segmenter:
+        """A copy that is adapted to the annotated frames of a video."""
+        if not source.replayable:
+            raise VideoError(
+                f"{source.name} can be read only once, and finetune has to look at its annotated frames first: save it to a file, or take "
+                "the frame yourself and call segmenter.finetune(frame, mask)"
+            )
+        frames = [next(iter(source.read(index, index + 1)), None) for index in annotations.ids]
+        pairs = [(frame, annotations.at(index)) for frame, index in zip(frames, annotations.ids, strict=True) if frame is not None]
+        quiet = False if progress is False or callable(progress) else progress
+        return self.finetune(
+            [frame for frame, _ in pairs], [mask for _, mask in pairs], steps=STEPS if steps is True else steps, size=size, progress=quiet
+        )
 
     def _checked(
         self, video: Any, first_mask: Any, masks: Any, direction: Direction, size: Any, resize_mask: bool, backend: str, tta: Any

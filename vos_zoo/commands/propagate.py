@@ -55,6 +55,9 @@ def add(commands: Any) -> None:
                         help="forward from the first mask (default), backward from the last of --masks, or both")  # fmt: skip
     parser.add_argument("--size", type=internal_size, help="size inside the model: shorter side, HEIGHTxWIDTH or native; results keep the "
                         "video's size")  # fmt: skip
+    parser.add_argument("--finetune", nargs="?", type=int, const=True, default=False, metavar="STEPS",
+                        help="first adapt a copy of the model to the annotated frames: slower, often much better (default 80 steps)")  # fmt: skip
+    parser.add_argument("--tta", choices=("flip", "scales", "both"), help="average over mirrored frames, over three sizes, or over both")
     parser.add_argument("--resize-mask", action="store_true", help="bring a mask of another size to the video's")
     parser.add_argument("--backend", choices=("auto", "pyav", "decord"), default="auto", help="video reader")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
@@ -78,6 +81,7 @@ def run(args: argparse.Namespace) -> int:
     else:
         video, first_mask = _opened(args)
         segmenter = load_model(args)
+        _check_objects(segmenter, args)
     begun = time.perf_counter()
     masks, ended = _propagated(segmenter, video, first_mask, args)
     seconds = time.perf_counter() - begun
@@ -114,12 +118,15 @@ def _check_what(args: argparse.Namespace) -> None:
         return
     if not args.video:
         raise VosZooError("which video? Try vos-zoo propagate --example, or give yours: vos-zoo propagate VIDEO --mask MASK")
-    if not (args.mask or args.masks):
-        raise VosZooError(f"which objects? Give the mask of the first frame: vos-zoo propagate {args.video} --mask first.png "
-                          "(an indexed or black-and-white image of the video's size)")  # fmt: skip
     if args.direction == "backward" and not args.masks:
         raise VosZooError("--direction backward has nothing to go back to from the first frame: give the masks of later frames by --masks "
                           "FOLDER")  # fmt: skip
+
+
+def _check_objects(segmenter: Any, args: argparse.Namespace) -> None:
+    if not (args.mask or args.masks or segmenter.finds_objects):
+        raise VosZooError(f"which objects? Give the mask of the first frame: vos-zoo propagate {args.video} --mask first.png "
+                          "(an indexed or black-and-white image of the video's size)")  # fmt: skip
 
 
 def _checked_forms(args: argparse.Namespace) -> list[str]:
@@ -182,6 +189,8 @@ def _propagated(segmenter: Any, video: Any, first_mask: Any, args: argparse.Name
             direction=args.direction,
             size=args.size,
             resize_mask=args.resize_mask,
+            tta=True if args.tta == "both" else args.tta,
+            finetune=args.finetune,
             progress=False if args.no_progress else None,
         )
         return masks, None
