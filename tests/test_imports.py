@@ -25,6 +25,7 @@ LAYERS = {
     "memory": "",
     "ops": "",
     "transforms": "",
+    "batching": "",
     "models/backbones": "",
     "io": "errors",
     "config": "errors",
@@ -32,23 +33,37 @@ LAYERS = {
     "example_painting": "",
     "example": "errors example_painting",
     "weights": "errors config",
-    "card": "config",
+    "shards": "errors weights",
+    "card_facts": "config",
+    "card": "config card_facts",
     "catalogue": "errors config weights",
+    "sources": "errors config weights shards catalogue hub",
     "evaluation": "errors io",
     "models/base": "ops",
     "models/<name>": "ops models/base models/backbones",
+    "flops": "models/base",
     "train": "errors io ops models/base",
-    "session": "errors io transforms",
+    "adapt": "errors io progress transforms train",
+    "devices": "errors",
+    "branches": "errors transforms batching",
+    "session": "errors io branches transforms",
     "propagation": "errors io progress session",
-    "segmenter": "errors io config transforms session propagation",
-    "zoo": "errors io config weights catalogue hub models/base models/<name> segmenter",
+    "many": "errors io progress session propagation",
+    "segmenter": "errors io config transforms devices branches session propagation many",
+    "ensembles": "errors config transforms branches segmenter",
+    "zoo": "errors io config weights shards catalogue sources models/base models/<name> segmenter",
+    "publish": "errors config card hub weights sources zoo",
     "face": "errors",  # vos_zoo/__init__.py, which hands out the rest by name when it is asked for
-    "commands": "errors io catalogue example evaluation zoo face",
+    "commands": "errors io config memory catalogue example evaluation train segmenter zoo publish face flops",
+    "convert": "errors io config weights card zoo face",
     "cli": "errors commands face",
 }
-# Upwards, but inside a function: Segmenter.from_pretrained and save_pretrained are zoo's load and save.
-LATE = {("segmenter", "zoo")}
+# Inside a function only: Segmenter.from_pretrained and save_pretrained are zoo's load and save, above it; finetune is adapt's, which is
+# training.
+LATE = {("segmenter", "zoo"), ("segmenter", "publish"), ("segmenter", "adapt")}
 NEED_TORCH = {"ops", "transforms", "models/backbones", "models/base", "models/<name>", "session", "propagation", "segmenter", "train"}
+NEED_TORCH |= {"batching", "branches", "devices", "many", "adapt", "ensembles"}
+NEED_TORCH |= {"flops", "convert"}
 OUTSIDE = {"tools", "demo", "tests", "toy", "conftest"}
 NAMES_THAT_SAY_NOTHING = {"util", "utils", "helper", "helpers", "misc", "common", "tools", "stuff"}
 

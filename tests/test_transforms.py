@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from vos_zoo.transforms import STRIP, Grid, make_grid
+from vos_zoo.transforms import STRIP, Grid, likeliest, make_grid
 
 CPU = torch.device("cpu")
 
@@ -84,3 +84,12 @@ def test_probabilities_are_resized_not_labels():
     edge = torch.tensor([1.0] * 5 + [0.0] * 5).view(1, 1, 1, 10)
     labels = grid.labels(torch.cat([edge * 0.9 + 0.05, 0.95 - edge * 0.9], 1))
     assert labels[0].tolist() == [0] * 20 + [1] * 20
+
+
+@pytest.mark.parametrize("layers", [1, 2, 5, 300])
+def test_the_likeliest_layer_is_that_of_max(layers):
+    values = torch.randint(0, 4, (layers, 9, 11), generator=torch.Generator().manual_seed(layers)).float()  # with ties
+    best, slot = likeliest(values)
+    expected = values.max(0)
+    assert torch.equal(best, expected.values) and np.array_equal(slot.numpy(), values.numpy().argmax(0))
+    assert slot.dtype == (torch.uint8 if layers <= 256 else torch.int32)

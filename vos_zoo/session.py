@@ -14,6 +14,7 @@ from vos_zoo.errors import MaskError, VideoError
 from vos_zoo.io.images import check_pixels, read_frame
 from vos_zoo.io.masks import ObjectMasks, read_mask
 from vos_zoo.io.runs import id_type
+from vos_zoo.transforms import likeliest
 
 LOST_BELOW = 0.6  # mean probability, over the pixels it was given, under which an object counts as lost
 
@@ -193,8 +194,8 @@ def checked_frame(frame: Any, size: tuple[int, int] | None) -> np.ndarray:
 
 def _confidence(probs: Tensor, slots: np.ndarray, ids: list[int]) -> dict[int, float]:
     """id -> mean of its probabilities (1, 1 + K, h, w) where it is the likeliest; 0 without a pixel in `slots`, the mask that is shown."""
-    best, slot = probs[0].max(0)
-    slot = slot.flatten()
+    best, slot = likeliest(probs[0])
+    slot = slot.flatten().long()
     total = torch.zeros(len(ids) + 1, dtype=torch.float32, device=probs.device)
     pixels = torch.zeros_like(total).scatter_add_(0, slot, torch.ones_like(best).flatten())
     total.scatter_add_(0, slot, best.flatten())
