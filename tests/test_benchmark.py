@@ -18,7 +18,10 @@ import vos_zoo
 from vos_zoo.catalogue import read
 from vos_zoo.errors import EvaluationError
 from vos_zoo.evaluation import benchmark
-from vos_zoo.evaluation.benchmark import Case, Memory, Timing, Yardstick, as_record, growth
+from vos_zoo.evaluation.baseline import YARDSTICK_SIZE, OtherModel, Yardstick, timed
+from vos_zoo.evaluation.benchmark import Case, Memory, Timing, as_record, growth
+from vos_zoo.evaluation.machine import peak_memory
+from vos_zoo.evaluation.stages import STAGES
 from vos_zoo.evaluation.synthetic import SyntheticClip
 
 CASE = Case("toy", "Toy", 1_500_000, "cpu", "float32", (48, 64), (48, 64), 2)
@@ -77,9 +80,9 @@ def test_clips_that_can_not_be():
 
 def test_the_peak_holds_what_was_allocated_and_nothing_of_the_parent():
     large = np.ones(30_000_000)  # 240 MB
-    own = benchmark.peak_memory()
+    own = peak_memory()
     assert own > large.nbytes
-    code = "from vos_zoo.evaluation.benchmark import peak_memory; print(peak_memory())"
+    code = "from vos_zoo.evaluation.machine import peak_memory; print(peak_memory())"
     root = str(Path(vos_zoo.__file__).parents[1])
     child = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root)
     assert int(child.stdout) > 5e6
@@ -138,7 +141,9 @@ def test_memory_table(tool):
 @pytest.mark.parametrize(("through", "peak", "status"), [("stream", 1049, 0), ("stream", 1051, 1), ("propagate", 2000, 0)])
 def test_exit_status_of_growth(tool, monkeypatch, tmp_path, capsys, through, peak, status):
     peaks = {30: 1000, 300: peak}
-    monkeypatch.setattr(tool, "_in_fresh_process", lambda options, model, way, objects, frames: ({}, memory_of(frames, peaks[frames], way)))
+    monkeypatch.setattr(
+        tool, "_in_fresh_process", lambda options, model, way, objects, frames, size: ({}, memory_of(frames, peaks[frames], way))
+    )
     path = tmp_path / "memory.json"
     arguments = ["memory", "--model", "toy", "--frames", "300", "30", "--through", through, "--json", str(path)]
     assert tool.main(arguments) == status
@@ -204,66 +209,138 @@ def test_yardstick_is_a_positive_time_and_leaves_random_numbers_alone():
     expected = torch.rand(1)
     torch.manual_seed(3)
     yardstick = Yardstick((32, 48))
-    seconds = yardstick.measure(2)
+    seconds = [yardstick.measure(), yardstick.measure()]
     assert torch.rand(1) == expected
     assert len(seconds) == 2 and all(each > 0 for each in seconds)
     assert str(yardstick) == "one fp32 NCHW eager forward of timm resnet50(features_only, output_stride=16) on one 32x48 frame"
-    assert benchmark.YARDSTICK_SIZE == (480, 864)
+    assert YARDSTICK_SIZE == (480, 864)
 
 
 def test_timing_takes_the_median():
-    one = Timing(CASE, "model only", 10, (0.3, 0.1, 0.2), 0.4)
-    assert one.seconds == 0.2 and one.yardsticks == pytest.approx(0.5)
+    one = Timing(CASE, "model only", 10, (0.3, 0.1, 0.2), (0.5, 0.7, 0.1, 0.1), "yardstick")
+    assert one.seconds == 0.2 and one.fps == 5 and one.unit == pytest.approx(0.3)
+    assert one.ratio == pytest.approx(0.5), "of 0.3 / 0.6, 0.1 / 0.4 and 0.2 / 0.1, each by the baseline before and after it"
     record = as_record(one)
-    assert record["seconds"] == 0.2 and record["model"] == "toy" and record["runs"] == (0.3, 0.1, 0.2)
-    assert dataclasses.replace(one, yardstick=None).yardsticks is None
+    assert record["seconds"] == 0.2 and record["model"] == "toy" and record["runs"] == (0.3, 0.1, 0.2) and record["baseline"] == "yardstick"
+    assert dataclasses.replace(one, units=()).ratio is None
 
 
 def test_timed_waits_for_the_device_before_it_reads_the_clock():
     order: list[str] = []
-    seconds = benchmark.timed(lambda: order.append("run"), 2, lambda: order.append("wait"))
-    assert order == ["wait", "run", "wait"] * 2 and len(seconds) == 2
+    assert timed(lambda: order.append("run"), lambda: order.append("wait")) >= 0
+    assert order == ["wait", "run", "wait"]
 
 
 def test_stages_run_the_whole_clip(tmp_path):
     segmenter = toy_segmenter()
     clip = SyntheticClip(4, (48, 64), 2)
     timings = benchmark.measure_speed(segmenter, clip, tmp_path, repeats=2)
-    assert [one.what for one in timings] == ["model only", "end to end"] == list(benchmark.STAGES)
+    assert [one.what for one in timings] == ["model only", "end to end"]
     # one frame to start, then a warm-up and two runs: model only encodes 4 each, end to end encodes 4 each
     assert segmenter.model.encoded == 1 + 3 * 4 + 3 * 4
     assert all(len(one.runs) == 2 and one.seconds > 0 and one.frames == 4 for one in timings)
-    assert all(one.yardstick is None for one in timings)
+    assert all(one.unit is None and one.baseline is None for one in timings)
     assert [path.name for path in tmp_path.iterdir()] == ["48x64_2.mp4"]
 
 
+def test_every_stretch_of_the_way_can_be_timed(tmp_path):
+    segmenter = toy_segmenter()
+    timings = benchmark.measure_speed(segmenter, SyntheticClip(3, (48, 64), 2), tmp_path, repeats=1, stages=list(STAGES))
+    assert [one.what for one in timings] == ["model only", "end to end", "decode", "copy in", "encode", "step", "copy out", "compress"]
+    assert all(one.seconds > 0 for one in timings)
+
+
+def test_another_model_as_the_baseline_runs_the_same_stage_beside(tmp_path):
+    one, other = toy_segmenter(), toy_segmenter()
+    clip = SyntheticClip(4, (48, 64), 2)
+    timings = benchmark.measure_speed(one, clip, tmp_path, repeats=2, baseline=OtherModel(other), stages=["encode"])
+    # one frame to start, then a warm-up, and before, between and after the two runs
+    assert other.model.encoded == 1 + (1 + 3) * 4 and one.model.encoded == 1 + 3 * 4
+    assert timings[0].baseline == "toy" and len(timings[0].units) == 3
+    assert str(OtherModel(other)) == "toy, the same stage of the same clip"
+
+
+def test_nothing_is_recorded_for_gradients(tmp_path):
+    segmenter = toy_segmenter()
+    segmenter.model.scale.requires_grad_(True)
+    monitored = []
+    plain = segmenter.model.encode
+    segmenter.model.encode = lambda frames: monitored.append(torch.is_inference_mode_enabled()) or plain(frames)
+    benchmark.measure_speed(segmenter, SyntheticClip(2, (48, 64)), tmp_path, repeats=1, stages=["encode"])
+    assert monitored and all(monitored)
+
+
 def test_speed_by_command(tool, tiny, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(benchmark.Yardstick, "__init__", _small(benchmark.Yardstick.__init__))
+    monkeypatch.setattr(Yardstick, "__init__", _small(Yardstick.__init__))
     path = tmp_path / "speed.json"
     arguments = ["speed", "--models", str(tiny), str(tiny), "--untrained", "--sizes", "48x64", "64x48", "--objects", "1", "2"]
-    arguments += ["--inside", "native", "--frames", "3", "--repeats", "1", "--device", "cpu", "--dtype", "float32", "--json", str(path)]
+    arguments += [
+        "--inside",
+        "native",
+        "--frames",
+        "2",
+        "3",
+        "--repeats",
+        "1",
+        "--device",
+        "cpu",
+        "--dtype",
+        "float32",
+        "--json",
+        str(path),
+    ]
     assert tool.main(arguments) == 0
     out = capsys.readouterr().out
     assert "yardstick: one fp32 NCHW eager forward of timm resnet50(features_only, output_stride=16) on one 32x32 frame" in out
     assert "end to end: propagate: an mp4 file in, compressed masks out" in out
-    assert "fps" not in out and out.count(" yardsticks of ") == 16
+    assert out.count(" times yardstick's ") == 32 and out.count("tiny (untrained)") == 32
     written = json.loads(path.read_text())
-    assert written["benchmark"] == "speed" and written["yardstick_size"] == [32, 32] and written["repeats"] == 1
-    assert len(written["results"]) == 2 * 2 * 2 * 2
+    assert (
+        written["benchmark"] == "speed"
+        and written["baseline"] == "yardstick"
+        and "32x32" in written["baseline_is"]
+        and written["repeats"] == 1
+    )
+    assert len(written["results"]) == 2 * 2 * 2 * 2 * 2
     for one in written["results"]:
-        assert one["yardsticks"] == pytest.approx(one["seconds"] / one["yardstick"])
+        assert len(one["units"]) == 2 and one["ratio"] == pytest.approx(one["seconds"] / one["unit"])
+        assert one["trained"] is False and one["fps"] == 1 / one["seconds"]
+
+
+def test_a_model_as_the_baseline_and_none_by_command(tool, tiny, tmp_path, capsys):
+    arguments = ["speed", "--models", str(tiny), "--untrained", "--sizes", "48x64", "--inside", "native", "--frames", "2", "--repeats", "1"]
+    arguments += ["--device", "cpu", "--dtype", "float32", "--stages", "encode"]
+    assert tool.main([*arguments, "--baseline", str(tiny)]) == 0
+    out = capsys.readouterr().out
+    assert "tiny: tiny, the same stage of the same clip" in out and out.count(" times tiny's ") == 1
+    assert tool.main([*arguments, "--baseline", "none"]) == 0
+    assert " times " not in capsys.readouterr().out
+    assert tool.main([*arguments, "--stages", "draw"]) == 2
+    assert "there is no stage 'draw'; there are: all, model only, end to end, decode" in capsys.readouterr().err
+
+
+def test_all_models_are_those_of_the_list_with_random_weights_where_there_are_none(tool, monkeypatch):
+    made = []
+    monkeypatch.setattr(tool.vos_zoo, "load", lambda name, **options: made.append(("load", name)))
+    monkeypatch.setattr(tool.vos_zoo, "create", lambda name, **options: made.append(("create", name)))
+    options = tool._parser().parse_args(["speed", "--models", "all"])
+    for name in tool._names(options):
+        tool._segmenter(options, name)
+    expected = [("load" if each.has_weights else "create", each.name) for each in vos_zoo.list_models()]
+    assert made == expected and ("load", "crvos") in made and ("create", "crvos-resnet50") in made
 
 
 def _small(init):
-    return lambda self: init(self, (32, 32))
+    return lambda self, device: init(self, (32, 32), device)
 
 
-def test_speed_table_gives_frames_per_second_where_there_is_no_yardstick(tool):
-    table = tool.speed_table([Timing(CASE, "model only", 10, (0.02,), None), Timing(CASE, "end to end", 10, (0.2,), 0.5)])
-    head, on_gpu, on_cpu = table.strip().splitlines()
-    assert head.split()[:3] == ["model", "parameters", "size"]
-    assert "0.0200" in on_gpu and on_gpu.endswith("50.0 fps")
-    assert on_cpu.endswith("0.400 yardsticks of 0.500 s")
+def test_speed_table(tool):
+    untrained = dataclasses.replace(CASE, trained=False)
+    measured = [Timing(CASE, "model only", 10, (0.02,)), Timing(untrained, "end to end", 10, (0.2,), (0.5, 0.5), "yardstick")]
+    head, first, second = tool.speed_table(measured).strip().splitlines()
+    assert head.split() == ["model", "parameters", "size", "grid", "objects", "frames", "what", "seconds", "a", "frame", "fps"]
+    assert first.split()[-3:] == ["only", "0.0200", "50.0"]
+    assert second.startswith("toy (untrained) ") and second.endswith("0.2000     5.0  0.400 times yardstick's 0.5000 s")
 
 
 @pytest.mark.gpu

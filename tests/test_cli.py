@@ -622,7 +622,7 @@ def test_an_interrupted_evaluation_keeps_the_clips_done(dataset, run, monkeypatc
     [
         ([], ["what is to be scored? Give either --model NAME or --results FOLDER"]),
         (["--model", "tiny", "--results", "saved"], ["what is to be scored?", "not both"]),
-        (["--results", "saved", "--size", "480"], ["--size and --save-masks are for --model"]),
+        (["--results", "saved", "--size", "480"], ["--size, --tta, --finetune and --save-masks are for --model"]),
         (["--results", "gone"], ["there is no folder gone"]),
         (["--model", "tiny", "--only", "dog"], ["no clip of 'folder:data' is called 'dog'", "there are: bear, cow"]),
         (["--model", "tiny", "--save-masks", "data"], ["data is there already: give --save-masks an empty or new folder"]),

@@ -1,52 +1,24 @@
-"""Data sets, scores and reports, with segmenters that know the answer or stand still."""
+"""Scores: of one clip, over a data set, supervised and not, with segmenters that know the answer or stand still."""
 
 from __future__ import annotations
 
 import csv
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from evaluation_data import Knows, Still, labels, write_clip, write_davis, write_mask
 
-from vos_zoo.errors import EvaluationError, MaskError
-from vos_zoo.evaluation.datasets import Clip, load_dataset
-from vos_zoo.evaluation.evaluate import evaluate, evaluate_results, score
+from vos_zoo.errors import EvaluationError, MaskError, VosZooWarning
+from vos_zoo.evaluation.clip import Clip
+from vos_zoo.evaluation.datasets import load_dataset
+from vos_zoo.evaluation.evaluate import evaluate, evaluate_results
 from vos_zoo.evaluation.metrics import boundary_f, jaccard, statistics
-from vos_zoo.io.palette import davis_palette
+from vos_zoo.evaluation.scores import Scores
+from vos_zoo.evaluation.scoring import ClipScore, score
 from vos_zoo.io.sequence import MaskSequence
-from vos_zoo.io.video import open_video
 
 SIZE = (40, 60)
-
-
-def labels(index: int, ids: tuple[int, ...] = (1, 3)) -> np.ndarray:
-    """One square an object, two pixels further right in every frame."""
-    mask = np.zeros(SIZE, dtype=np.uint8)
-    for k, object_id in enumerate(ids):
-        mask[5 + 15 * k : 15 + 15 * k, 4 + 2 * index : 14 + 2 * index] = object_id
-    return mask
-
-
-def write_mask(path: Path, mask: np.ndarray, indexed: bool = True) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    image = Image.fromarray(mask)
-    if indexed:
-        image.putpalette(davis_palette().tobytes())
-    image.save(path)
-
-
-def write_frames(folder: Path, names: list[str]) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    for k, name in enumerate(names):
-        Image.fromarray(np.full((*SIZE, 3), 20 * k, dtype=np.uint8)).save(folder / name)
-
-
-def write_clip(root: Path, name: str, frames: int = 8, ids: tuple[int, ...] = (1, 3)) -> None:
-    write_frames(root / name / "frames", [f"{i:05d}.jpg" for i in range(frames)])
-    for index in range(frames):
-        write_mask(root / name / "masks" / f"{index:05d}.png", labels(index, ids))
 
 
 @pytest.fixture
@@ -57,126 +29,7 @@ def root(tmp_path):
     return folder
 
 
-class Still:
-    """Holds the first mask still."""
-
-    def __init__(self) -> None:
-        self.options: list[dict] = []
-
-    def label(self, clip_name: str, index: int, given: np.ndarray) -> np.ndarray:
-        return given
-
-    def propagate(self, video, first_mask=None, *, masks=None, **options):
-        self.options.append(options)
-        start, given = (0, first_mask) if masks is None else next(iter(masks.items()))
-        opened = open_video(video)
-        result = MaskSequence(given.shape, np.unique(given[given > 0]).tolist(), frame_names=opened.frame_names)
-        assert opened.length is not None
-        for index in range(start, opened.length):
-            result.set(index, self.label(Path(video).parent.name, index, given))
-        return result
-
-
-class Knows(Still):
-    """Reads the truth."""
-
-    def label(self, clip_name, index, given):
-        return labels(index, (2,) if clip_name == "dog" else (1, 3))
-
-
-def test_the_folder_layout(root):
-    cat, dog = load_dataset(f"folder:{root}")
-    assert (cat.name, dog.name) == ("cat", "dog")
-    assert cat.annotated == list(range(8)) and cat.first == 0
-    assert cat.frame_names is not None and cat.frame_names[7] == cat.frame_name(7) == "00007"
-    assert (cat.truth(3) == labels(3)).all()
-    assert open_video(cat.video).length == 8
-
-
-def test_sparse_masks_are_matched_by_name_or_number(tmp_path):
-    write_frames(tmp_path / "a" / "frames", [f"{i}.png" for i in range(9, 13)])
-    write_mask(tmp_path / "a" / "masks" / "00010.png", labels(1))
-    write_mask(tmp_path / "a" / "masks" / "0012.png", labels(3))
-    write_frames(tmp_path / "b" / "frames", ["first.png", "second.png"])
-    write_mask(tmp_path / "b" / "masks" / "second.png", labels(1))
-    a, b = load_dataset(f"folder:{tmp_path}")
-    assert a.annotated == [1, 3] and (a.truth(3) == labels(3)).all()
-    assert b.annotated == [1] and b.first == 1
-    with pytest.raises(EvaluationError, match="clip 'a' has no true mask for frame 0"):
-        a.truth(0)
-
-
-def test_masks_that_fit_no_frame_or_the_same_one(root):
-    write_mask(root / "cat" / "masks" / "8.png", labels(0))
-    with pytest.raises(EvaluationError, match=r"8\.png fits no frame of .*frames by name or number"):
-        load_dataset(f"folder:{root}")
-    (root / "cat" / "masks" / "8.png").rename(root / "cat" / "masks" / "3.png")
-    with pytest.raises(EvaluationError, match="00003.png and 3.png are both frame 3"):
-        load_dataset(f"folder:{root}")
-
-
-def test_only_some_clips(root):
-    assert [clip.name for clip in load_dataset(f"folder:{root}", only="d*")] == ["dog"]
-    assert [clip.name for clip in load_dataset(f"folder:{root}", only=["dog", "?at"])] == ["cat", "dog"]
-    with pytest.raises(EvaluationError, match="no clip of .* is called 'cow'; there are: cat, dog"):
-        load_dataset(f"folder:{root}", only=["cat", "cow"])
-
-
-def test_bad_specs(root, tmp_path):
-    with pytest.raises(EvaluationError, match="'davis:x' is not LAYOUT:ROOT .* davis2016, davis2017, folder"):
-        load_dataset("davis:x")
-    with pytest.raises(EvaluationError, match="there is no folder .*nowhere"):
-        load_dataset(f"folder:{tmp_path / 'nowhere'}")
-    with pytest.raises(EvaluationError, match="holds no clips: expected"):
-        load_dataset(f"folder:{root / 'cat'}")
-    with pytest.raises(EvaluationError, match="has no ImageSets/2017/val.txt"):
-        load_dataset(f"davis2017:{root}")
-    (root / "cow" / "frames").mkdir(parents=True)
-    (root / "cow" / "masks").mkdir()
-    write_frames(root / "cow" / "frames", ["0.png"])
-    with pytest.raises(EvaluationError, match=r"clip 'cow': .*masks holds no \.png"):
-        load_dataset(f"folder:{root}")
-
-
-@pytest.fixture
-def davis(tmp_path):
-    folder = tmp_path / "DAVIS"
-    for year, names in (("2016", "cat\n"), ("2017", "cat\ndog\n")):
-        (folder / "ImageSets" / year).mkdir(parents=True)
-        (folder / "ImageSets" / year / "val.txt").write_text(names)
-    for name in ("cat", "dog"):
-        write_frames(folder / "JPEGImages" / "480p" / name, [f"{i:05d}.jpg" for i in range(5)])
-        for index in range(5):
-            mask = labels(index, (1, 2))
-            mask[0] = 255
-            write_mask(folder / "Annotations" / "480p" / name / f"{index:05d}.png", mask)
-    return folder
-
-
-def test_davis_2017_void_is_background(davis):
-    clips = load_dataset(f"davis2017:{davis}")
-    assert [clip.name for clip in clips] == ["cat", "dog"]
-    assert np.unique(clips[0].truth(0)).tolist() == [0, 1, 2]
-
-
-def test_davis_2016_all_is_one_object(davis):
-    (clip,) = load_dataset(f"davis2016:{davis}")
-    truth = clip.truth(2)
-    assert np.unique(truth).tolist() == [0, 1]
-    assert truth[0].all() and ((truth == 1) == (labels(2, (1, 2)) > 0))[1:].all()
-    white = 255 * (truth > 0).astype(np.uint8)
-    write_mask(davis / "Annotations" / "480p" / "cat" / "00002.png", white, indexed=False)
-    assert (clip.truth(2) == truth).all()
-    assert score(clip, {i: 255 * clip.truth(i) for i in range(5)}).j.tolist() == [[1, 1, 1]]
-
-
-def test_davis_names_what_is_missing(davis):
-    (davis / "ImageSets" / "2017" / "val.txt").write_text("cat\ncow\n")
-    with pytest.raises(EvaluationError, match="clip 'cow': there is no folder .*JPEGImages/480p/cow"):
-        load_dataset(f"davis2017:{davis}")
-    (davis / "ImageSets" / "2017" / "val.txt").write_text("")
-    with pytest.raises(EvaluationError, match="val.txt is empty"):
-        load_dataset(f"davis2017:{davis}")
+# ---- one clip
 
 
 def test_score_drops_first_and_last_annotated_frame(root):
@@ -188,6 +41,15 @@ def test_score_drops_first_and_last_annotated_frame(root):
     for k, object_id in enumerate((1, 3)):
         assert (result.j[k] == jaccard(truth == object_id, still[1:7] == object_id)).all()
         assert (result.f[k] == boundary_f(truth == object_id, still[1:7] == object_id)).all()
+    assert result.jf == pytest.approx((result.j.mean() + result.f.mean()) / 2)
+
+
+def test_sparse_truth_is_scored_where_it_is(root):
+    for index in (1, 2, 4, 5):
+        (root / "cat" / "masks" / f"{index:05d}.png").unlink()
+    clip = load_dataset(f"folder:{root}", only="cat")[0]
+    assert clip.annotated == [0, 3, 6, 7]
+    assert score(clip, [labels(i) for i in range(8)]).frames == (3, 6)
 
 
 def test_objects_are_those_of_the_first_true_mask(root):
@@ -198,6 +60,21 @@ def test_objects_are_those_of_the_first_true_mask(root):
     clip = load_dataset(f"folder:{root}", only="cat")[0]
     result = score(clip, [labels(i) for i in range(8)])
     assert result.object_ids == (1, 3) and (result.j == 1).all()
+
+
+def test_a_prediction_on_void_is_wrong_in_the_supervised_task(tmp_path):
+    clip = load_dataset(f"davis2017:{write_davis(tmp_path)}", only="cat")[0]
+    masks = [labels(i, (1, 2)) for i in range(5)]
+    assert (score(clip, masks).j == 1).all()
+    for mask in masks:
+        mask[0] = 1  # 60 void pixels beside the 100 of object 1
+    assert score(clip, masks).j.tolist() == [[100 / 160] * 3, [1] * 3]
+
+
+def test_an_object_that_is_predicted_nowhere_scores_zero(root):
+    clip = load_dataset(f"folder:{root}", only="cat")[0]
+    result = score(clip, [labels(i, (1,)) for i in range(8)])
+    assert (result.j[0] == 1).all() and (result.j[1] == 0).all() and (result.f[1] == 0).all()
 
 
 def test_score_refuses_what_it_cannot_score(root):
@@ -216,8 +93,6 @@ def test_score_refuses_what_it_cannot_score(root):
 
 
 def test_clips_that_cannot_be_scored(root):
-    with pytest.raises(EvaluationError, match="'x' has no true mask; give that of its first frame"):
-        Clip("x", "video.mp4", {})
     with pytest.raises(EvaluationError, match="'x' has 2 annotated frames; three are the least"):
         score(Clip("x", "video.mp4", {0: labels(0), 5: labels(5)}), [])
     empty = Clip("x", "video.mp4", {i: np.zeros(SIZE, dtype=np.int32) for i in range(4)})
@@ -238,11 +113,26 @@ def test_all_clips_are_checked_before_any_is_run(root):
     assert not still.options
 
 
+def test_a_clips_score_survives_json_exactly():
+    values = np.random.default_rng(0).random((2, 2, 5))
+    values[0, 1, :3] = values[1, 1, :3] = np.nan
+    one = ClipScore("x", (1, 2, 3, 4, 5), (1, 7), values[0], values[1], seen=(True, False))
+    again = ClipScore.from_dict(json.loads(json.dumps(one.as_dict())))
+    assert np.array_equal(again.j, one.j, equal_nan=True) and np.array_equal(again.f, one.f, equal_nan=True)
+    assert (again.name, again.frames, again.object_ids, again.seen, again.cost) == ("x", one.frames, (1, 7), (True, False), None)
+    with pytest.raises(ValueError, match=r"shape \(2, 5\) and \(2, 5\) for 1 objects"):
+        ClipScore.from_dict({**one.as_dict(), "object_ids": [1]})
+
+
+# ---- over a data set
+
+
 def test_truth_scores_one(root):
     report = evaluate(Knows(), load_dataset(f"folder:{root}"))
     assert (report.mean_j, report.mean_f, report.mean_jf) == (1, 1, 1)
     assert not report.interrupted and report.fps is not None and report.fps > 0
-    assert report.clips[0].length == 8 and report.clips[1].length == 6
+    assert [clip.cost.frames for clip in report.clips] == [8, 6]
+    assert report.memory > 1e7 and report.device_memory is None
 
 
 def test_means_are_over_objects_not_clips(root):
@@ -258,6 +148,8 @@ def test_means_are_over_objects_not_clips(root):
     assert report.mean_jf == pytest.approx((report.mean_j + np.mean([row.f.mean for row in report.rows])) / 2)
     row = report.rows[0]
     assert row.j == statistics(overlaps[1:7]) and row.jf == (row.j.mean + row.f.mean) / 2
+    each = [statistics(overlaps[1:7]), statistics(overlaps[1:7]), statistics(overlaps[1:5])]
+    assert report.j == pytest.approx(np.mean(each, axis=0))
 
 
 def test_propagate_gets_the_options_and_a_later_first_mask(root):
@@ -265,7 +157,7 @@ def test_propagate_gets_the_options_and_a_later_first_mask(root):
         (root / "cat" / "masks" / f"{index:05d}.png").unlink()
     still = Still()
     report = evaluate(still, load_dataset(f"folder:{root}", only="cat"), size=32)
-    assert still.options == [{"size": 32}]
+    assert still.options == [{"size": 32}] and list(still.given[0]) == [2]
     assert report.clips[0].frames == (3, 4, 5, 6)
     assert report.clips[0].j[0, 0] == pytest.approx(8 / 12)
 
@@ -275,7 +167,7 @@ def test_progress(root):
     clips = load_dataset(f"folder:{root}")
     evaluate(knows, clips, progress=lambda done, n, of: calls.append((done.name, n, of)))
     assert calls == [("cat", 1, 2), ("dog", 2, 2)]
-    assert knows.options == [{"progress": False}] * 2
+    assert all(callable(options["progress"]) for options in knows.options), "no bar of propagate's own"
 
 
 def test_ctrl_c_keeps_the_clips_done(root, tmp_path):
@@ -318,32 +210,36 @@ def test_saved_masks_score_the_same(root, tmp_path):
     assert saved["mean_jf"] == report.mean_jf
     assert saved["objects"][2]["f"]["decay"] == report.rows[2].f.decay
     assert np.array(saved["clips"][0]["j"]).shape == (2, 6)
+    with pytest.raises(EvaluationError, match=r"out.cat is there already \(2 of 2 clips\)"):
+        evaluate(Still(), clips, save=tmp_path / "out")
 
 
-def test_results_that_cannot_be_scored_are_named(root, tmp_path):
-    clips = load_dataset(f"folder:{root}", only="cat")
-    out = tmp_path / "out"
-    with pytest.raises(EvaluationError, match="there is no folder .*out"):
-        evaluate_results(out, clips)
-    out.mkdir()
-    with pytest.raises(EvaluationError, match="out has no folder 'cat'"):
-        evaluate_results(out, clips)
-    for index in range(1, 7):
-        write_mask(out / "cat" / f"{index:05d}.png", labels(index))
-    assert evaluate_results(out, clips).mean_jf == 1, "frames that are not scored need no file"
-    target = out / "cat" / "00004.png"
-    write_mask(target, labels(4, (1, 2)))
-    with pytest.raises(EvaluationError, match=r"cat.00004\.png has the objects \[2\]"):
-        evaluate_results(out, clips)
-    write_mask(target, labels(4)[:-1])
-    with pytest.raises(EvaluationError, match=r"cat.00004\.png has \(height, width\) \(39, 60\)"):
-        evaluate_results(out, clips)
-    Image.fromarray(np.random.default_rng(0).integers(0, 255, (*SIZE, 3), dtype=np.uint8)).save(target)
-    with pytest.raises(MaskError, match=r"cat.00004\.png"):
-        evaluate_results(out, clips)
-    target.unlink()
-    with pytest.raises(EvaluationError, match=r"cat.00004\.png is missing; every frame \[1:-1\]"):
-        evaluate_results(out, clips)
+def test_the_official_csv_files(root, tmp_path):
+    report = evaluate(Still(), load_dataset(f"folder:{root}"))
+    report.to_official_csv(tmp_path, "val")
+    lines = (tmp_path / "global_results-val.csv").read_bytes().decode().split("\n")
+    assert lines[0] == "J&F-Mean,J-Mean,J-Recall,J-Decay,F-Mean,F-Recall,F-Decay" and lines[2:] == [""]
+    assert lines[1] == ",".join(f"{value:.3f}" for value in (report.mean_jf, *report.j, *report.f))
+    lines = (tmp_path / "per-sequence_results-val.csv").read_text().splitlines()
+    assert lines[0] == "Sequence,J-Mean,F-Mean"
+    assert lines[1:] == [f"{row.clip}_{row.object_id},{row.j.mean:.3f},{row.f.mean:.3f}" for row in report.rows]
+
+
+def test_decay_of_long_videos_is_right_or_official():
+    values = np.linspace(1, 0, 300)[None]
+    long = ClipScore("long", tuple(range(1, 301)), (1,), values, values)
+    assert Scores([long]).j.decay == pytest.approx(0.75, abs=0.01)
+    official = Scores([long], legacy_decay=True)
+    assert np.isnan(official.j.decay) and official.as_dict()["j"]["decay"] is None
+
+
+def test_ids_that_the_truth_skips_are_told(tmp_path):
+    root = write_davis(tmp_path)
+    for index in range(5):
+        write_mask(root / "Annotations" / "480p" / "cat" / f"{index:05d}.png", labels(index, (1, 3)))
+    with pytest.warns(VosZooWarning, match=r"clip 'cat': its first true mask skips the ids \[2\]; they are scored as objects"):
+        report = evaluate(Knows(), load_dataset(f"davis2017:{root}", only="cat"))
+    assert [row.object_id for row in report.rows] == [1, 2, 3] and report.mean_jf == 1
 
 
 def test_table(root):
@@ -359,5 +255,8 @@ def test_first_mask_held_still_on_davis_2016(validation_clips):
     root = validation_clips("davis2016val")
     clips = load_dataset(f"folder:{root}")
     assert len(clips) == 6
-    report = evaluate(Still(), clips)
-    assert round(100 * report.mean_jf, 1) == 26.3
+    jf = []
+    for clip in clips:  # without decoding the frames
+        given = clip.truth(clip.first)
+        jf.append(score(clip, {index: given for index in clip.scored}).jf)
+    assert round(100 * np.mean(jf), 1) == 26.3

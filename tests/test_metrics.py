@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from vos_zoo.errors import EvaluationError
-from vos_zoo.evaluation.metrics import boundary_f, boundary_radius, jaccard, statistics
+from vos_zoo.evaluation.metrics import boundary_f, boundary_radius, jaccard, pairs, statistics
 
 
 def square(top: int, left: int, side: int, size: tuple[int, int] = (480, 854)) -> np.ndarray:
@@ -65,6 +65,58 @@ def test_jaccard_by_hand():
     gt[1] = pred[1] = True
     gt[2, 1, 1] = True  # missed
     assert jaccard(gt, pred).tolist() == [0.5, 1.0, 0.0, 1.0]  # the last: both empty
+
+
+def test_jaccard_of_empty_full_and_one_pixel():
+    empty, full = np.zeros((1, 6, 8), dtype=bool), np.ones((1, 6, 8), dtype=bool)
+    spot = empty.copy()
+    spot[0, 5, 7] = True
+    assert jaccard(empty, empty) == 1
+    assert jaccard(spot, empty) == jaccard(empty, spot) == 0
+    assert jaccard(full, full) == 1
+    assert jaccard(full, empty) == 0, "unlike F, which sees no boundary in a full frame"
+    assert jaccard(full, spot) == pytest.approx(1 / 48)
+    assert jaccard(spot, np.roll(spot, 1, axis=2)) == 0
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_both_are_symmetric_bounded_and_one_for_the_truth(seed):
+    gt, pred = blobs(seed, (31, 40)), blobs(seed + 50, (31, 40))
+    for metric in (jaccard, boundary_f):
+        values = metric(gt, pred)
+        assert ((values >= 0) & (values <= 1)).all()
+        np.testing.assert_allclose(values, metric(pred, gt), rtol=1e-15)
+        assert (metric(gt, gt) == 1).all()
+
+
+def test_jaccard_does_not_care_where_the_pixels_are():
+    gt, pred = blobs(1, (31, 40)), blobs(2, (31, 40))
+    order = np.random.default_rng(0).permutation(31 * 40)
+    mixed = [masks.reshape(len(masks), -1)[:, order].reshape(masks.shape) for masks in (gt, pred)]
+    assert (jaccard(gt, pred) == jaccard(*mixed)).all()
+
+
+def test_void_is_background_on_both_sides():
+    gt, pred, void = blobs(3, (31, 40)), blobs(4, (31, 40)), blobs(5, (31, 40))
+    for metric in (jaccard, boundary_f):
+        assert (metric(gt, pred, void=void) == metric(gt & ~void, pred & ~void)).all()
+        assert (metric(gt, pred, void=np.zeros_like(gt)) == metric(gt, pred)).all()
+    assert (jaccard(gt, pred, void=np.ones_like(gt)) == 1).all()
+    with pytest.raises(EvaluationError, match=r"void has shape \(1, 31, 40\) but gt has \(4, 31, 40\)"):
+        jaccard(gt, pred, void=void[:1])
+
+
+@pytest.mark.parametrize("size", [(31, 40), (120, 160)])
+def test_all_pairs_of_a_frame_are_those_one_by_one(size):
+    truths, guesses = blobs(6, size, 3), np.concatenate([blobs(7, size, 2), np.zeros((1, *size), bool), np.ones((1, *size), bool)])
+    j, f = pairs(truths, guesses)
+    assert j.shape == f.shape == (4, 3)
+    for p, guess in enumerate(guesses):
+        for g, truth in enumerate(truths):
+            assert j[p, g] == jaccard(truth[None], guess[None])
+            assert f[p, g] == boundary_f(truth[None], guess[None])
+    nothing = np.zeros((2, *size), bool)
+    assert (np.array(pairs(nothing, nothing)) == 1).all()
 
 
 def test_masks_may_be_lists_or_integers():
@@ -130,6 +182,19 @@ def test_f_in_the_last_corner():
     assert boundary_f(corner, np.zeros_like(corner)) == 0
 
 
+def test_f_of_masks_that_touch_the_border():
+    """The left half of a frame has one boundary: the column left of its edge, from the first row to the last."""
+    half = np.zeros((1, 60, 80), dtype=bool)
+    half[0, :, :40] = True
+    assert (np.argwhere(naive_boundary(half[0]))[:, 1] == 39).all() and naive_boundary(half[0]).sum() == 60
+    near, far = (np.zeros_like(half) for _ in range(2))
+    near[0, :, :42], far[0, :, :43] = True, True
+    assert boundary_f(half, near, bound_th=2) == 1
+    assert boundary_f(half, far, bound_th=2) == 0
+    rest = ~half  # touches the three other borders, and has the same boundary
+    assert boundary_f(half, rest) == 1 and jaccard(half, rest) == 0
+
+
 def test_f_does_not_reach_round_the_frame():
     """The first pixels of a row are no neighbours of the last ones of the row above."""
     left, right = np.zeros((2, 1, 60, 80), dtype=bool)
@@ -166,6 +231,7 @@ def test_a_negative_tolerance_is_refused():
 
 def test_recall_is_strict():
     assert statistics([0.5, 0.5, 0.75, 1.0]).recall == 0.5
+    assert statistics([0.5]).recall == 0 and statistics([np.nextafter(0.5, 1)]).recall == 1
 
 
 def test_nan_frames_are_left_out_of_the_mean_but_not_of_the_recall():
@@ -192,14 +258,31 @@ QUARTERS = {
 }
 
 
+def official_decay(values: np.ndarray) -> float:
+    """The official rule read literally: frame numbers go through unsigned bytes before the quarters are cut."""
+    ids = (np.round(np.linspace(1, len(values), 5) + 1e-10) - 1).astype(np.int64) % 256
+    quarters = [values[int(ids[i]) : int(ids[i + 1]) + 1] for i in range(4)]
+    first, last = ([v for v in quarter if not np.isnan(v)] for quarter in (quarters[0], quarters[3]))
+    return sum(first) / len(first) - sum(last) / len(last) if first and last else np.nan
+
+
 @pytest.mark.parametrize("frames", sorted(QUARTERS))
 def test_decay_by_quarters_that_share_their_ends(frames):
     values = np.random.default_rng(frames).random(frames)
     a, b, c, d = QUARTERS[frames]
     expected = values[a : b + 1].mean() - values[c : d + 1].mean()
     assert statistics(values).decay == pytest.approx(expected, abs=1e-12)
-    legacy = statistics(values, legacy_decay=True).decay
-    assert np.isnan(legacy) if frames > 256 else legacy == statistics(values).decay
+    assert statistics(values, legacy_decay=True).decay == pytest.approx(official_decay(values), abs=1e-12, nan_ok=True)
+    assert np.isnan(statistics(values, legacy_decay=True).decay) == (frames > 256)
+
+
+@pytest.mark.parametrize("frames", [*range(11, 40), 100, 255, 300, 342, 511, 512, 513, 770, 1024, 1025])
+def test_legacy_decay_is_the_official_one_at_any_length(frames):
+    values = np.random.default_rng(frames).random(frames)
+    values[frames // 3] = np.nan
+    assert statistics(values, legacy_decay=True).decay == pytest.approx(official_decay(values), abs=1e-12, nan_ok=True)
+    if frames <= 256:
+        assert statistics(values).decay == pytest.approx(official_decay(values), abs=1e-12)
 
 
 def test_legacy_decay_wraps_the_frame_numbers():

@@ -1,32 +1,60 @@
-"""vos-zoo evaluate: J and F of a model, or of saved masks, on annotated clips, by the rules of DAVIS.
+"""vos-zoo evaluate: J and F of models, or of saved masks, on annotated clips, by the rules of DAVIS and YouTube-VOS.
 
 vos-zoo evaluate --model crvos --dataset folder:CLIPS
+vos-zoo evaluate --model crvos rvos --dataset davis2017:DAVIS --out scores --jobs 2
 vos-zoo evaluate --results MASKS --dataset davis2017:DAVIS --only 'dogs-*'
+
+With --out it writes OUT/report.html and, for each model or folder of masks, OUT/NAME/ with masks, scores.json and the official CSV files.
+Run it again and it goes on where it stopped; run it with another model and the same --out, and the report compares both.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
+import shlex
 import sys
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vos_zoo import __version__
 from vos_zoo.commands.options import add_model_options, add_progress_option, internal_size, load_model
 from vos_zoo.errors import SaveError, VosZooError
 
 if TYPE_CHECKING:
-    from vos_zoo.evaluation.evaluate import ClipScore
+    from vos_zoo.evaluation.clip import Clip
+    from vos_zoo.evaluation.entry import Entry
+    from vos_zoo.evaluation.run import Watch
+    from vos_zoo.evaluation.scores import Scores
+    from vos_zoo.evaluation.scoring import ClipScore
+    from vos_zoo.evaluation.workers import Job
+
+LAYOUTS = "folder:ROOT (ROOT/CLIP/frames and ROOT/CLIP/masks), davis2016:, davis2017:, davis2017-unsupervised: or youtubevos:ROOT"
+TTA = {"flip": "flip", "scales": "scales", "both": True}
 
 
 def add(commands: Any) -> None:
     parser = commands.add_parser("evaluate", help="J and F on annotated clips", description=__doc__,
                                  formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
-    parser.add_argument("--model", help="name (see vos-zoo list), folder, or owner/repo on the Hugging Face Hub")
-    parser.add_argument("--results", type=Path, metavar="FOLDER", help="score these masks instead: FOLDER/CLIP/*.png")
-    parser.add_argument("--dataset", required=True, metavar="LAYOUT:ROOT",
-                        help="folder:ROOT (ROOT/CLIP/frames and ROOT/CLIP/masks), davis2016:ROOT or davis2017:ROOT")  # fmt: skip
+    parser.add_argument(
+        "--model", nargs="+", metavar="MODEL", help="name (see vos-zoo list), folder, or owner/repo on the Hugging Face Hub"
+    )
+    parser.add_argument("--results", nargs="+", type=Path, metavar="FOLDER", help="score these masks instead: FOLDER/CLIP/*.png")
+    parser.add_argument("--dataset", required=True, metavar="LAYOUT:ROOT", help=LAYOUTS)
+    parser.add_argument("--subset", default="val", help="list of sequences in DAVIS's ImageSets (default: val)")
+    parser.add_argument(
+        "--seen", type=Path, metavar="FILE", help="youtubevos: categories trained on, one a line, or the training set's meta.json"
+    )
     parser.add_argument("--only", action="append", metavar="PATTERN", help="clip names, shell patterns; may be repeated")
     parser.add_argument("--size", type=internal_size, help="size inside the model: shorter side, HEIGHTxWIDTH or native")
+    parser.add_argument("--tta", choices=tuple(TTA), help="test-time augmentation: mirrored frames, several scales, or both")
+    parser.add_argument("--finetune", nargs="?", type=int, const=True, default=None, metavar="STEPS",
+                        help="adapt a copy of the model to each clip's annotated frames first (80 steps unless said)")  # fmt: skip
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help="masks, tables and a report; goes on where an earlier run stopped")
+    parser.add_argument("--jobs", type=_jobs, default=1, help="videos at once, each in a process with one thread (default: 1, all threads)")
+    parser.add_argument("--legacy-decay", action="store_true", help="the official tool's decay, wrong beyond 256 frames")
     parser.add_argument("--save-masks", type=Path, metavar="FOLDER", help="write the masks to FOLDER/CLIP/")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures to this file")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write a line an object to this file")
@@ -35,34 +63,235 @@ def add(commands: Any) -> None:
     parser.set_defaults(run=run)
 
 
+@dataclasses.dataclass(frozen=True)
+class Candidate:
+    """A model or a folder of masks that is to be scored."""
+
+    label: str
+    job: Job
+    settings: dict[str, Any]  # what its masks depend on
+    about: dict[str, Any]  # for the report
+    masks: Path | None  # where they lie already
+
+
 def run(args: argparse.Namespace) -> int:
     from vos_zoo.evaluation.datasets import load_dataset
-    from vos_zoo.evaluation.evaluate import evaluate, evaluate_results
+    from vos_zoo.evaluation.entry import Entry
+    from vos_zoo.evaluation.evaluate import checked
+    from vos_zoo.evaluation.run import run as run_job
 
+    _check(args)
+    clips = load_dataset(args.dataset, only=args.only, subset=args.subset, seen=args.seen)
+    candidates = _folders(args, checked(clips)) if args.results else _models(args, clips)
+    labels = [each.label for each in candidates]
+    if len(set(labels)) < len(labels):
+        raise VosZooError(
+            f"two of them would both be called {max(labels, key=labels.count)!r}: rename a folder, or score one after the other"
+        )
+    layout, _, root = args.dataset.partition(":")
+    dataset = f"{layout}:{Path(root).expanduser().resolve()}"
+    watch, done, interrupted = _watch(args, len(candidates) > 1), {}, False
+    for each in candidates:
+        entry = None
+        if args.out:
+            about = {**each.about, "command": shlex.join(["vos-zoo", *sys.argv[1:]])}
+            entry = Entry.open(args.out, each.label, dataset, each.settings, masks=each.masks, about=about, tell=watch.tell)
+        if entry and args.results:
+            entry.forget()  # these masks may have changed, and scoring them again is cheap
+        scores = run_job(each.job, clips, label=each.label, entry=entry, jobs=args.jobs, watch=watch, legacy_decay=args.legacy_decay,
+                         subset=args.subset)  # fmt: skip
+        done[each.label] = scores
+        interrupted = scores.interrupted
+        if interrupted:
+            break
+    _print(args, done)
+    if args.out:
+        print(f"report: {_report(args, clips, dataset, done, watch.tell)}")
+    return 130 if interrupted else 0
+
+
+def _check(args: argparse.Namespace) -> None:
     if (args.model is None) == (args.results is None):
         raise VosZooError("what is to be scored? Give either --model NAME or --results FOLDER, not both")
-    if args.results is not None and (args.save_masks or args.size):
-        raise VosZooError("--size and --save-masks are for --model: leave them out, saved masks are scored as they are")
+    if args.results and (args.save_masks or args.size or args.tta or args.finetune):
+        raise VosZooError("--size, --tta, --finetune and --save-masks are for --model: leave them out, saved masks are scored as they are")
+    single = [name for name in ("save_masks", "json", "csv") if getattr(args, name)]
+    if len(args.model or args.results) > 1 and single:
+        raise VosZooError(f"--{single[0].replace('_', '-')} is for one model: give --out FOLDER, which gets all of that for each")
+    if args.out and args.save_masks:
+        raise VosZooError("--out keeps the masks already: leave --save-masks out")
     if args.save_masks and args.save_masks.exists() and not (args.save_masks.is_dir() and not any(args.save_masks.iterdir())):
         raise SaveError(f"{args.save_masks} is there already: give --save-masks an empty or new folder, or delete it first")
-    clips = load_dataset(args.dataset, only=args.only)
-    if args.results is not None:
-        report = evaluate_results(args.results, clips)
-    else:
-        segmenter: Any = load_model(args)
-        progress = None if sys.stderr.isatty() and not args.no_progress else _silent if args.no_progress else _line
-        report = evaluate(segmenter, clips, progress=progress, save=args.save_masks, size=args.size)
-    print(report.table())
-    if args.json:
-        report.to_json(args.json)
-    if args.csv:
-        report.to_csv(args.csv)
-    return 130 if report.interrupted else 0
 
 
-def _line(clip: ClipScore, done: int, total: int) -> None:
-    print(f"{done}/{total} {clip.name}: J {100 * clip.j.mean():.1f}, F {100 * clip.f.mean():.1f}", file=sys.stderr, flush=True)
+def _folders(args: argparse.Namespace, clips: Sequence[Clip]) -> list[Candidate]:
+    """Every folder is checked before any is scored."""
+    from vos_zoo.evaluation.evaluate import Scoring
+    from vos_zoo.evaluation.saved import Saved
+
+    found = []
+    for folder in args.results:
+        saved = Saved(folder)
+        saved.check(clips)
+        where = folder.expanduser().resolve()
+        found.append(Candidate(where.name, Scoring(saved), {"results": str(where)}, {"masks": str(folder)}, where))
+    return found
 
 
-def _silent(clip: ClipScore, done: int, total: int) -> None:
-    pass
+def _models(args: argparse.Namespace, clips: Sequence[Clip]) -> list[Candidate]:
+    """Every model is loaded once before any runs, so that a wrong one is told at the beginning."""
+    from vos_zoo.evaluation.evaluate import Propagating, checked
+
+    options: dict[str, Any] = {"size": args.size} | ({"tta": TTA[args.tta]} if args.tta else {})
+    if args.finetune is not None:
+        options["finetune"] = args.finetune
+    found = []
+    for name in args.model:
+        wanted = argparse.Namespace(**{**vars(args), "model": name})
+        segmenter: Any = load_model(wanted)
+        checked(clips, segmenter)
+        label = Path(name).expanduser().resolve().name if Path(name).expanduser().is_dir() else name.replace("/", "--")
+        label += f"+{args.tta}" * bool(args.tta) + "+finetune" * (args.finetune is not None)
+        save = args.out / label / "masks" if args.out else args.save_masks
+        loader: Callable[[], Any] = partial(_again, {**vars(wanted), "run": None})
+        if len(args.model) == 1 and args.jobs == 1:
+            loader = partial(_same, segmenter)
+        job = Propagating(loader, options, save, args.jobs)
+        found.append(Candidate(label, job, _settings(segmenter, options), _about(segmenter, args), None))
+        del segmenter
+    return found
+
+
+def _again(wanted: Mapping[str, Any]) -> Any:
+    return load_model(argparse.Namespace(**{**wanted, "no_progress": True}))
+
+
+def _same(segmenter: Any) -> Any:
+    return segmenter
+
+
+def _settings(segmenter: Any, options: Mapping[str, Any]) -> dict[str, Any]:
+    config = segmenter.config
+    return {
+        "model": config.name,
+        "architecture": config.architecture,
+        "arguments": dict(config.model_args),
+        "weights": config.weights.sha256 if config.weights else None,
+        "preprocess": dataclasses.asdict(config.preprocess),
+        "dtype": str(segmenter.dtype).removeprefix("torch."),
+        "device": segmenter.device.type,
+        "vos_zoo": __version__,
+        **options,
+    }
+
+
+def _about(segmenter: Any, args: argparse.Namespace) -> dict[str, Any]:
+    from vos_zoo.evaluation.machine import environment
+
+    machine = environment(segmenter.device)
+    config, parameters = segmenter.config, sum(each.numel() for each in segmenter.model.parameters())
+    preprocess = config.preprocess.size or config.preprocess.short_side
+    return {
+        "model": f"{config.name} ({config.architecture}, {parameters / 1e6:.1f} M parameters)",
+        "weights": f"sha256 {config.weights.sha256[:16]}" if config.weights else "none",
+        "size inside": str(args.size or preprocess or "that of the video"),
+        "precision": str(segmenter.dtype).removeprefix("torch."),
+        "augmentation": args.tta or "none",
+        "adapted to the first mask": "no" if args.finetune is None else "yes",
+        "versions": {"vos_zoo": __version__, **{name: machine[name] for name in ("torch", "timm", "numpy", "python")}},
+    }
+
+
+def _print(args: argparse.Namespace, done: Mapping[str, Scores]) -> None:
+    if len(args.model or args.results) == 1:
+        (scores,) = done.values()
+        print(scores.table())
+        if args.json:
+            scores.to_json(args.json)
+        if args.csv:
+            scores.to_csv(args.csv)
+        return
+    width = max(map(len, done))
+    print(f"{'':<{width}}    J&F  J mean  recall   decay  F mean  recall   decay  frames/s")
+    for label, scores in done.items():
+        figures = "".join(f"{100 * value:8.1f}" for value in (*scores.j, *scores.f))
+        speed = f"{scores.fps:10.2f}" if scores.fps else f"{'-':>10}"
+        ended = "  interrupted" if scores.interrupted else ""
+        print(f"{label:<{width}}{100 * scores.mean_jf:7.1f}{figures}{speed}{ended}")
+
+
+def _report(
+    args: argparse.Namespace, clips: Sequence[Clip], dataset: str, done: Mapping[str, Scores], tell: Callable[[str], object]
+) -> Path:
+    """Of this run's entrants, and of those that an earlier one left in the same folder."""
+    from vos_zoo.evaluation.entry import entries
+    from vos_zoo.evaluation.report import write_report
+    from vos_zoo.evaluation.report_parts import Entrant
+    from vos_zoo.evaluation.scores import Scores
+
+    found: dict[str, tuple[Entry, Scores]] = {}
+    for entry in entries(args.out):
+        scores = done.get(entry.label)
+        if scores is None:
+            kept = entry.finished(clips, tell)
+            scores = Scores([kept[clip.name] for clip in clips if clip.name in kept], legacy_decay=args.legacy_decay)
+        if scores.clips:
+            found[entry.label] = entry, scores
+    order = [*(label for label in done if label in found), *(label for label in found if label not in done)]
+    entrants = [Entrant(label, found[label][1], Path(found[label][0].masks), found[label][0].about) for label in order]
+    return write_report(args.out / "report.html", entrants, clips, dataset)
+
+
+def _watch(args: argparse.Namespace, several: bool) -> Watch:
+    from vos_zoo.evaluation.run import Watch
+
+    class Lines(Watch):
+        """A line a clip; on a terminal the frames done below them."""
+
+        terminal = sys.stderr.isatty()
+
+        def begin(self, label: str, clips: int, finished: int) -> None:
+            self._label, self._clips, self._done = label, clips, finished
+            self._frames: dict[str, int] = {}
+            if finished:
+                self.tell(f"{label}: {finished} of {clips} clips were finished before")
+
+        def frame(self, clip: str, done: int) -> None:
+            self._frames[clip] = done
+            if self.terminal:
+                under_way = ", ".join(f"{name} frame {number}" for name, number in self._frames.items())
+                print(f"\r\033[K{self._label} {self._done}/{self._clips}: {under_way}"[:160], end="", file=sys.stderr, flush=True)
+
+        def clip(self, score: ClipScore, done: int, clips: int) -> None:
+            self._done = done
+            self._frames.pop(score.name, None)
+            who = f"{self._label} " if several else ""
+            j, f = (100 * float(_mean(values)) for values in (score.j, score.f))
+            self.tell(f"{who}{done}/{clips} {score.name}: J {j:.1f}, F {f:.1f}")
+
+        def end(self) -> None:
+            if self.terminal:
+                print("\r\033[K", end="", file=sys.stderr, flush=True)
+
+        def tell(self, what: str) -> None:
+            print(f"{chr(13)}\033[K{what}" if self.terminal else what, file=sys.stderr, flush=True)
+
+    class Quiet(Watch):
+        """Only what was not expected."""
+
+        def tell(self, what: str) -> None:
+            print(what, file=sys.stderr, flush=True)
+
+    return Quiet() if args.no_progress else Lines()
+
+
+def _mean(values: Any) -> float:
+    import numpy as np
+
+    return float(np.nanmean(values, axis=1).mean())
+
+
+def _jobs(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 1 or more")
+    return int(text)

@@ -8,78 +8,18 @@ A new data set is one function from a root folder to clips, named in LAYOUTS.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
-
 from vos_zoo.errors import EvaluationError
-from vos_zoo.io.masks import read_mask
-from vos_zoo.io.video import open_video
+from vos_zoo.evaluation.clip import Clip
+from vos_zoo.evaluation.places import Place, clip_of
+from vos_zoo.evaluation.youtubevos import youtubevos
 
 
-@dataclass(frozen=True)
-class Clip:
-    """A video and its true masks on some or all of its frames."""
-
-    name: str
-    video: Any  # whatever open_video takes
-    masks: Mapping[int, Any]  # frame index -> whatever read_mask takes, most often a path
-    frame_names: tuple[str, ...] | None = None  # stems of the frames' files, by which saved results are found
-    merged: bool = False  # all objects are one, id 1, as in DAVIS-2016
-
-    def __post_init__(self) -> None:
-        if not self.masks:
-            raise EvaluationError(f"clip {self.name!r} has no true mask; give that of its first frame at least")
-
-    @property
-    def annotated(self) -> list[int]:
-        """The frames that have a true mask, ascending."""
-        return sorted(self.masks)
-
-    @property
-    def first(self) -> int:
-        """The frame whose true mask is given to the model."""
-        return min(self.masks)
-
-    def truth(self, index: int) -> NDArray[np.int32]:
-        """True labels (H, W) of an annotated frame: 0 background, void already made background.
-
-        Raises: EvaluationError if that frame has no true mask; MaskError if the mask can't be read.
-        """
-        if index not in self.masks:
-            raise EvaluationError(f"clip {self.name!r} has no true mask for frame {index}; see Clip.annotated")
-        return self.read(self.masks[index], name=f"true mask of {self.name!r}, frame {index}")
-
-    def read(self, source: Any, name: str) -> NDArray[np.int32]:
-        """A mask, true or predicted, as labels (H, W) of this clip; where objects are merged, 255 is one too.
-
-        Integer arrays are ids as they stand, everything else is what `read_mask` makes of it.
-        Raises: MaskError if it can't be read.
-        """
-        if isinstance(source, np.ndarray) and source.dtype.kind in "iu":
-            labels = source.astype(np.int32)
-        else:
-            labels = read_mask(source, allow_empty=True, name=name).labels
-        if not self.merged:
-            return labels
-        if isinstance(source, (str, Path)) and Path(source).suffix.lower() == ".png":
-            with Image.open(source) as image:
-                if image.mode == "P":
-                    labels = np.asarray(image)
-        return (labels != 0).astype(np.int32)
-
-    def frame_name(self, index: int) -> str:
-        """The stem under which the mask of that frame is saved."""
-        return self.frame_names[index] if self.frame_names else f"{index:05d}"
-
-
-def load_dataset(spec: str, *, only: str | Iterable[str] | None = None, subset: str = "val") -> list[Clip]:
+def load_dataset(spec: str, *, only: str | Iterable[str] | None = None, subset: str = "val", seen: str | Path | None = None) -> list[Clip]:
     """The clips of a data set on disk, by name.
 
     Args: spec: "LAYOUT:ROOT". Layouts:
@@ -87,8 +27,12 @@ def load_dataset(spec: str, *, only: str | Iterable[str] | None = None, subset: 
                 matched by file name (00012.jpg and 00012.png) or by number (12.jpg and 00012.png);
             davis2016: the DAVIS release at 480p, `subset` of 2016, all objects merged into one;
             davis2017: the DAVIS release at 480p, `subset` of 2017, every object by itself;
+            davis2017-unsupervised: the same videos with Annotations_unsupervised; a model is given no mask;
+            youtubevos: JPEGImages, Annotations and meta.json of a hold-out whose every annotated frame has its true mask;
         only: names or glob patterns ("dogs-*") of the clips wanted; every one must match some clip;
-        subset: "val", "train" ...: the list of names in ImageSets that DAVIS layouts follow.
+        subset: "val", "train" ...: the list of names in ImageSets that DAVIS layouts follow;
+        seen: for youtubevos, the categories that were trained on: a file with one a line, or the meta.json of the training set
+            (default: ROOT/seen.txt, else all count as seen).
     Raises: EvaluationError if the spec, a folder, a clip or a pattern finds nothing, or masks fit no frame.
     """
     layout, separator, root_name = spec.partition(":")
@@ -97,47 +41,49 @@ def load_dataset(spec: str, *, only: str | Iterable[str] | None = None, subset: 
     root = Path(root_name).expanduser()
     if not root.is_dir():
         raise EvaluationError(f"data set {spec!r}: there is no folder {root}")
-    found = LAYOUTS[layout](root, subset)
+    if seen is not None and layout != "youtubevos":
+        raise EvaluationError(f"seen categories are for the layout youtubevos, and this data set is {spec!r}: leave them out")
+    options: dict[str, Any] = {"seen": seen} if layout == "youtubevos" else {"subset": subset}
+    found = LAYOUTS[layout](root, **options)
     names = _select([place.name for place in found], only, spec)
-    return [_clip(place) for place in found if place.name in names]
+    return [clip_of(place) for place in found if place.name in names]
 
 
-@dataclass(frozen=True)
-class _Place:
-    name: str
-    frames: Path
-    masks: Path
-    merged: bool = False
-
-
-def _folder(root: Path, subset: str) -> list[_Place]:
+def _folder(root: Path, *, subset: str) -> list[Place]:
     folders = sorted(path for path in root.iterdir() if (path / "frames").is_dir() and (path / "masks").is_dir())
     if not folders:
         raise EvaluationError(f"{root} holds no clips: expected {root}/<clip>/frames/*.jpg and .../<clip>/masks/*.png")
-    return [_Place(path.name, path / "frames", path / "masks") for path in folders]
+    return [Place(path.name, path / "frames", path / "masks") for path in folders]
 
 
-def _davis(year: str) -> Callable[[Path, str], list[_Place]]:
-    def places(root: Path, subset: str) -> list[_Place]:
-        listing = root / "ImageSets" / year / f"{subset}.txt"
+def _davis(year: str, annotations: str = "Annotations", **rules: bool) -> Callable[..., list[Place]]:
+    def places(root: Path, *, subset: str) -> list[Place]:
+        unsupervised = rules.get("unsupervised", False)
+        lists = "2019" if unsupervised and subset.startswith("test") else year
+        listing = root / "ImageSets" / lists / f"{subset}.txt"
         if not listing.is_file():
             raise EvaluationError(
                 f"{root} has no {listing.relative_to(root)}; give the folder of the DAVIS release that holds "
-                "JPEGImages, Annotations and ImageSets, or use the layout 'folder'"
+                f"JPEGImages, {annotations} and ImageSets, or use the layout 'folder'"
             )
         names = listing.read_text().split()
         if not names:
             raise EvaluationError(f"{listing} is empty; it should name a sequence a line")
-        frames, masks = root / "JPEGImages" / "480p", root / "Annotations" / "480p"
-        return [_Place(name, frames / name, masks / name, merged=year == "2016") for name in names]
+        frames, masks = root / "JPEGImages" / "480p", root / annotations / "480p"
+        if not masks.is_dir():
+            hint = "; it comes with DAVIS-2017-Unsupervised-trainval-480p.zip" if unsupervised else ""
+            raise EvaluationError(f"{root} has no {masks.relative_to(root)}, where the true masks lie{hint}")
+        return [Place(name, frames / name, masks / name, {"indices": True, **rules}) for name in names]
 
     return places
 
 
-LAYOUTS: dict[str, Callable[[Path, str], list[_Place]]] = {
+LAYOUTS: dict[str, Callable[..., list[Place]]] = {
     "folder": _folder,
-    "davis2016": _davis("2016"),
-    "davis2017": _davis("2017"),
+    "davis2016": _davis("2016", merged=True),
+    "davis2017": _davis("2017", numbered=True),
+    "davis2017-unsupervised": _davis("2017", "Annotations_unsupervised", numbered=True, unsupervised=True),
+    "youtubevos": youtubevos,
 }
 
 
@@ -152,25 +98,3 @@ def _select(names: list[str], only: str | Iterable[str] | None, spec: str) -> se
             raise EvaluationError(f"no clip of {spec!r} is called {pattern!r}; there are: {some}")
         selected |= matches
     return selected
-
-
-def _clip(place: _Place) -> Clip:
-    for folder in (place.frames, place.masks):
-        if not folder.is_dir():
-            raise EvaluationError(f"clip {place.name!r}: there is no folder {folder}")
-    with open_video(place.frames) as video:
-        names = tuple(video.frame_names or ())
-    files = sorted(path for path in place.masks.iterdir() if path.suffix.lower() == ".png")
-    if not files:
-        raise EvaluationError(f"clip {place.name!r}: {place.masks} holds no .png")
-    index_of: dict[str | int, int] = {int(name): index for index, name in enumerate(names) if name.isdecimal()}
-    index_of.update({name: index for index, name in enumerate(names)})
-    masks: dict[int, Path] = {}
-    for file in files:
-        index = index_of.get(file.stem, index_of.get(int(file.stem)) if file.stem.isdecimal() else None)
-        if index is None:
-            raise EvaluationError(f"clip {place.name!r}: {file} fits no frame of {place.frames} by name or number")
-        if index in masks:
-            raise EvaluationError(f"clip {place.name!r}: {masks[index].name} and {file.name} are both frame {index}")
-        masks[index] = file
-    return Clip(place.name, place.frames, masks, names, place.merged)

@@ -10,6 +10,7 @@ one long Python integer, a bit a pixel, so that the dilation is a few dozen shif
 
 from __future__ import annotations
 
+from functools import cached_property
 from math import ceil, hypot, isqrt, nan
 from typing import Any, NamedTuple
 
@@ -27,14 +28,15 @@ class Statistics(NamedTuple):
     decay: float  # mean of the first quarter minus mean of the last
 
 
-def jaccard(gt: ArrayLike, pred: ArrayLike) -> NDArray[np.float64]:
+def jaccard(gt: ArrayLike, pred: ArrayLike, *, void: ArrayLike | None = None) -> NDArray[np.float64]:
     """Intersection over union of each frame.
 
-    Args: true and predicted masks of one object, (T, H, W), boolean (or 0 and anything else, as integers).
+    Args: true and predicted masks of one object, (T, H, W), boolean (or 0 and anything else, as integers);
+        void: pixels of the same shape that count as background on both sides (unsupervised DAVIS only).
     Returns: (T,) in [0, 1]; 1 where both masks are empty.
     Raises: EvaluationError if the shapes differ or are not (T, H, W), or if a value is not that of a mask.
     """
-    truth, guess = _pair(gt, pred)
+    truth, guess = _pair(gt, pred, void)
     values = np.ones(len(truth))
     for t in range(len(truth)):
         union = np.count_nonzero(truth[t] | guess[t])
@@ -43,20 +45,35 @@ def jaccard(gt: ArrayLike, pred: ArrayLike) -> NDArray[np.float64]:
     return values
 
 
-def boundary_f(gt: ArrayLike, pred: ArrayLike, bound_th: float = 0.008) -> NDArray[np.float64]:
+def boundary_f(gt: ArrayLike, pred: ArrayLike, bound_th: float = 0.008, *, void: ArrayLike | None = None) -> NDArray[np.float64]:
     """Harmonic mean of the boundaries' precision and recall in each frame.
 
     A boundary pixel counts as matched if the other boundary has a pixel within a disk around it. A mask over
     the whole frame has no boundary, so that it agrees with an empty one (F = 1): such is the official rule.
 
-    Args: true and predicted masks of one object, (T, H, W), boolean (or 0 and anything else, as integers);
+    Args: gt, pred, void: as in `jaccard`;
         bound_th: radius of that disk as a share of the frame's diagonal, from 1 on in pixels; rounded up.
     Returns: (T,) in [0, 1].
     Raises: EvaluationError if the shapes differ or are not (T, H, W), or if a value is not that of a mask.
     """
-    truth, guess = _pair(gt, pred)
+    truth, guess = _pair(gt, pred, void)
     radius = boundary_radius(truth.shape[1:], bound_th)
     return np.array([_frame_f(truth[t], guess[t], radius) for t in range(len(truth))], dtype=np.float64)
+
+
+def pairs(truths: NDArray[np.bool_], guesses: NDArray[np.bool_]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """J and F of every guess (P, H, W) against every truth (G, H, W) of one frame, each (P, G)."""
+    j, f = np.ones((2, len(guesses), len(truths)))
+    window = _window(np.logical_or.reduce((*truths, *guesses)))
+    if window is None:
+        return j, f
+    radius = boundary_radius(truths.shape[1:])
+    outlines = [[_outline(mask[window], radius) for mask in masks] for masks in (truths, guesses)]
+    for p, guess in enumerate(guesses):
+        for g, truth in enumerate(truths):
+            j[p, g] = jaccard(truth[window][None], guess[window][None])[0]
+            f[p, g] = outlines[0][g].f(outlines[1][p])
+    return j, f
 
 
 def boundary_radius(size: tuple[int, ...], bound_th: float = 0.008) -> int:
@@ -70,7 +87,8 @@ def statistics(values: ArrayLike, legacy_decay: bool = False) -> Statistics:
     """Mean, recall and decay of the values (T,) of one object's frames, NaN frames left out of the means.
 
     The quarters of the decay share their end frames, as in the official code. That code keeps frame numbers
-    in 8 bits, so that its decay is wrong, mostly NaN, beyond 256 frames; `legacy_decay=True` reproduces it.
+    in 8 bits, so that its decay is wrong, mostly NaN, beyond 256 frames; `legacy_decay=True` reproduces it as
+    it runs on NumPy 1 (on NumPy 2, 255 + 1 wraps as well, so that it is NaN for 256 frames already).
 
     Raises: EvaluationError if there is no value.
     """
@@ -87,13 +105,18 @@ def statistics(values: ArrayLike, legacy_decay: bool = False) -> Statistics:
     return Statistics(_nanmean(series), float(np.mean(series > 0.5)), _nanmean(first) - _nanmean(last))
 
 
-def _pair(gt: ArrayLike, pred: ArrayLike) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+def _pair(gt: ArrayLike, pred: ArrayLike, void: ArrayLike | None) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     truth, guess = _masks(gt, "gt"), _masks(pred, "pred")
     if truth.shape != guess.shape:
         raise EvaluationError(
             f"gt has shape {truth.shape} but pred has {guess.shape}; score masks at the size and for the frames of the truth"
         )
-    return truth, guess
+    if void is None:
+        return truth, guess
+    left = ~_masks(void, "void")
+    if left.shape != truth.shape:
+        raise EvaluationError(f"void has shape {left.shape} but gt has {truth.shape}; give a void pixel map for every frame")
+    return truth & left, guess & left
 
 
 def _masks(source: Any, name: str) -> NDArray[np.bool_]:
@@ -112,25 +135,41 @@ def _nanmean(values: NDArray[np.float64]) -> float:
 
 
 def _frame_f(truth: NDArray[np.bool_], guess: NDArray[np.bool_], radius: int) -> float:
-    window = _window(truth, guess)
+    window = _window(truth | guess)
     if window is None:
         return 1.0
-    truth, guess = truth[window], guess[window]
-    row = truth.shape[1] + radius  # the zeros that pad a row keep one row's disks out of the next
-    truth_bits, guess_bits = _bits(_boundary(truth), row), _bits(_boundary(guess), row)
-    truth_count, guess_count = truth_bits.bit_count(), guess_bits.bit_count()
-    if not truth_count and not guess_count:
-        return 1.0
-    if not truth_count or not guess_count:
-        return 0.0
-    precision = (guess_bits & _dilate(truth_bits, radius, row)).bit_count() / guess_count
-    recall = (truth_bits & _dilate(guess_bits, radius, row)).bit_count() / truth_count
-    return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
+    return _outline(truth[window], radius).f(_outline(guess[window], radius))
 
 
-def _window(truth: NDArray[np.bool_], guess: NDArray[np.bool_]) -> tuple[slice, slice] | None:
-    """The box of both masks and a pixel around, within the frame: it holds both boundaries. None: no mask."""
-    either = truth | guess
+class _Outline:
+    """The boundary of a mask as an integer, bit y * row + x for pixel (y, x), and all that lies within the radius of it."""
+
+    def __init__(self, bits: int, radius: int, row: int):
+        self.bits, self.count = bits, bits.bit_count()
+        self._radius, self._row = radius, row
+
+    @cached_property
+    def near(self) -> int:
+        return _dilate(self.bits, self._radius, self._row)
+
+    def f(self, guess: _Outline) -> float:
+        """F of `guess` with this one as the truth; both of the same window."""
+        if not self.count and not guess.count:
+            return 1.0
+        if not self.count or not guess.count:
+            return 0.0
+        precision = (guess.bits & self.near).bit_count() / guess.count
+        recall = (self.bits & guess.near).bit_count() / self.count
+        return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
+
+
+def _outline(mask: NDArray[np.bool_], radius: int) -> _Outline:
+    row = mask.shape[1] + radius  # the zeros that pad a row keep one row's disks out of the next
+    return _Outline(_bits(_boundary(mask), row), radius, row)
+
+
+def _window(either: NDArray[Any]) -> tuple[slice, slice] | None:
+    """The box of the pixels of all masks and a pixel around, within the frame: it holds their boundaries. None: no pixel."""
     rows, columns = np.flatnonzero(either.any(axis=1)), np.flatnonzero(either.any(axis=0))
     if not len(rows):
         return None

@@ -1,0 +1,75 @@
+"""What a figure was measured on: the machine, the libraries, and the memory of this process."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from vos_zoo.errors import EvaluationError
+
+
+def peak_memory() -> int:
+    """Largest resident size of this process so far, bytes.
+
+    On Linux from the kernel's VmHWM: getrusage there also counts what the parent held when it started this process.
+    """
+    status = Path("/proc/self/status")
+    if status.is_file():
+        for line in status.read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    try:
+        import resource
+    except ImportError as error:
+        raise EvaluationError("peak memory can't be read on this system: measure it on Linux or macOS") from error
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def device_peak(device: Any) -> int | None:
+    """Peak of tensors on a GPU so far, bytes; None for other devices."""
+    if getattr(device, "type", None) != "cuda":
+        return None
+    import torch
+
+    return torch.cuda.max_memory_allocated(device)
+
+
+def device_name(device: Any) -> str:
+    """What computes: the GPU's name, or that of the CPU."""
+    if device.type == "cuda":
+        import torch
+
+        return torch.cuda.get_device_name(device)
+    return f"{device.type}: {_cpu_name()}, {os.cpu_count()} cores"
+
+
+def load_average() -> float | None:
+    """Programs that wanted to compute in the last minute, this one included; None where the system does not say."""
+    return round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None
+
+
+def environment(device: Any) -> dict[str, Any]:
+    """The machine and the libraries; `load_average` tells whether others were at work on it."""
+    import torch
+
+    return {
+        "device": device_name(device),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "load_average": load_average(),
+        "platform": platform.platform(),
+        "python": platform.python_version(),
+        **{name: metadata.version(name) for name in ("torch", "timm", "numpy")},
+    }
+
+
+def _cpu_name() -> str:
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.is_file() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
