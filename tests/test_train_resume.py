@@ -4,37 +4,42 @@ from __future__ import annotations
 
 import errno
 import json
+import multiprocessing
 import os
 import signal
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
-from training_data import recipe, tiny_crvos, write_clip, write_stills
+from training_data import bank_of, clips_of, recipe, tiny_crvos, write_clip, write_stills
 
 from vos_zoo.errors import CheckpointError, DataError, SaveError
 from vos_zoo.train.batches import Batches
-from vos_zoo.train.clips import Clip, load_clips
-from vos_zoo.train.loop import train
-from vos_zoo.train.stills import StillBank, load_stills
+from vos_zoo.train.clips import AnyClip
+from vos_zoo.train.log import keep_lines
+from vos_zoo.train.loop import Every, train
+from vos_zoo.train.recipe import Source
+from vos_zoo.train.stills import StillBank
+from vos_zoo.train.synthesis import Scenes
 from vos_zoo.train.trainer import Trainer
 
 
 @pytest.fixture(scope="module")
 def stills(tmp_path_factory: pytest.TempPathFactory) -> StillBank:
     folder = tmp_path_factory.mktemp("stills")
-    return load_stills([write_stills(folder / "s")], folder / "cache", size=48)
+    return bank_of(write_stills(folder / "s"), cache=folder / "cache", size=48)
 
 
 @pytest.fixture(scope="module")
-def clips(tmp_path_factory: pytest.TempPathFactory) -> list[Clip]:
-    return load_clips([write_clip(tmp_path_factory.mktemp("clips") / "a", frames=8)])
+def clips(tmp_path_factory: pytest.TempPathFactory) -> list[AnyClip]:
+    return clips_of(write_clip(tmp_path_factory.mktemp("clips") / "a", frames=8))
 
 
 @pytest.fixture
-def batches(stills: StillBank, clips: list[Clip]) -> Batches:
+def batches(stills: StillBank, clips: list[AnyClip]) -> Batches:
     return Batches(recipe(), stills, clips)
 
 
@@ -63,37 +68,89 @@ def read(out: Path) -> dict[str, Any]:
     return torch.load(out / "checkpoint.pt", weights_only=True)
 
 
-def test_a_batch_depends_on_its_number_alone(stills: StillBank, clips: list[Clip], batches: Batches) -> None:
+def test_a_batch_depends_on_its_number_alone(stills: StillBank, clips: list[AnyClip], batches: Batches) -> None:
     forwards = [batches[n] for n in range(6)]
     torch.manual_seed(99)
     again = Batches(recipe(), stills, clips)
     for n in reversed(range(6)):
-        assert all(a.equal(b) for a, b in zip((*forwards[n][0], forwards[n][1]), (*again[n][0], again[n][1]), strict=True))
-    for n, (clip, first) in zip(range(2, 6), batches.from_step(2, workers=1), strict=True):
-        assert clip.frames.equal(forwards[n][0].frames) and first.equal(forwards[n][1])
+        assert all(
+            a.equal(b) for a, b in zip((*forwards[n].clip[:3], forwards[n].first), (*again[n].clip[:3], again[n].first), strict=True)
+        )
+    for n, drawn in zip(range(2, 6), batches.from_step(2, workers=1), strict=True):
+        assert drawn.clip.frames.equal(forwards[n].clip.frames) and drawn.first.equal(forwards[n].first)
     assert not forwards[2][0].frames.equal(forwards[3][0].frames)
     assert not Batches(recipe(seed=4), stills, clips)[0][0].frames.equal(forwards[0][0].frames)
 
 
-def test_real_and_synthetic_batches_by_their_shares(stills: StillBank, clips: list[Clip]) -> None:
+def test_real_and_synthetic_batches_by_their_shares(stills: StillBank, clips: list[AnyClip]) -> None:
     def kinds(real: float, bank: StillBank | None) -> list[str]:
         run = recipe()
         for stage in run.stages:
             stage.real = real
         batches = Batches(run, bank, clips)
-        drawn: list[str] = []
-        for name in ("_real", "_synthetic"):
-            for source in getattr(batches, name).values():
-                batch = source.batch
-                source.batch = lambda *args, batch=batch, name=name: drawn.append(name) or batch(*args)
-        for n in range(6):
-            batches[n]
-        return drawn
+        return ["synthetic" if isinstance(batches.draft(n).drawn, Scenes) else "real" for n in range(6)]
 
-    assert kinds(0.0, stills) == ["_synthetic"] * 6
-    assert kinds(1.0, stills) == ["_real"] * 6
-    assert kinds(0.0, None) == ["_real"] * 6, "without stills there are only clips"
-    assert set(kinds(0.5, stills)) == {"_real", "_synthetic"}
+    assert kinds(0.0, stills) == ["synthetic"] * 6
+    assert kinds(1.0, stills) == ["real"] * 6
+    assert kinds(0.0, None) == ["real"] * 6, "without stills there are only clips"
+    assert set(kinds(0.5, stills)) == {"real", "synthetic"}
+
+
+def test_shuffled_slots_hold_the_same_objects_in_front(stills: StillBank) -> None:
+    synthesis = {"pasted": (0.3, 0.3, 0.4)}
+    run = recipe(slots=4, synthesis=synthesis)
+    for stage in run.stages:
+        stage.real, stage.corrupt, stage.batch = 0.0, 0.0, 16
+    ordered = Batches(run, stills, [])[0].clip
+    run.shuffle_slots = True
+    shuffled = Batches(run, stills, [])[0].clip
+    assert shuffled.frames.equal(ordered.frames) and shuffled.active.equal(ordered.active)
+    moved = 0
+    for a, b in zip(ordered.masks, shuffled.masks, strict=True):
+        areas_a, areas_b = (sorted(each.sum((0, 2, 3)).tolist()) for each in (a, b))
+        assert areas_a == areas_b
+        moved += not a.equal(b)
+    assert moved > 2
+
+
+def test_true_masks_are_fed_by_their_share_and_spoilt_by_theirs(stills: StillBank) -> None:
+    run = recipe()
+    for stage in run.stages:
+        stage.real, stage.own, stage.frames, stage.batch, stage.steps, stage.warm = 0.0, 0.25, 9, 1, 20, 0
+    batches = Batches(run, stills, [])
+    fed = torch.stack([batches[n].own for n in range(40)])  # type: ignore[misc]
+    assert 0.15 < fed.float().mean() < 0.35
+    assert batches[3].clip.before is None
+    plain = batches[3]
+    for stage in run.stages:
+        stage.corrupt_fed = 1.0
+    spoilt = Batches(run, stills, [])[3]
+    assert spoilt.clip.before is not None and spoilt.own is not None and spoilt.own.equal(plain.own)
+    expected = torch.cat([plain.clip.masks[:, :1], plain.clip.masks[:, :-1]], 1)
+    wrong = (spoilt.clip.before - expected).abs().amax((0, 2, 3, 4)) > 0
+    assert wrong.sum() >= 6, "a few come back untouched"
+    for stage in run.stages:
+        stage.own, stage.corrupt_fed = 1.0, 0.0
+    assert Batches(run, stills, [])[3].own is None
+
+
+def test_sources_are_drawn_by_their_weights(tmp_path: Path, clips: list[AnyClip]) -> None:
+    run = recipe(clips=False, sources={"a": Source("folder", "a", weight=3.0), "b": Source("folder", "b", every=5)})
+    for stage in run.stages:
+        stage.real, stage.max_skip, stage.steps = 1.0, 12, 100
+    batches = Batches(run, None, {"a": clips, "b": clips})
+    drawn: list[tuple[str, int]] = []
+    for name, sampler in batches._real["single"].items():
+        batch = sampler.batch
+        sampler.batch = lambda *args, name=name, batch=batch, **more: drawn.append((name, more["max_skip"])) or batch(*args, **more)  # type: ignore[method-assign,func-returns-value]
+    for n in range(100):
+        batches.draft(n)
+    assert set(drawn) == {("a", 12), ("b", 2)}, "every fifth frame is annotated: 12 frames are 2 annotated ones"
+    assert 60 < sum(name == "a" for name, _ in drawn) < 90
+    run.stages[0].sources = {"b": 1.0}
+    assert list(Batches(run, None, {"a": clips, "b": clips})._real["single"]) == ["b"]
+    with pytest.raises(DataError, match="stage single wants 100% of its batches from real clips, but there are none of source b"):
+        Batches(run, None, {"a": clips})
 
 
 def test_stages_without_their_data_are_refused_at_once(stills: StillBank) -> None:
@@ -135,18 +192,111 @@ def test_ctrl_c_amid_the_update_waits_for_its_end_and_saves(tmp_path: Path, batc
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
-def test_ctrl_c_between_steps_saves(tmp_path: Path, batches: Batches, monkeypatch: pytest.MonkeyPatch) -> None:
-    draw = Batches.__getitem__
+@pytest.mark.parametrize("workers", [0, 1])
+def test_ctrl_c_between_steps_takes_effect_after_the_next_one(
+    tmp_path: Path, batches: Batches, monkeypatch: pytest.MonkeyPatch, workers: int
+) -> None:
+    follow = Trainer._follow
 
-    def interrupted(self: Batches, step: int) -> Any:
-        if step == 2:
-            raise KeyboardInterrupt
-        return draw(self, step)
+    def interrupted(self: Trainer) -> None:
+        follow(self)
+        if self.step == 2:
+            os.kill(os.getpid(), signal.SIGINT)
 
-    monkeypatch.setattr(Batches, "__getitem__", interrupted)
+    monkeypatch.setattr(Trainer, "_follow", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        train(trainer(), batches, tmp_path, workers=workers, show=False)
+    assert read(tmp_path)["step"] == 2
+
+
+def test_a_second_ctrl_c_does_not_wait_and_leaves_the_checkpoint_before(
+    tmp_path: Path, batches: Batches, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train(trainer(), batches, tmp_path, max_minutes=0, workers=0, show=False)
+    before = (tmp_path / "checkpoint.pt").read_bytes()
+
+    def impatient(self: Trainer) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(Trainer, "_follow", impatient)
     with pytest.raises(KeyboardInterrupt):
         train(trainer(), batches, tmp_path, workers=0, show=False)
-    assert read(tmp_path)["step"] == 2
+    assert (tmp_path / "checkpoint.pt").read_bytes() == before
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_sigterm_takes_effect_when_the_step_is_saved(tmp_path: Path, batches: Batches, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, frame: seen.append(read(tmp_path)["step"]))
+    follow = Trainer._follow
+
+    def terminated(self: Trainer) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        follow(self)
+
+    monkeypatch.setattr(Trainer, "_follow", terminated)
+    try:
+        assert not train(trainer(), batches, tmp_path, workers=0, show=False)
+        assert seen == [1], "the handler ran once, when the checkpoint was there"
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def test_an_error_amid_an_update_saves_nothing(tmp_path: Path, batches: Batches) -> None:
+    broken = trainer()
+
+    def update() -> None:
+        raise RuntimeError("out of memory")
+
+    broken.optimizer.step = update  # type: ignore[method-assign,assignment]
+    with pytest.raises(RuntimeError, match="out of memory"):
+        train(broken, batches, tmp_path, workers=0, show=False)
+    assert not (tmp_path / "checkpoint.pt").exists()
+
+
+def test_a_run_killed_amid_goes_on_bit_for_bit(tmp_path: Path, batches: Batches) -> None:
+    """kill -9 at a moment that nobody chose: what goes on from the last whole checkpoint ends where an undisturbed run ends."""
+    assert train(trainer(), batches, tmp_path / "whole", workers=0, every=Every(save=1, log=1), show=False)
+    killed = multiprocessing.get_context("fork").Process(target=endless, args=(batches, tmp_path / "killed"))
+    killed.start()
+    deadline = time.monotonic() + 120
+    while not (tmp_path / "killed/log.jsonl").exists() or len((tmp_path / "killed/log.jsonl").read_text().splitlines()) < 3:
+        assert time.monotonic() < deadline and killed.is_alive()
+        time.sleep(0.01)
+    os.kill(killed.pid, signal.SIGKILL)  # type: ignore[arg-type]
+    killed.join()
+    assert 1 <= read(tmp_path / "killed")["step"] < 6
+    (tmp_path / "killed/log.jsonl").open("a").write('{"step": 99')  # half a line, as a crash may leave
+    assert train(trainer(seed=5), batches, tmp_path / "killed", workers=0, every=Every(save=1, log=1), show=False)
+    assert_same(read(tmp_path / "whole"), read(tmp_path / "killed"))
+    steps = [json.loads(line)["step"] for line in (tmp_path / "killed/log.jsonl").read_text().splitlines()]
+    assert steps == [1, 2, 3, 4, 5, 6], "no step twice, none missing"
+
+
+def endless(batches: Batches, out: Path) -> None:
+    """A run that writes a line a step, saves every second step, and hangs before its end."""
+    torch.set_num_threads(1)
+    run = trainer()
+    follow = run._follow
+
+    def slow() -> None:
+        follow()
+        time.sleep(60 if run.step == 4 else 0.2)
+
+    run._follow = slow  # type: ignore[method-assign]
+    train(run, batches, out, workers=0, every=Every(save=2, log=1), show=False)
+
+
+def test_log_is_cut_to_the_checkpoint(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    lines = [json.dumps({"step": step, "minutes": 0.5 * step}) for step in (20, 40, 60)]
+    path.write_text("\n".join(lines) + "\n" + '{"step": 8')
+    assert [row["step"] for row in keep_lines(path, 60)] == [20, 40, 60]
+    assert path.read_text().splitlines() == lines
+    assert [row["step"] for row in keep_lines(path, 59)] == [20, 40]
+    assert path.read_text().splitlines() == lines[:2]
+    assert keep_lines(tmp_path / "none.jsonl", 5) == []
 
 
 @pytest.mark.parametrize(
@@ -189,20 +339,21 @@ def test_checkpoints_that_can_not_be_gone_on_from(tmp_path: Path) -> None:
 def test_a_gradient_that_is_not_finite_stops_before_it_does_harm(batches: Batches) -> None:
     run = trainer()
     before = {name: value.clone() for name, value in run.model.state_dict().items()}
-    clip, first = batches[0]
+    sample = batches[0]
+    clip = sample.clip._replace(frames=sample.clip.frames * float("nan"))
     with pytest.raises(FloatingPointError, match="step 0: the gradient is nan; lower the learning rate or look at the data"):
-        run.train_step(clip._replace(frames=clip.frames * float("nan")), first)
+        run.train_step(sample._replace(clip=clip))
     assert_same(dict(run.model.state_dict()), before)
     assert run.step == 0
 
 
 def test_log_lines_are_means_over_their_steps(tmp_path: Path, batches: Batches, monkeypatch: pytest.MonkeyPatch) -> None:
-    def counted(self: Trainer, clip: Any, first: Tensor) -> tuple[float, float]:
+    def counted(self: Trainer, sample: Any) -> tuple[Tensor, Tensor]:
         self.step += 1
-        return float(self.step), 0.5
+        return torch.tensor(float(self.step)), torch.tensor(0.5)
 
     monkeypatch.setattr(Trainer, "train_step", counted)
-    train(trainer(), batches, tmp_path, max_minutes=0, workers=0, log_every=3, show=False)
-    train(trainer(), batches, tmp_path, workers=0, log_every=3, show=False)
+    train(trainer(), batches, tmp_path, max_minutes=0, workers=0, every=Every(log=3), show=False)
+    train(trainer(), batches, tmp_path, workers=0, every=Every(log=3), show=False)
     rows = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert [(row["step"], row["loss"], row["iou"], row["stage"]) for row in rows] == [(3, 2.5, 0.5, "drift"), (6, 5.0, 0.5, "drift")]

@@ -7,14 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from training_data import RED, save, still, write_stills
+from training_data import RED, bank_of, save, still, write_stills
 
-from vos_zoo.errors import DataError, VosZooWarning
+from vos_zoo.errors import DataError, SaveError
+from vos_zoo.train.problems import Problems
 from vos_zoo.train.stills import load_stills, pairs_of
 
 
 def test_bank_keeps_colour_mask_aspect_and_box(tmp_path: Path) -> None:
-    bank = load_stills([write_stills(tmp_path / "s", 2)], tmp_path / "cache", size=64)
+    bank = bank_of(write_stills(tmp_path / "s", 2), cache=tmp_path / "cache", size=64)
     assert bank.textures.shape == (2, 4, 64, 64)
     assert bank.aspects.tolist() == pytest.approx([96 / 72] * 2)
     assert bank.objects.tolist() == [[0, 1], [1, 1]]
@@ -36,7 +37,7 @@ def test_void_is_no_object_beside_numbers_and_an_object_alone(tmp_path: Path) ->
     save(tmp_path / "void/masks/a.png", numbers)
     save(tmp_path / "binary/images/a.png", image)
     save(tmp_path / "binary/masks/a.png", mask * 255)
-    bank = load_stills([tmp_path / "void", tmp_path / "binary"], tmp_path / "cache", size=48)
+    bank = bank_of(tmp_path / "void", tmp_path / "binary", cache=tmp_path / "cache", size=48)
     assert bank.textures[:, 3].amax().item() == 1
     assert bank.textures[0, 3].equal(bank.textures[1, 3])
 
@@ -46,65 +47,81 @@ def test_too_small_and_too_large_objects_are_no_targets(tmp_path: Path) -> None:
     mask[:, :56], mask[20:40, 60:64], mask[0, 60] = 1, 2, 3
     save(tmp_path / "s/images/a.png", np.zeros((64, 64, 3), np.uint8))
     save(tmp_path / "s/masks/a.png", mask)
-    assert load_stills([tmp_path / "s"], tmp_path / "cache", size=64).objects.tolist() == [[0, 2]]
+    assert bank_of(tmp_path / "s", cache=tmp_path / "cache", size=64).objects.tolist() == [[0, 2]]
 
 
 def test_backgrounds_have_no_object(tmp_path: Path) -> None:
     save(tmp_path / "backgrounds/images/a.png", still(0)[0])
-    assert pairs_of(tmp_path / "backgrounds") == [(tmp_path / "backgrounds/images/a.png", None)]
-    bank = load_stills([tmp_path / "backgrounds", write_stills(tmp_path / "s", 1)], tmp_path / "cache", size=32)
+    assert pairs_of(tmp_path / "backgrounds", Problems()) == [(tmp_path / "backgrounds/images/a.png", None)]
+    bank = bank_of(tmp_path / "backgrounds", write_stills(tmp_path / "s", 1), cache=tmp_path / "cache", size=32)
     assert len(bank) == 2 and bank.objects.tolist() == [[1, 1]]
     with pytest.raises(DataError, match="no object to train on in .*backgrounds: 1 stills"):
-        load_stills([tmp_path / "backgrounds"], tmp_path / "cache", size=32)
+        bank_of(tmp_path / "backgrounds", cache=tmp_path / "cache", size=32)
 
 
 def test_cache_is_used_until_a_file_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = write_stills(tmp_path / "s", 1)
-    before = load_stills([folder], tmp_path / "cache", size=32)
+    before = bank_of(folder, cache=tmp_path / "cache", size=32)
     with monkeypatch.context() as patch:
         patch.setattr("vos_zoo.train.stills.read_picture", lambda path: pytest.fail("decoded again"))
-        assert load_stills([folder], tmp_path / "cache", size=32).textures.equal(before.textures)
+        assert bank_of(folder, cache=tmp_path / "cache", size=32).textures.equal(before.textures)
     save(folder / "images/000.png", still(0, colour=(0, 250, 0))[0][:, ::-1])
-    assert not load_stills([folder], tmp_path / "cache", size=32).textures.equal(before.textures)
+    assert not bank_of(folder, cache=tmp_path / "cache", size=32).textures.equal(before.textures)
 
 
-def test_nothing_half_written_stays_in_the_cache(tmp_path: Path) -> None:
-    folder = write_stills(tmp_path / "s", 2)
-    (folder / "images/001.png").write_bytes((folder / "images/001.png").read_bytes()[:200])
-    with pytest.raises(DataError, match=r"001\.png can't be read as an image"):
-        load_stills([folder], tmp_path / "cache", size=32)
+def test_a_bad_pair_is_left_out_and_named_again_when_the_cache_is_used(tmp_path: Path) -> None:
+    folder = write_stills(tmp_path / "s", 3)
+    whole = bank_of(folder, cache=tmp_path / "other", size=32)
+    broken = folder / "images/001.png"
+    broken.write_bytes(broken.read_bytes()[:200])
+    for _ in range(2):
+        problems = Problems()
+        bank = load_stills([folder], tmp_path / "cache", problems, size=32)
+        assert bank.names == ["s/000", "s/002"] and bank.textures.equal(whole.textures[[0, 2]])
+        assert bank.objects.tolist() == [[0, 1], [1, 1]] and bank.aspects.tolist() == whole.aspects[[0, 2]].tolist()
+        ((path, what),) = problems.found
+        assert path == broken and what.startswith("can't be read as an image")
+
+
+def test_nothing_half_written_stays_in_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*arguments: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("vos_zoo.train.stills._texture", full)
+    with pytest.raises(SaveError, match="disk is full"):
+        bank_of(write_stills(tmp_path / "s", 2), cache=tmp_path / "cache", size=32)
     assert list((tmp_path / "cache").iterdir()) == []
 
 
 def test_mask_of_another_size_is_named_with_its_image(tmp_path: Path) -> None:
     folder = write_stills(tmp_path / "s", 1)
     save(folder / "masks/000.png", np.zeros((50, 96), np.uint8))
-    with pytest.raises(DataError, match=r"masks/000\.png is 50x96, its image .*images/000\.png 72x96"):
-        load_stills([folder], tmp_path / "cache", size=32)
+    with pytest.raises(DataError, match=r"masks/000\.png: is 50x96, its image .*images/000\.png 72x96"):
+        bank_of(folder, cache=tmp_path / "cache", size=32)
 
 
 def test_colour_mask_is_refused(tmp_path: Path) -> None:
     folder = write_stills(tmp_path / "s", 1)
     Image.new("RGB", (96, 72)).save(folder / "masks/000.png")
-    with pytest.raises(DataError, match=r"000\.png is a mask of mode RGB; masks are indexed"):
-        load_stills([folder], tmp_path / "cache", size=32)
+    with pytest.raises(DataError, match=r"000\.png: is a mask of mode RGB; masks are indexed"):
+        bank_of(folder, cache=tmp_path / "cache", size=32)
 
 
-def test_images_without_mask_are_left_out_with_a_warning(tmp_path: Path) -> None:
+def test_images_and_masks_without_the_other_are_problems(tmp_path: Path) -> None:
     folder = write_stills(tmp_path / "s", 3)
     (folder / "masks/001.png").unlink()
-    with pytest.warns(VosZooWarning, match=r"1 images have no mask and are left out, the first is 001\.png"):
-        assert [image.stem for image, _ in pairs_of(folder)] == ["000", "002"]
+    (folder / "images/002.png").unlink()
+    problems = Problems()
+    assert [image.stem for image, _ in pairs_of(folder, problems)] == ["000"]
+    report = problems.report()
+    assert "s/images/001.png: an image without a mask" in report and "s/masks/002.png: a mask without an image" in report
 
 
 def test_folders_that_are_none(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="holds no images: expected .*nowhere/images"):
-        pairs_of(tmp_path / "nowhere")
+        pairs_of(tmp_path / "nowhere", Problems())
     folder = write_stills(tmp_path / "s", 2)
-    (folder / "images/001.png").unlink()
-    with pytest.raises(DataError, match=r"1 masks have no image, the first is 001\.png"):
-        pairs_of(folder)
     for mask in (folder / "masks").iterdir():
         mask.unlink()
-    with pytest.raises(DataError, match="masks holds no PNG; remove the folder if these images are backgrounds"):
-        pairs_of(folder)
+    with pytest.raises(DataError, match="masks holds no PNG of an image; remove the folder if these images are backgrounds"):
+        pairs_of(folder, Problems())

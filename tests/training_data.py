@@ -1,7 +1,9 @@
-"""Tiny training data: stills with masks and a clip, laid out as documented, and a CRVOS small enough to train in a test."""
+"""Tiny training data: stills with masks and clips, laid out as documented or as published, and a CRVOS small enough to train in a test."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,11 @@ from PIL import Image
 from torch import Tensor
 
 from vos_zoo.models.crvos import CRVOS
+from vos_zoo.train.clips import AnyClip, load_clips
+from vos_zoo.train.layouts import files_of
+from vos_zoo.train.problems import Problems
 from vos_zoo.train.recipe import Recipe, Stage
+from vos_zoo.train.stills import StillBank, load_stills
 
 RED = (230, 20, 30)
 MODEL_ARGS: dict[str, Any] = {
@@ -64,6 +70,64 @@ def write_clip(
         save(folder / "frames" / f"{t:05}.png", image)
         save(folder / "masks" / f"{t:05}.png", mask)
     return folder
+
+
+def write_davis(root: Path, splits: dict[str, str], objects: int, size: tuple[int, int] = (64, 96), frames: int = 5) -> Path:
+    """The DAVIS release at 480p (only smaller): JPEGImages, Annotations, and lists of names for 2016 and 2017."""
+    for name in splits:
+        places = {n: [(4 + 30 * (n - 1), 4 + (3 + n) * t) for t in range(frames)] for n in range(1, objects + 1)}
+        _write_frames(root / "JPEGImages/480p" / name, root / "Annotations/480p" / name, places, size, range(frames))
+    for year in ("2016", "2017"):
+        for subset in ("train", "val"):
+            listing = root / "ImageSets" / year / f"{subset}.txt"
+            listing.parent.mkdir(parents=True, exist_ok=True)
+            listing.write_text("".join(f"{name}\n" for name, split in splits.items() if split == subset))
+    return root
+
+
+def write_youtubevos(root: Path, names: list[str], size: tuple[int, int] = (64, 96)) -> Path:
+    """YouTube-VOS's training set, 2018 or 2019: every fifth frame with its mask, and meta.json."""
+    numbers = range(0, 20, 5)
+    places = {n: [(4 + 30 * (n - 1), 4 + (3 + n) * t) for t in range(len(numbers))] for n in (1, 2)}
+    stems = [f"{number:05}" for number in numbers]
+    for name in names:
+        _write_frames(root / "JPEGImages" / name, root / "Annotations" / name, places, size, numbers)
+    objects = {str(n): {"category": "square", "frames": stems} for n in places}
+    (root / "meta.json").write_text(json.dumps({"videos": {name: {"objects": objects} for name in names}}))
+    return root
+
+
+def _write_frames(
+    frames: Path, masks: Path, places: dict[int, list[tuple[int, int]]], size: tuple[int, int], numbers: Sequence[int]
+) -> None:
+    colours = [RED, (20, 60, 240), (240, 220, 20)]
+    masks.mkdir(parents=True)
+    for t, number in enumerate(numbers):
+        image, mask = texture(*size, seed=7).copy(), np.zeros(size, np.uint8)
+        for n, at in places.items():
+            top, left = at[t]
+            image[top : top + 24, left : left + 24] = colours[n - 1]
+            mask[top : top + 24, left : left + 24] = n
+        save(frames / f"{number:05}.jpg", image)
+        palette = Image.fromarray(mask, "P")
+        palette.putpalette([v for colour in ((0, 0, 0), *colours) for v in colour])
+        palette.save(masks / f"{number:05}.png")
+
+
+def bank_of(*folders: Path, cache: Path, **options: Any) -> StillBank:
+    """A bank of these folders; DataError at the first thing that is wrong with them."""
+    problems = Problems()
+    bank = load_stills(folders, cache, problems, **options)
+    problems.settle("stop")
+    return bank
+
+
+def clips_of(*folders: Path, **options: Any) -> list[AnyClip]:
+    """Clips of these folders; DataError at the first thing that is wrong with them."""
+    problems = Problems()
+    clips = load_clips([files_of(f.name, f / "frames", f / "masks", problems) for f in folders], problems, **options)
+    problems.settle("stop")
+    return clips
 
 
 def save(path: Path, pixels: np.ndarray) -> None:

@@ -3,26 +3,26 @@
     python tools/export_checkpoint.py runs/crvos hub_configs/crvos --licence "..." --data "..."
 
 The folder's config.json gives name, description, preprocessing and paper; weights and training are written anew, metrics are emptied, since
-they belong to the weights that were there before.
+they belong to the weights that were there before. Entries of `training` that are not this program's own, notes made by hand, are dropped
+too, unless --keep-notes says that they still hold.
 """
 
 from __future__ import annotations
 
 import argparse
-import hashlib
-import json
-import platform
 import sys
 from pathlib import Path
+from typing import Any
 
-import numpy
-import timm
 import torch
 
 import vos_zoo
 from vos_zoo.config import ModelConfig
-from vos_zoo.errors import VosZooError
+from vos_zoo.errors import DataError, VosZooError
+from vos_zoo.train.provenance import provenance, read_recipe
 from vos_zoo.zoo import create, save
+
+OWN = {"data", "recipe", "recipe_sha256", "files", "started_from", "processes", "steps", "weights", "last_log", "versions", "before"}
 
 
 def main() -> int:
@@ -30,30 +30,36 @@ def main() -> int:
     parser.add_argument("run", type=Path, help="folder that tools/train.py wrote")
     parser.add_argument("folder", type=Path, help="folder with the config.json to fill in")
     parser.add_argument("--licence", help="terms of the weights; default: as the config says")
-    parser.add_argument("--data", help="one sentence on the training data and its terms")
+    parser.add_argument("--data", help="one sentence on the training data and its terms; default: as the config says")
+    parser.add_argument("--best", action="store_true", help="the weights that validated best, not the last ones")
+    parser.add_argument("--keep-notes", action="store_true", help="keep what else the config's `training` says")
+    parser.add_argument("--note", action="append", default=[], metavar="KEY=TEXT", help="one more entry of `training`")
     parser.add_argument("--out", type=Path, help="write here instead of into the folder itself")
     args = parser.parse_args()
 
     config = ModelConfig.read(args.folder / "config.json")
-    recipe = json.loads((args.run / "recipe.json").read_text())
-    checkpoint = torch.load(args.run / "checkpoint.pt", map_location="cpu", weights_only=True)
-    log = [json.loads(line) for line in (args.run / "log.jsonl").read_text().splitlines()]
-    training = {
+    recipe = read_recipe(args.run)
+    file = args.run / ("best.pt" if args.best else "checkpoint.pt")
+    if not file.is_file():
+        raise DataError(f"there is no {file}" + ("; the run was never validated: leave --best out" if args.best else ""))
+    checkpoint = torch.load(file, map_location="cpu", weights_only=True)
+    how = "exponential moving average of the last step; no checkpoint was picked by validation"
+    if args.best:
+        how = f"exponential moving average of the step that validated best, J&F {checkpoint['score']:.1f}"
+    training: dict[str, Any] = {
         "data": args.data or config.training.get("data", ""),
-        "recipe": recipe,
-        "recipe_sha256": hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest(),
+        **provenance(args.run, recipe, vos_zoo.__version__),
         "steps": checkpoint["step"],
-        "weights": "exponential moving average of the last step; no checkpoint was picked by validation",
-        "last_log": log[-1] if log else None,
-        "versions": {
-            "vos_zoo": vos_zoo.__version__,
-            "torch": torch.__version__,
-            "timm": timm.__version__,
-            "numpy": numpy.__version__,
-            "python": platform.python_version(),
-        },
+        "weights": how,
     }
-    config = config.replace(model_args=recipe["model_args"], training=training, licence=args.licence or config.licence, metrics=[])
+    if args.keep_notes:
+        training |= {key: value for key, value in config.training.items() if key not in OWN}
+    for note in args.note:
+        key, equals, text = note.partition("=")
+        if not equals or not key or key in OWN:
+            raise DataError(f"--note {note!r} is not KEY=TEXT with a key of its own; {', '.join(sorted(OWN))} are written by this program")
+        training[key] = text
+    config = config.replace(model_args=recipe.model_args, training=training, licence=args.licence or config.licence, metrics=[])
     segmenter = create(config, device="cpu", dtype="float32")
     segmenter.model.load_state_dict(checkpoint["average"])
     out = save(segmenter, args.out or args.folder, dtype="float16", overwrite=True)

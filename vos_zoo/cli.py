@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from vos_zoo import __version__
-from vos_zoo.commands import evaluate, info, listing, propagate
+from vos_zoo.commands import demo, download, evaluate, info, listing, propagate, push, train
 from vos_zoo.errors import VosZooError, VosZooWarning
 
 FIRST_STEPS = """\
@@ -37,7 +37,7 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"vos_zoo {__version__}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for module in (listing, info, propagate, evaluate):
+    for module in (listing, info, propagate, evaluate, train, push, download, demo):
         module.add(commands)
     return top
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from torch import Tensor
+from torch import Tensor, device
 
 
 class ClipBatch(NamedTuple):
@@ -13,3 +13,21 @@ class ClipBatch(NamedTuple):
     frames: Tensor  # (B, T, 3, H, W) float in [0, 1]
     masks: Tensor  # (B, T, K, H, W) float 0 or 1
     active: Tensor  # (B, K) bool: slots that hold an object
+    before: Tensor | None = None  # (B, T, K, H, W): truth of the video's frame just before each, where frames are skipped
+
+
+class Sample(NamedTuple):
+    """A batch and how it is to be unrolled."""
+
+    clip: ClipBatch
+    first: Tensor  # (B, K, H, W) in [0, 1]: what the model is told of the first frame, corrupted or true
+    own: Tensor | None = None  # (T,) bool: frames that are predicted from the model's own previous masks, not from the truth; None: all
+
+    def rows(self, index: Tensor | slice) -> Sample:
+        """Some of its clips."""
+        clip = ClipBatch(*(None if each is None else each[index] for each in self.clip))  # type: ignore[arg-type]
+        return Sample(clip, self.first[index], self.own)
+
+    def to(self, where: device | str) -> Sample:
+        clip = ClipBatch(*(None if each is None else each.to(where, non_blocking=True) for each in self.clip))  # type: ignore[arg-type]
+        return Sample(clip, self.first.to(where, non_blocking=True), self.own)

@@ -2,43 +2,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from vos_zoo.errors import DataError
-from vos_zoo.train.batch import ClipBatch
-from vos_zoo.train.clips import Clip
+from vos_zoo.train.batch import ClipBatch, Sample
+from vos_zoo.train.clips import AnyClip
 from vos_zoo.train.corruption import corrupt
+from vos_zoo.train.interrupts import ignore_ctrl_c
 from vos_zoo.train.recipe import Recipe, Stage
 from vos_zoo.train.scene import SynthesisConfig
 from vos_zoo.train.stills import StillBank
-from vos_zoo.train.synthesis import Synthesizer
+from vos_zoo.train.synthesis import Scenes, Synthesizer
+from vos_zoo.train.views import ViewConfig
 from vos_zoo.train.windows import ClipSampler
 
 
-class Batches(torch.utils.data.Dataset[tuple[ClipBatch, Tensor]]):
+class Draft(NamedTuple):
+    """A batch half made: what reads files and the bank is done, the drawing is not."""
+
+    step: int
+    drawn: ClipBatch | Scenes
+    state: Tensor  # of the generator that decides the rest
+
+
+class Batches(torch.utils.data.Dataset[Draft | Sample]):
     """Batch number i of a run, drawn from seed + i alone: a resumed run sees what an uninterrupted one would have seen.
 
-    An item is a batch and the masks that the model is told of its first frame, (B, K, H, W) in [0, 1], corrupted or true. Without
-    stills all batches come from clips. DataError at once if a stage wants what is not there.
+    clips: those of the recipe's sources by name, or all in a list. Without stills all batches come from clips. DataError at once if a
+    stage wants what is not there.
     """
 
-    def __init__(self, recipe: Recipe, stills: StillBank | None, clips: list[Clip]):
+    def __init__(self, recipe: Recipe, stills: StillBank | None, clips: Mapping[str, Sequence[AnyClip]] | Sequence[AnyClip]):
         self.recipe, self.stills = recipe, stills
-        if stills is None and not clips:
+        sources = clips if isinstance(clips, Mapping) else {"clips": clips}
+        if stills is None and not any(sources.values()):
             raise DataError("nothing to train on: the recipe's data holds neither stills nor clips")
-        self._real: dict[tuple[tuple[int, int], int], ClipSampler] = {}
+        self._real: dict[str, dict[str, ClipSampler]] = {}
         self._synthetic: dict[str, Synthesizer] = {}
         for stage in recipe.stages:
             if stills is None or stage.real > 0:
-                if not clips:
+                wanted = {name: sources[name] for name in recipe.weights_of(stage) if sources.get(name)}
+                missing = [name for name in stage.sources if name not in wanted]
+                if not wanted or missing:
+                    share = 1.0 if stills is None else stage.real
+                    where = f" of source {', '.join(missing)}" if missing else ""
                     raise DataError(
-                        f"stage {stage.name} wants {stage.real:.0%} of its batches from real clips, but there are none; set real: 0"
+                        f"stage {stage.name} wants {share:.0%} of its batches from real clips, but there are none{where}; set real: 0"
                     )
-                sampler = ClipSampler(clips, *stage.size, slots=recipe.slots, max_skip=stage.max_skip)
-                self._real[stage.size, stage.max_skip] = sampler
+                view = ViewConfig(**{**recipe.windows, **stage.windows})
+                self._real[stage.name] = {
+                    name: ClipSampler(those, *stage.size, slots=recipe.slots, view=view) for name, those in wanted.items()
+                }
             if stills is not None:
                 config = SynthesisConfig(**{**recipe.synthesis, **stage.synthesis})
                 self._synthetic[stage.name] = Synthesizer(stills, *stage.size, slots=recipe.slots, config=config)
@@ -46,20 +64,103 @@ class Batches(torch.utils.data.Dataset[tuple[ClipBatch, Tensor]]):
     def __len__(self) -> int:
         return self.recipe.steps
 
-    def __getitem__(self, step: int) -> tuple[ClipBatch, Tensor]:
-        stage, _ = self.recipe.stage_at(step)
+    def __getitem__(self, step: int) -> Sample:
+        return self.finish(self.draft(step))
+
+    def draft(self, step: int) -> Draft:
+        """The part of a batch that is a processor's work in any case."""
+        stage, within = self.recipe.stage_at(step)
         rng = torch.Generator().manual_seed(self.recipe.seed * 1_000_003 + step)
         real = self.stills is None or float(torch.rand((), generator=rng)) < stage.real
-        clip = self._source(stage, real).batch(stage.batch, stage.frames, rng)
+        drawn = self._window(stage, within, rng) if real else self._synthetic[stage.name].plan(stage.batch, rng)
+        return Draft(step, drawn, rng.get_state())
+
+    def finish(self, draft: Draft, device: torch.device | str = "cpu") -> Sample:
+        """The rest, on `device`: a GPU draws clips from stills much faster than a processor."""
+        stage, within = self.recipe.stage_at(draft.step)
+        rng = torch.Generator()
+        rng.set_state(draft.state)
+        if isinstance(draft.drawn, Scenes):
+            skip = stage.skip_limit(within) if stage.gaps == "random" else None
+            clip = self._synthetic[stage.name].render(draft.drawn, stage.frames, rng, device, skip)
+        else:
+            clip = draft.drawn
+        if self.recipe.shuffle_slots:
+            clip = _shuffled(clip, rng)
         first = clip.masks[:, 0]
         if float(torch.rand((), generator=rng)) < stage.corrupt:
             first = corrupt(first, rng)
-        return clip, first
+        share = stage.own_share(within)
+        if share >= 1:
+            return Sample(clip, first)
+        own = torch.rand(stage.frames, generator=rng) < share
+        return Sample(_with_mistakes(clip, stage.corrupt_fed, rng) if stage.corrupt_fed else clip, first, own)
 
-    def _source(self, stage: Stage, real: bool) -> ClipSampler | Synthesizer:
-        return self._real[stage.size, stage.max_skip] if real else self._synthetic[stage.name]
+    def _window(self, stage: Stage, within: int, rng: torch.Generator) -> ClipBatch:
+        samplers = self._real[stage.name]
+        names, weights = list(samplers), self.recipe.weights_of(stage)
+        chosen = names[0]
+        if len(names) > 1:
+            chosen = names[int(torch.multinomial(torch.tensor([weights[name] for name in names]), 1, generator=rng))]
+        every = self.recipe.sources[chosen].every if chosen in self.recipe.sources else 1
+        skip = max(1, stage.skip_limit(within) // every)
+        return samplers[chosen].batch(stage.batch, stage.frames, rng, max_skip=skip, random_gaps=stage.gaps == "random")
 
-    def from_step(self, start: int, workers: int) -> Iterator[tuple[ClipBatch, Tensor]]:
-        """Batches start, start + 1, ... to the recipe's end, drawn ahead by so many processes (0: when they are asked for)."""
-        rest = torch.utils.data.Subset(self, range(start, len(self)))
-        return iter(torch.utils.data.DataLoader(rest, batch_size=None, num_workers=workers, prefetch_factor=4 if workers else None))
+    def from_step(
+        self, start: int, workers: int, *, device: torch.device | str = "cpu", rank: int = 0, of: int = 1
+    ) -> Generator[Sample, None, None]:
+        """Batches start, start + 1, ... to the recipe's end, drawn ahead by so many processes (0: when they are asked for).
+
+        device: where clips from stills are drawn. Of each batch process `rank` of so many gets its clips; the drawing is the same in all.
+        """
+        on_gpu = torch.device(device).type != "cpu"
+        drafts = torch.utils.data.DataLoader(
+            _Drafts(self, range(start, len(self)), finished=not on_gpu, rank=rank, of=of),
+            batch_size=None,
+            num_workers=workers,
+            prefetch_factor=4 if workers else None,
+            collate_fn=_as_it_is,
+            worker_init_fn=ignore_ctrl_c,
+        )
+        for item in drafts:
+            yield item if isinstance(item, Sample) else self.finish(item, device).rows(slice(rank, None, of))
+
+
+class _Drafts(torch.utils.data.Dataset[Draft | Sample]):
+    """What a worker makes of a batch."""
+
+    def __init__(self, batches: Batches, steps: range, finished: bool, rank: int, of: int):
+        self.batches, self.steps, self.finished, self.rows = batches, steps, finished, slice(rank, None, of)
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+    def __getitem__(self, n: int) -> Draft | Sample:
+        if self.finished:
+            return self.batches[self.steps[n]].rows(self.rows)
+        return self.batches.draft(self.steps[n])
+
+
+def _as_it_is(item: Any) -> Any:
+    return item
+
+
+def _with_mistakes(clip: ClipBatch, share: float, rng: torch.Generator) -> ClipBatch:
+    """`before` filled, with mistakes in a share of its masks."""
+    before = torch.cat([clip.masks[:, :1], clip.masks[:, :-1]], 1) if clip.before is None else clip.before
+    wrong = torch.rand(before.shape[1], generator=rng) < share
+    before = torch.stack([corrupt(masks, rng) if w else masks for masks, w in zip(before.unbind(1), wrong, strict=True)], 1)
+    return clip._replace(before=before)
+
+
+def _shuffled(clip: ClipBatch, rng: torch.Generator) -> ClipBatch:
+    """Every clip's objects in random order; slots in use stay in front."""
+    b, k = clip.active.shape
+    order = (torch.rand(b, k, generator=rng) + (~clip.active.cpu()).float()).argsort(1).to(clip.masks.device)
+    rows = torch.arange(b, device=clip.masks.device)[:, None]
+
+    def ordered(masks: Tensor) -> Tensor:
+        return masks.transpose(1, 2)[rows, order].transpose(1, 2).contiguous()
+
+    before = None if clip.before is None else ordered(clip.before)
+    return ClipBatch(clip.frames, ordered(clip.masks), clip.active[rows, order], before)

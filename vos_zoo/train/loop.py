@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
-import json
-import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
+from vos_zoo.models.base import VOSModel
 from vos_zoo.train.batches import Batches
-from vos_zoo.train.trainer import Trainer, learning_rate
+from vos_zoo.train.interrupts import Interrupts
+from vos_zoo.train.log import Log
+from vos_zoo.train.sheet import save_sheet
+from vos_zoo.train.trainer import Trainer, write
+
+
+@dataclass(frozen=True)
+class Every:
+    """After how many steps something is done; 0: never."""
+
+    log: int = 20
+    save: int = 200
+    sheet: int = 0  # a picture of what the averaged weights predict
+    validate: int = 0
 
 
 def train(
@@ -17,69 +33,98 @@ def train(
     *,
     max_minutes: float = float("inf"),
     workers: int = 1,
-    save_every: int = 200,
-    log_every: int = 20,
+    every: Every | None = None,
+    validate: Callable[[VOSModel], float] | None = None,
     show: bool = True,
+    tensorboard: bool = False,
 ) -> bool:
     """Run to the recipe's end or to the time limit; True when the recipe is done.
 
-    out/checkpoint.pt is written every save_every steps and at any stop, Ctrl-C included; out/log.jsonl gets a line every log_every
-    steps. A run whose checkpoint is there goes on from it.
+    out/checkpoint.pt is written at any stop too: the time limit, Ctrl-C, SIGTERM (these take effect after the step is done and saved).
+    A run whose checkpoint is there goes on from it. validate: a score of the averaged weights, larger is better; the best are kept in
+    out/best.pt. out/log.jsonl, out/tensorboard and out/sheets: see `log` and `sheet`.
     """
-    out.mkdir(parents=True, exist_ok=True)
+    every = every or Every()
+    processes = trainer.processes
+    if processes.main:
+        out.mkdir(parents=True, exist_ok=True)
+    processes.wait()
     checkpoint = out / "checkpoint.pt"
     if checkpoint.exists():
         trainer.load(checkpoint)
-    log = _Log(trainer, out / "log.jsonl", show)
-    begun = time.monotonic()
-    try:
-        for clip, first in data.from_step(trainer.step, workers):
-            loss, iou = trainer.train_step(clip, first)
-            log.add(loss, iou, frames=clip.frames.shape[0] * (clip.frames.shape[1] - 1))
-            if trainer.step % log_every == 0:
-                log.write()
-            if trainer.step % save_every == 0:
-                trainer.save(checkpoint)
-            if (time.monotonic() - begun) / 60 > max_minutes:
-                break
-    finally:
-        trainer.save(checkpoint)
+    processes.wait()
+    log = Log(trainer, out, show, tensorboard)
+    best = _Best(out / "best.pt")
+    saved = -1
+
+    def save() -> None:
+        nonlocal saved
+        if processes.main and trainer.whole and saved != trainer.step:
+            trainer.save(checkpoint)
+        saved = trainer.step
+
+    with Interrupts() as interrupts:
+        try:
+            for sample in data.from_step(trainer.step, workers, device=trainer.device, rank=processes.rank, of=processes.count):
+                loss, iou = trainer.train_step(sample)
+                b, t = sample.clip.frames.shape[:2]
+                log.add(loss, iou, frames=b * (t - 1))
+                if _due(trainer.step, every.log):
+                    log.write()
+                if _due(trainer.step, every.sheet) and processes.main:
+                    with averaged(trainer):
+                        save_sheet(trainer.model, sample, out / "sheets" / f"{trainer.step:06}.png")
+                if validate is not None and (
+                    _due(trainer.step, every.validate) or (every.validate and trainer.step == trainer.recipe.steps)
+                ):
+                    if processes.main:
+                        with averaged(trainer):
+                            score = validate(trainer.model)
+                        log.validated(score, best.keep(score, trainer))
+                    processes.wait()
+                if _due(trainer.step, every.save):
+                    save()
+                if processes.anyone(interrupts.asked is not None or log.minutes > max_minutes):
+                    break
+        except Exception:
+            save()
+            raise
+        finally:
+            log.close()
+        save()
+        interrupts.deliver()
     return trainer.step >= trainer.recipe.steps
 
 
-class _Log:
-    """Means over the steps since the last line; speed and time left over the steps of this run."""
+def _due(step: int, every: int) -> bool:
+    return every > 0 and step % every == 0
 
-    def __init__(self, trainer: Trainer, path: Path, show: bool):
-        self.trainer, self.path, self.show = trainer, path, show
-        self.begun, self.first_step = time.monotonic(), trainer.step
-        self.frames, self.losses, self.ious = 0, list[float](), list[float]()
 
-    def add(self, loss: float, iou: float, frames: int) -> None:
-        self.losses.append(loss)
-        self.ious.append(iou)
-        self.frames += frames
+class averaged:
+    """Inside the block the model has the averaged weights and is in evaluation mode."""
 
-    def write(self) -> None:
-        step, recipe = self.trainer.step, self.trainer.recipe
-        stage, _ = recipe.stage_at(step - 1)
-        minutes = (time.monotonic() - self.begun) / 60
-        row = {
-            "step": step,
-            "stage": stage.name,
-            "loss": sum(self.losses) / len(self.losses),
-            "iou": sum(self.ious) / len(self.ious),
-            "lr": learning_rate(recipe, step - 1),
-            "minutes": minutes,
-            "frames_per_second": self.frames / minutes / 60,
-        }
-        with self.path.open("a") as log:
-            log.write(json.dumps(row) + "\n")
-        if self.show:
-            left = minutes / (step - self.first_step) * (recipe.steps - step)
-            print(
-                f"{stage.name} {step}/{recipe.steps}  loss {row['loss']:.3f}  IoU {row['iou']:.3f}  "
-                f"{row['frames_per_second']:.1f} frames/s  {left:.0f} min left",
-                flush=True,
-            )
-        self.losses, self.ious = [], []
+    def __init__(self, trainer: Trainer):
+        self.trainer = trainer
+
+    def __enter__(self) -> None:
+        self._own = {name: value.clone() for name, value in self.trainer.model.state_dict().items()}
+        self.trainer.model.load_state_dict(self.trainer.average)
+        self.trainer.model.eval()
+
+    def __exit__(self, *error: object) -> None:
+        self.trainer.model.load_state_dict(self._own)
+
+
+class _Best:
+    """The averaged weights with the highest score, in a file that outlives the process."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.score = float(torch.load(path, weights_only=True)["score"]) if path.exists() else float("-inf")
+
+    def keep(self, score: float, trainer: Trainer) -> bool:
+        if score <= self.score:
+            return False
+        self.score = score
+        write({"step": trainer.step, "score": score, "average": trainer.average}, self.path)
+        return True

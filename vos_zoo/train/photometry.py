@@ -35,9 +35,17 @@ def clip_photometry(frames: Tensor, rng: torch.Generator) -> Tensor:
         frames[i] = _streak(frames[i], rng) if float(torch.rand((), generator=rng)) < 0.5 else _soften(frames[i], rng)
     for i in (torch.rand(b, generator=rng) < 0.5).nonzero()[:, 0].tolist():
         noise = float(torch.rand((), generator=rng)) ** 2 * 0.06
-        grain = torch.randn(t, 1, h, w, generator=rng).to(device)
+        grain = _noise((t, 1, h, w), rng, device)
         frames[i] = frames[i] + grain * noise
     return frames.clamp(0, 1)
+
+
+def _noise(shape: tuple[int, ...], rng: torch.Generator, device: torch.device) -> Tensor:
+    """Normal noise. On a GPU it is drawn there, from a number that rng gives: other noise than on a CPU, as repeatable."""
+    if device.type == "cpu":
+        return torch.randn(shape, generator=rng)
+    there = torch.Generator(device).manual_seed(int(torch.randint(1 << 62, (), generator=rng)))
+    return torch.randn(shape, generator=there, device=device)
 
 
 def _streak(frames: Tensor, rng: torch.Generator) -> Tensor:

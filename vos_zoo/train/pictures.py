@@ -13,20 +13,26 @@ IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp"}
 VOID = 255  # pixels that nobody labelled
 
 
+class BadFile(DataError):
+    """One file of the training data can't be used; `path`, and `what` is wrong with it."""
+
+    def __init__(self, path: Path, what: str):
+        super().__init__(f"{path}: {what}")
+        self.path, self.what = path, what
+
+
 def read_picture(path: Path) -> Image.Image:
-    """The image at path as RGB. DataError names a file that can't be decoded."""
+    """The image at path as RGB. BadFile if it can't be decoded."""
     return _decoded(path).convert("RGB")
 
 
 def read_index_mask(path: Path, picture: Image.Image, picture_path: Path) -> Image.Image:
-    """The mask at path, one 8-bit number a pixel. DataError if it is none, or of another size than its picture."""
+    """The mask at path, one 8-bit number a pixel. BadFile if it is none, or of another size than its picture."""
     mask = _decoded(path)
     if mask.mode not in ("P", "L", "1"):
-        raise DataError(f"{path} is a mask of mode {mask.mode}; masks are indexed or 8-bit grey PNGs, one object number a pixel")
+        raise BadFile(path, f"is a mask of mode {mask.mode}; masks are indexed or 8-bit grey PNGs, one object number a pixel")
     if mask.size != picture.size:
-        raise DataError(
-            f"{path} is {_size(mask)}, its image {picture_path} {_size(picture)}; make them the same size, or take the pair out"
-        )
+        raise BadFile(path, f"is {_size(mask)}, its image {picture_path} {_size(picture)}; make them the same size, or take the pair out")
     return mask
 
 
@@ -40,12 +46,22 @@ def object_numbers(mask: np.ndarray) -> np.ndarray:
     return np.where(mask == VOID, 0, mask).astype(np.uint8)
 
 
+def images_in(folder: Path) -> list[Path]:
+    """The image files of a folder, by name; none if there is no such folder. Hidden files don't count."""
+    return sorted(p for p in folder.glob("*") if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith("."))
+
+
+def masks_in(folder: Path) -> list[Path]:
+    """The PNG files of a folder, by name. Hidden files don't count."""
+    return sorted(p for p in folder.glob("*.png") if not p.name.startswith("."))
+
+
 def _decoded(path: Path) -> Image.Image:
     try:
         image = Image.open(path)
         image.load()
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise DataError(f"{path} can't be read as an image ({error}); replace it or take it out") from error
+        raise BadFile(path, f"can't be read as an image ({error}); replace it or take it out") from error
     return image
 
 

@@ -1,16 +1,13 @@
-"""What a training run does, stated in a YAML file: hub_configs/<name>/recipe.yaml."""
+"""What a training run does, stated in a YAML file: hub_configs/<name>/recipe.yaml (recipe_file.py reads it)."""
 
 from __future__ import annotations
 
-import dataclasses
-import types
-import typing
+import math
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 from vos_zoo.errors import DataError
-from vos_zoo.train.scene import SynthesisConfig
+from vos_zoo.train.losses import LOSSES
 
 GRID = 16  # crops are multiples of this in both directions
 
@@ -20,15 +17,26 @@ class Stage:
     name: str
     steps: int
     size: tuple[int, int]  # height, width of the crops, multiples of 16
-    batch: int = 8
+    batch: int = 8  # clips a step, over all processes
+    accumulate: int = 1  # parts that a process's share of a batch is computed in, one after another: less memory, the same gradient
     frames: int = 2  # frames a clip, the first included
     warm: int = 0  # predicted frames without gradient before those with
+    own: float | tuple[float, ...] = 1.0  # share of frames predicted from the model's own masks, not the true ones; several: a course
+    detach: bool = False  # no gradient through masks fed back
     real: float = 0.0  # share of batches that come from real clips
+    sources: dict[str, float] = field(default_factory=dict)  # which real clips, name -> weight; default: all, by the sources' weights
     corrupt: float = 0.0  # share of batches whose first mask is corrupted
+    corrupt_fed: float = 0.0  # share of the true masks fed back (own < 1) that are corrupted
     lr: float = 6e-4  # of the head; the trunk's is trunk_lr times this
-    lr_end: float | None = None  # None: constant over the stage; else a cosine from lr to this
-    max_skip: int = 3  # real clips: the largest distance between neighbouring frames
-    synthesis: dict[str, Any] = field(default_factory=dict)  # arguments of SynthesisConfig for this stage, over the recipe's
+    lr_end: float | None = None  # None: constant over the stage; else from lr to this
+    lr_course: str = "cosine"  # how: "cosine", "exponential" or "linear"
+    weight_decay: float | None = None  # None: the recipe's
+    fresh_optimizer: bool = False  # forget the optimiser's moments when the stage begins
+    max_skip: int | tuple[int, ...] = 3  # real clips: the largest distance between neighbouring frames; several: a course
+    gaps: str = "even"  # "even": one distance a window, in real clips only; "random": each by itself, in synthetic clips too
+    loss: dict[str, Any] = field(default_factory=dict)  # over the recipe's
+    windows: dict[str, Any] = field(default_factory=dict)  # arguments of ViewConfig, over the recipe's
+    synthesis: dict[str, Any] = field(default_factory=dict)  # arguments of SynthesisConfig, over the recipe's
 
     def __post_init__(self) -> None:
         where = f"stage {self.name}"
@@ -40,12 +48,44 @@ class Stage:
             raise DataError(f"{where}: frames {self.frames} must be at least 2, the annotated one and one to predict")
         if not 0 <= self.warm < self.frames - 1:
             raise DataError(f"{where}: warm {self.warm} must leave a predicted frame of {self.frames - 1}; raise frames or lower warm")
-        for name in ("steps", "batch", "max_skip"):
+        for name in ("steps", "batch", "accumulate"):
             if getattr(self, name) < 1:
                 raise DataError(f"{where}: {name} {getattr(self, name)} must be at least 1")
-        for name in ("real", "corrupt"):
-            if not 0 <= getattr(self, name) <= 1:
+        if not _values(self.max_skip) or min(_values(self.max_skip)) < 1:
+            raise DataError(f"{where}: max_skip {self.max_skip} must be at least 1")
+        for name in ("real", "corrupt", "corrupt_fed", "own"):
+            if not _values(getattr(self, name)) or not all(0 <= value <= 1 for value in _values(getattr(self, name))):
                 raise DataError(f"{where}: {name} {getattr(self, name)} is a share, between 0 and 1")
+        _one_of(where, "lr_course", self.lr_course, ("cosine", "exponential", "linear"))
+        _one_of(where, "gaps", self.gaps, ("even", "random"))
+        if self.lr_course == "exponential" and self.lr_end is not None and self.lr_end <= 0:
+            raise DataError(f"{where}: lr_end {self.lr_end} must be above 0 for an exponential course")
+
+    def rate(self, step: int) -> float:
+        """The head's rate at a step of the stage, 0 ... steps - 1."""
+        if self.lr_end is None:
+            return self.lr
+        done = step / self.steps
+        if self.lr_course == "exponential":
+            return self.lr * (self.lr_end / self.lr) ** done
+        left = 0.5 * (1 + math.cos(done * math.pi)) if self.lr_course == "cosine" else 1 - done
+        return self.lr_end + (self.lr - self.lr_end) * left
+
+    def own_share(self, step: int) -> float:
+        return _along(self.own, step / self.steps)
+
+    def skip_limit(self, step: int) -> int:
+        return round(_along(self.max_skip, step / self.steps))
+
+
+@dataclass
+class Source:
+    """A data set of real clips."""
+
+    layout: str  # folder, davis2016, davis2017 or youtubevos
+    root: str  # under --data
+    weight: float = 1.0  # against the other sources
+    every: int = 1  # frames of the video from one annotated frame to the next: max_skip is divided by it
 
 
 @dataclass
@@ -55,19 +95,24 @@ class Recipe:
     stages: list[Stage]
     seed: int = 0
     slots: int = 2
+    shuffle_slots: bool = False  # objects in random order; else the first is the one that a synthetic clip is about
     trunk_lr: float = 0.33
     frozen: tuple[str, ...] = ()  # parameter name prefixes that are not trained
+    scaled: dict[str, float] = field(default_factory=dict)  # parameter name prefixes -> what their random start is multiplied by
+    optimizer: str = "adamw"  # or "adam", whose weight decay is an L2 penalty
     weight_decay: float = 1e-4
-    clip_norm: float = 2.0
-    ema: float = 0.998
+    clip_norm: float = 2.0  # largest norm of the gradient; 0: whatever it is
+    ema: float = 0.998  # of the averaged weights; 0: the last step's
     warmup: int = 150
-    dice: float = 0.5
-    auxiliary: float = 0.25
+    loss: dict[str, Any] = field(default_factory=dict)  # {kind: bce_dice | nll | soft_iou | scm, and its weights}
     backbone: str | None = None  # file name of the ImageNet trunk under --backbones
     stills: tuple[str, ...] = ()  # folder names under --data
-    clips: bool = True  # use the training clips under --data
+    clips: bool = True  # use the plain folders of clips under --data: a source by the name of "clips"
     clips_index: str | None = None  # JSON beside the data: clip name -> {"split": "train" or "val"}
     clips_skip: tuple[str, ...] = ()  # clips whose name holds one of these words are left out
+    sources: dict[str, Source] = field(default_factory=dict)  # data sets in published layouts, by names of your choice
+    short_side: int = 360  # pixels that frames of real clips are shrunk to when they are read
+    windows: dict[str, Any] = field(default_factory=dict)  # arguments of ViewConfig: how real clips are cropped and turned
     synthesis: dict[str, Any] = field(default_factory=dict)  # arguments of SynthesisConfig
 
     def __post_init__(self) -> None:
@@ -75,8 +120,20 @@ class Recipe:
             raise DataError("a recipe has at least one stage")
         if self.slots < 1:
             raise DataError(f"slots {self.slots} must be at least 1: the objects a clip")
-        if not self.stills and not self.clips:
-            raise DataError("the recipe has nothing to train on: name folders of stills, or set clips: true")
+        if not self.stills and not self.clips and not self.sources:
+            raise DataError("the recipe has nothing to train on: name folders of stills or sources, or set clips: true")
+        for name, source in self.sources.items():
+            if source.weight <= 0 or source.every < 1:
+                raise DataError(f"source {name}: weight {source.weight} must be above 0 and every {source.every} at least 1")
+        known = [*self.sources, *(["clips"] if self.clips else [])]
+        for stage in self.stages:
+            strange = [name for name in stage.sources if name not in known]
+            if strange:
+                raise DataError(f"stage {stage.name}: unknown sources {', '.join(strange)}; the recipe has {', '.join(known) or 'none'}")
+        names = [stage.name for stage in self.stages]
+        if len(set(names)) < len(names):
+            raise DataError(f"the recipe's stages are named {', '.join(names)}; give each its own name")
+        _one_of("the recipe", "optimizer", self.optimizer, ("adamw", "adam"))
 
     @property
     def steps(self) -> int:
@@ -90,66 +147,39 @@ class Recipe:
             step -= stage.steps
         raise IndexError("the recipe is over")
 
+    def rate(self, step: int) -> float:
+        """Rate of the head at a step of the run: the stage's, after a warm-up over the run's first steps."""
+        stage, within = self.stage_at(step)
+        return stage.rate(within) * min(1.0, (step + 1) / max(self.warmup, 1))
+
+    def weights_of(self, stage: Stage) -> dict[str, float]:
+        """Sources of a stage's real clips and their weights."""
+        if stage.sources:
+            return stage.sources
+        return {**({"clips": 1.0} if self.clips else {}), **{name: source.weight for name, source in self.sources.items()}}
+
+    def loss_of(self, stage: Stage) -> Any:
+        """The loss of a stage, an object of losses.LOSSES."""
+        options = {"kind": "bce_dice", **self.loss, **stage.loss}
+        return LOSSES[options.pop("kind")](**options)
+
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
 
 
-def load_recipe(path: str | Path) -> Recipe:
-    """Read and check a recipe. DataError names unknown, missing and wrong entries, and says what is known."""
-    import yaml
-
-    try:
-        raw = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise DataError(f"the recipe {path} can't be read: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} is no YAML file: {error}") from error
-    entries = _entries(raw, Recipe, str(path))
-    if not all(isinstance(stage, dict) for stage in entries["stages"]):
-        raise DataError(f"{path}: stages is a list of mappings, one a stage: - {{name: ..., steps: ..., size: [192, 336]}}")
-    _entries(entries.get("synthesis", {}), SynthesisConfig, f"{path}, synthesis")
-    try:
-        stages = [Stage(**_entries(stage, Stage, f"{path}, stage {stage.get('name', n + 1)}")) for n, stage in enumerate(entries["stages"])]
-        for stage in stages:
-            _entries(stage.synthesis, SynthesisConfig, f"{path}, synthesis of stage {stage.name}")
-        return Recipe(**{**entries, "stages": stages})
-    except DataError as error:
-        raise error if str(path) in str(error) else DataError(f"{path}: {error}") from error
+def _values(course: float | tuple[float, ...]) -> tuple[float, ...]:
+    return course if isinstance(course, tuple) else (course,)
 
 
-def _entries(raw: Any, kind: type, where: str) -> dict[str, Any]:
-    """raw, a mapping, checked against the fields of a dataclass: no unknown key, none missing, each of its type."""
-    if not isinstance(raw, dict):
-        raise DataError(f"{where}: expected `key: value` lines, found {type(raw).__name__}")
-    known = {f.name: f for f in dataclasses.fields(kind)}
-    unknown = sorted(str(key) for key in raw if key not in known)
-    if unknown:
-        raise DataError(f"{where}: unknown keys {', '.join(unknown)}; known are {', '.join(sorted(known))}")
-    required = (f.name for f in known.values() if f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING)
-    missing = [name for name in required if name not in raw]
-    if missing:
-        raise DataError(f"{where}: missing keys {', '.join(missing)}")
-    hints = typing.get_type_hints(kind)
-    entries = {}
-    for key, value in raw.items():
-        try:
-            entries[key] = _cast(value, hints[key])
-        except (TypeError, ValueError):
-            raise DataError(f"{where}: {key} is {value!r}, expected {known[key].type}") from None
-    return entries
+def _along(course: float | tuple[float, ...], done: float) -> float:
+    """The value of a course when `done`, 0 ... 1, of it is over: straight lines through evenly spaced values."""
+    values = _values(course)
+    at = done * (len(values) - 1)
+    left = min(int(at), max(len(values) - 2, 0))
+    right = min(left + 1, len(values) - 1)
+    return values[left] + (values[right] - values[left]) * (at - left)
 
 
-def _cast(value: Any, hint: Any) -> Any:
-    """value as the type of a dataclass field. YAML reads 6e-4 as text, so text that is a number counts as one."""
-    origin, inner = typing.get_origin(hint), typing.get_args(hint)
-    if origin in (typing.Union, types.UnionType):
-        return None if value is None else _cast(value, next(option for option in inner if option is not type(None)))
-    if origin is tuple:
-        if not isinstance(value, list) or (inner[-1] is not ... and len(value) != len(inner)):
-            raise TypeError
-        return tuple(_cast(v, inner[0]) for v in value)
-    if hint is float and not isinstance(value, bool):
-        return float(value)
-    if not isinstance(value, origin or hint) or (hint is int and isinstance(value, bool)):
-        raise TypeError
-    return value
+def _one_of(where: str, name: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise DataError(f"{where}: {name} is {value!r}, not one of {', '.join(known)}")

@@ -1,4 +1,4 @@
-"""Unroll a model over a clip with its own fed-back masks, exactly as in use, and put the loss on what it predicts."""
+"""Unroll a model over a clip as in use, with its own masks fed back or with the true ones, and put the loss on what it predicts."""
 
 from __future__ import annotations
 
@@ -9,35 +9,95 @@ from torch import Tensor
 
 from vos_zoo.models.base import VOSModel
 from vos_zoo.train.batch import ClipBatch
-from vos_zoo.train.losses import mean_iou, segmentation_loss
+from vos_zoo.train.losses import BceDice, Loss, mean_iou
+from vos_zoo.train.matching import arrange, match_slots
 
 
 def rollout(
-    model: VOSModel, clip: ClipBatch, first_masks: Tensor | None = None, warm: int = 0, **loss_options: float
+    model: VOSModel,
+    clip: ClipBatch,
+    first_masks: Tensor | None = None,
+    *,
+    own: Tensor | None = None,
+    warm: int = 0,
+    detach: bool = False,
+    loss: Loss | None = None,
+    total: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """(loss, IoU of the last frame): scalars, the loss a mean over the frames that carry one.
 
-    first_masks (B, K, H, W): what the model is told of frame 0; default its truth. warm: the first `warm` predicted frames are run
-    without gradient and without loss, so that a long history of own mistakes costs little; fewer than the T - 1 predicted.
-    loss_options: of segmentation_loss. The model's features are a tensor, or a NamedTuple of tensors, with the frames first.
+    first_masks (B, K, H, W): what the model is told of frame 0; default its truth. A model that finds objects is told nothing: it
+    predicts frame 0 too, is matched to the objects there and keeps that match; its other slots are to stay empty.
+    own (T,) bool: frames that are predicted from the model's own masks; the others from the truth of the frame before. Default: all.
+    warm: the first `warm` predicted frames are run without gradient and without loss, so that a long history of own mistakes costs
+    little; fewer than the frames predicted. detach: no gradient through the masks fed back.
+    total: what the loss's sums are divided by, default that of this batch; see `losses`.
+    The model's features are a tensor, or a NamedTuple of tensors, with the frames first.
     """
+    loss = loss or BceDice()
     b, t = clip.frames.shape[:2]
-    masks = clip.masks[:, 0] if first_masks is None else first_masks
-    features = model.encode(clip.frames[:, 0]) if model.needs_first_frame else None
-    state = model.start(features, masks, clip.active)
-    if warm:
-        with torch.no_grad():
-            for i in range(1, 1 + warm):
-                _, state = model.step(model.encode(clip.frames[:, i]), state)
-        torch.clear_autocast_cache()  # older torch keeps the low-precision weights made without gradient, which would get none below
-    encoded = model.encode(clip.frames[:, 1 + warm :].transpose(0, 1).flatten(0, 1))
-    losses = []
-    for n, i in enumerate(range(1 + warm, t)):
-        features = _rows(encoded, n * b, (n + 1) * b)
-        prediction = model.predict(features, state)
-        losses.append(segmentation_loss(prediction, clip.masks[:, i], clip.active, **loss_options))
-        _, state = model.advance(features, prediction, state)
-    return torch.stack(losses).mean(), mean_iou(prediction.logits.detach(), clip.masks[:, -1], clip.active)
+    finds = model.finds_objects
+    begin = 0 if finds else 1
+    features = model.encode(clip.frames[:, 0]) if model.needs_first_frame or finds else None
+    if finds:
+        state = model.start(features, None)
+    else:
+        state = model.start(features, clip.masks[:, 0] if first_masks is None else first_masks, clip.active)
+    truth, matched, active = _Truth(clip), clip.active, slots_in_use(model, clip)
+    together = max(1, begin + warm)  # frames from here on are encoded at once
+    encoded, losses = None, []
+    for i in range(begin, t):
+        learns = i >= begin + warm
+        if warm and i == begin + warm:
+            torch.clear_autocast_cache()  # older torch keeps the low-precision weights made without gradient, which would get none here
+        with torch.set_grad_enabled(learns and torch.is_grad_enabled()):
+            if i >= together and encoded is None:
+                encoded = model.encode(clip.frames[:, together:].transpose(0, 1).flatten(0, 1))
+            if i >= together:
+                seen = _rows(encoded, (i - together) * b, (i - together + 1) * b)
+            else:
+                seen = features if i == 0 else model.encode(clip.frames[:, i])
+            if i > begin and own is not None and not own[i]:
+                state = model.replace_masks(state, truth.before(i))
+            prediction = model.predict(seen, state)
+            if i == 0:
+                owner = match_slots(prediction.logits.sigmoid(), clip.masks[:, 0], clip.active)
+                truth, matched = truth.by_slot(owner), owner >= 0
+            if learns:
+                losses.append(loss(prediction, truth.at(i), active))
+            _, state = model.advance(seen, prediction, state)
+            if detach:
+                state = state._replace(masks=state.masks.detach())
+    divisor = (loss.total(active) if total is None else total).clamp(min=1)
+    return torch.stack(losses).mean() / divisor, mean_iou(prediction.logits.detach(), truth.at(t - 1), matched)
+
+
+def slots_in_use(model: VOSModel, clip: ClipBatch) -> Tensor:
+    """(B, P) bool: the slots that the loss counts; all of a model that finds objects."""
+    if not model.finds_objects:
+        return clip.active
+    config: Any = model.config
+    return clip.active.new_ones(len(clip.active), config.slots)
+
+
+class _Truth:
+    """The true masks of a clip, slot by slot."""
+
+    def __init__(self, clip: ClipBatch, owner: Tensor | None = None):
+        self.clip, self.owner = clip, owner
+
+    def by_slot(self, owner: Tensor) -> _Truth:
+        return _Truth(self.clip, owner)
+
+    def at(self, i: int) -> Tensor:
+        return self._slots(self.clip.masks[:, i])
+
+    def before(self, i: int) -> Tensor:
+        """What frame i's previous frame, of the window or of the video, should have handed on."""
+        return self.at(i - 1) if self.clip.before is None else self._slots(self.clip.before[:, i])
+
+    def _slots(self, masks: Tensor) -> Tensor:
+        return masks if self.owner is None else arrange(masks, self.owner)
 
 
 def _rows(features: Any, start: int, stop: int) -> Any:

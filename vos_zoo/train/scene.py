@@ -29,6 +29,8 @@ class SynthesisConfig:
     freeze: float = 0.1  # share of clips in which nothing moves
     returning: float = 0.0  # share of cutouts that turn back midway: what left the frame, or went behind another, comes again
     shake: float = 0.0  # camera shake, half frame heights a frame, in a third of the clips
+    motion_blur: float = 0.0  # share of clips in which what moves is blurred along its way
+    companions: float = 0.0  # share of the `together` clips in which the still's other objects are targets too
 
 
 class Layer(NamedTuple):
@@ -41,6 +43,7 @@ class Layer(NamedTuple):
     scale: float  # frame units per texture unit
     place: tuple[float, float]  # where the centre lies in the first frame
     flip: bool
+    rider: bool = False  # no picture of its own: another object of the base's still, a target that moves with it
 
 
 def plan_scene(bank: StillBank, config: SynthesisConfig, ratio: float, slots: int, rng: torch.Generator) -> list[Layer]:
@@ -61,10 +64,21 @@ def plan_scene(bank: StillBank, config: SynthesisConfig, ratio: float, slots: in
         pasted = target if _uniform(rng) < config.look_alike else int(_uniform(rng) * len(bank.objects))
         cutouts.append((pasted, slot if slot < slots else -1))
     layers = [_base(bank, base, target if own else None, fill, ratio, rng)]
+    riders = _riders(bank, layers[0], slots, rng) if config.companions and own and _uniform(rng) < config.companions else []
+    if riders:
+        cutouts = [(pasted, slot + len(riders) if 0 <= slot < slots - len(riders) else -1) for pasted, slot in cutouts]
     layers += [_cutout(bank, pasted, slot, ratio, rng) for pasted, slot in cutouts]
     if len(layers) > 2 and _uniform(rng) < 0.5:  # a pasted thing may lie behind the target
         layers[1], layers[-1] = layers[-1], layers[1]
-    return layers
+    return [layers[0], *riders, *layers[1:]]
+
+
+def _riders(bank: StillBank, base: Layer, slots: int, rng: torch.Generator) -> list[Layer]:
+    """The base still's other objects, in random order, as far as there are slots behind the first."""
+    here = (bank.objects[:, 0] == base.texture) & (bank.objects[:, 1] != base.own)
+    numbers = bank.objects[here, 1].tolist()
+    chosen = torch.randperm(len(numbers), generator=rng)[: slots - 1].tolist()
+    return [base._replace(own=numbers[n], slot=slot, rider=True) for slot, n in enumerate(chosen, 1)]
 
 
 def _count(probabilities: tuple[float, ...], rng: torch.Generator) -> int:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import pickle
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -11,72 +14,83 @@ from torch import Tensor, nn
 from vos_zoo.errors import CheckpointError, DataError, SaveError
 from vos_zoo.io.atomic import atomic_write
 from vos_zoo.models.base import VOSModel
-from vos_zoo.train.batch import ClipBatch
-from vos_zoo.train.interrupts import uninterrupted
-from vos_zoo.train.recipe import Recipe
-from vos_zoo.train.rollout import rollout
+from vos_zoo.train.batch import Sample
+from vos_zoo.train.processes import Processes
+from vos_zoo.train.recipe import Recipe, Stage
+from vos_zoo.train.rollout import rollout, slots_in_use
 
-
-def learning_rate(recipe: Recipe, step: int) -> float:
-    """Rate of the head at a step: warm-up over the run's first steps, then the stage's own constant or cosine."""
-    stage, within = recipe.stage_at(step)
-    rate = stage.lr
-    if stage.lr_end is not None:
-        done = torch.tensor(within / max(stage.steps, 1))
-        rate = stage.lr_end + (stage.lr - stage.lr_end) * float(0.5 * (1 + torch.cos(done * torch.pi)))
-    return rate * min(1.0, (step + 1) / max(recipe.warmup, 1))
+OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}
 
 
 class Trainer:
     """model, its moving average, the optimiser and the step: all that a checkpoint holds.
 
-    amp: bfloat16 where autocast takes it. DataError if a `frozen` prefix of the recipe fits no parameter.
+    device: "auto", "cpu" or "cuda". low_precision: autocast to bfloat16. DataError if a `frozen` prefix of the recipe fits no parameter.
     """
 
-    def __init__(self, model: VOSModel, recipe: Recipe, device: str = "cpu", amp: bool = True):
-        self.model, self.recipe, self.device, self.amp = model.to(device), recipe, torch.device(device), amp
+    def __init__(self, model: VOSModel, recipe: Recipe, device: str = "cpu", low_precision: bool = True):
+        self.processes = Processes(device)
+        self.device = self.processes.device
+        for stage in recipe.stages:
+            if stage.batch < self.processes.count:
+                raise DataError(f"stage {stage.name}: a batch of {stage.batch} for {self.processes.count} processes; raise batch")
+        self.model, self.recipe, self.low_precision = model.to(self.device), recipe, low_precision
         self.model.to(memory_format=torch.channels_last)
-        names = [name for name, _ in model.named_parameters()]
-        idle = [prefix for prefix in recipe.frozen if not any(name.startswith(prefix) for name in names)]
-        if idle:
-            parts = sorted({".".join(name.split(".")[:3]) for name in names})
-            raise DataError(f"frozen: no parameter's name begins with {', '.join(idle)}; names begin with {', '.join(parts)}")
-        for name, parameter in model.named_parameters():
-            parameter.requires_grad_(not name.startswith(recipe.frozen) if recipe.frozen else True)
+        freeze(model, recipe.frozen)
         in_trunks = {id(p) for trunk in model.trunks() for p in trunk.parameters()}
         trainable = [p for p in model.parameters() if p.requires_grad]
-        groups = [
-            {"params": [p for p in trainable if id(p) in in_trunks], "factor": recipe.trunk_lr},
-            {"params": [p for p in trainable if id(p) not in in_trunks], "factor": 1.0},
+        groups: list[dict[str, Any]] = [
+            {"params": [p for p in trainable if id(p) in in_trunks]},
+            {"params": [p for p in trainable if id(p) not in in_trunks]},
         ]
-        self.optimizer = torch.optim.AdamW(groups, lr=1e-3, weight_decay=recipe.weight_decay)
+        self.optimizer: torch.optim.Optimizer = OPTIMIZERS[recipe.optimizer](groups, lr=1e-3, weight_decay=recipe.weight_decay)  # type: ignore[call-arg]
         self.average: dict[str, Tensor] = {n: p.detach().clone() for n, p in model.state_dict().items()}
         self.step = 0
+        self.whole = True  # False amid an update: not the moment to save
 
-    def train_step(self, clip: ClipBatch, first: Tensor) -> tuple[float, float]:
-        """One optimiser step; (loss, IoU of the last frame). first (B, K, H, W): what the model is told of frame 0.
+    def train_step(self, sample: Sample) -> tuple[Tensor, Tensor]:
+        """One optimiser step on this process's clips of a batch; (loss, IoU of the last frame), scalars, of these clips.
 
-        A Ctrl-C takes effect before the update or after it. FloatingPointError, with nothing changed, if the gradient is not finite.
+        The gradient is that of the whole batch, over all processes and all `accumulate` parts. FloatingPointError, with nothing
+        changed, if it is not finite.
         """
-        rate = learning_rate(self.recipe, self.step)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate * group["factor"]
-        clip = ClipBatch(*(t.to(self.device, non_blocking=True) for t in clip))
-        self.model.train()
-        stage, _ = self.recipe.stage_at(self.step)
-        options = {"dice": self.recipe.dice, "auxiliary": self.recipe.auxiliary}
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.amp):
-            loss, iou = rollout(self.model, clip, first.to(self.device), warm=stage.warm, **options)
+        stage, within = self.recipe.stage_at(self.step)
+        if within == 0 and stage.fresh_optimizer:
+            self.optimizer.state.clear()
+        rate = self.recipe.rate(self.step)
+        for group, factor in zip(self.optimizer.param_groups, (self.recipe.trunk_lr, 1.0), strict=True):
+            group["lr"] = rate * factor
+            group["weight_decay"] = self.recipe.weight_decay if stage.weight_decay is None else stage.weight_decay
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        norm = nn.utils.clip_grad_norm_([p for p in self.model.parameters() if p.grad is not None], self.recipe.clip_norm)
+        loss, iou = self.gradients(sample, stage)
+        norm = nn.utils.clip_grad_norm_([p for p in self.model.parameters() if p.grad is not None], self.recipe.clip_norm or math.inf)
         if not torch.isfinite(norm):
             raise FloatingPointError(f"step {self.step}: the gradient is {float(norm)}; lower the learning rate or look at the data")
-        with uninterrupted():
-            self.optimizer.step()
-            self.step += 1
-            self._follow()
-        return float(loss.detach()), float(iou)
+        self.whole = False
+        self.optimizer.step()
+        self.step += 1
+        self._follow()
+        self.whole = True
+        return loss, iou
+
+    def gradients(self, sample: Sample, stage: Stage) -> tuple[Tensor, Tensor]:
+        """Fill the parameters' gradients; (loss, IoU) of this process's clips: the mean of the losses over processes is the batch's."""
+        self.model.train()
+        sample = sample.to(self.device)
+        loss_of = self.recipe.loss_of(stage)
+        total = self.processes.total(loss_of.total(slots_in_use(self.model, sample.clip)).float())
+        losses, ious, counts = [], [], []
+        for part in parts(sample, stage.accumulate):
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.low_precision):
+                loss, iou = rollout(
+                    self.model, part.clip, part.first, own=part.own, warm=stage.warm, detach=stage.detach, loss=loss_of, total=total
+                )
+            loss.backward()
+            losses.append(loss.detach())
+            ious.append(iou * len(part.first))
+            counts.append(len(part.first))
+        self.processes.sum_gradients(self.model.parameters())
+        return torch.stack(losses).sum() * self.processes.count, torch.stack(ious).sum() / sum(counts)
 
     @torch.no_grad()
     def _follow(self) -> None:
@@ -89,13 +103,7 @@ class Trainer:
     def save(self, path: Path) -> None:
         """Whole or not at all, whatever happens meanwhile. SaveError if it can't be written; the file before it is kept."""
         state = {"step": self.step, "model": self.model.state_dict(), "average": self.average, "optimizer": self.optimizer.state_dict()}
-        with uninterrupted(), atomic_write(path) as temporary:
-            try:
-                torch.save(state, temporary)
-            except RuntimeError as error:  # what torch makes of a failed write
-                raise SaveError(
-                    f"can't save {path}: {error}. Is the disk full? Free some space; the checkpoint before is untouched"
-                ) from error
+        write(state, path)
 
     def load(self, path: Path) -> None:
         """Go on from a file that `save` wrote. CheckpointError if it is none, or belongs to another model or recipe."""
@@ -115,3 +123,46 @@ class Trainer:
                 f"{path} belongs to another model or recipe ({error}); go on with the recipe it was made by, or choose another folder"
             ) from error
         self.step = step
+
+
+def scale_start(model: VOSModel, factors: Mapping[str, float]) -> None:
+    """Multiply parameters whose names begin with these prefixes, once, before training. DataError if a prefix fits none."""
+    _check_prefixes("scaled", factors, model)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            for prefix, factor in factors.items():
+                if name.startswith(prefix):
+                    parameter.mul_(factor)
+
+
+def _check_prefixes(what: str, prefixes: Iterable[str], model: VOSModel) -> None:
+    names = [name for name, _ in model.named_parameters()]
+    idle = [prefix for prefix in prefixes if not any(name.startswith(prefix) for name in names)]
+    if idle:
+        parts = sorted({".".join(name.split(".")[:3]) for name in names})
+        raise DataError(f"{what}: no parameter's name begins with {', '.join(idle)}; names begin with {', '.join(parts)}")
+
+
+def freeze(model: VOSModel, prefixes: tuple[str, ...]) -> None:
+    """Parameters whose names begin with one of these do not learn, all others do. DataError if a prefix fits none, or all are frozen."""
+    _check_prefixes("frozen", prefixes, model)
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(not name.startswith(prefixes) if prefixes else True)
+    if not any(p.requires_grad for p in model.parameters()):
+        raise DataError(f"frozen: {', '.join(prefixes)} leave nothing to train")
+
+
+def parts(sample: Sample, count: int) -> Iterator[Sample]:
+    """The sample in so many parts, as even as can be; fewer where there are fewer clips."""
+    for rows in torch.arange(len(sample.first)).tensor_split(count):
+        if len(rows):
+            yield sample.rows(rows.to(sample.first.device))
+
+
+def write(state: dict[str, Any], path: Path) -> None:
+    """torch.save, whole or not at all."""
+    with atomic_write(path) as temporary:
+        try:
+            torch.save(state, temporary)
+        except RuntimeError as error:  # what torch makes of a failed write
+            raise SaveError(f"can't save {path}: {error}. Is the disk full? Free some space; the checkpoint before is untouched") from error

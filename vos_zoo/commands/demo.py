@@ -1,0 +1,65 @@
+"""vos-zoo demo: the page for the browser, on this machine. A video, a drawing on one frame, and the objects cut out of every frame.
+
+Ctrl-C ends it. What is uploaded stays on this machine and is deleted after an hour.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from vos_zoo.errors import VosZooError
+
+PACKAGE = Path(__file__).resolve().parent.parent
+
+
+def add(commands: Any) -> None:
+    parser = commands.add_parser("demo", help="the page for the browser", description=__doc__,
+                                 formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on; 0.0.0.0: the whole network (default: this machine only)")
+    parser.add_argument("--port", type=int, help="port (default: the first free one from 7860)")
+    parser.add_argument("--open", action="store_true", help="open it in the browser")
+    parser.add_argument("--models", metavar="NAME,...", help="models on offer, also folders of your own (default: all that have weights)")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    if importlib.util.find_spec("gradio") is None:
+        raise VosZooError("the page needs gradio: pip install 'vos_zoo[demo]'")
+    app = _app(folder())
+    models = [name.strip() for name in (args.models or "").split(",") if name.strip()]
+    try:
+        app.launch(app.build(app.Choices(models or None)), server_name=args.host, server_port=args.port, inbrowser=args.open)
+    except OSError as error:
+        raise VosZooError(
+            f"the page can't be served on {args.host}, port {args.port or 'from 7860'}: {error}. Choose another --port"
+        ) from error
+    return 0
+
+
+def folder() -> Path:
+    """Where the page lies: inside the package when installed from a wheel, in demo/ beside it in a checkout."""
+    inside, beside = PACKAGE / "demo_app", PACKAGE.parent / "demo"
+    if (inside / "app.py").is_file():
+        return inside
+    if (beside / "app.py").is_file() and (PACKAGE.parent / "pyproject.toml").is_file():
+        return beside
+    raise VosZooError(
+        f"this installation carries no page (looked for {inside} and {beside}). Install the library again: "
+        "pip install --force-reinstall 'vos_zoo[demo]'"
+    )
+
+
+def _app(place: Path) -> ModuleType:
+    """app.py as a module, with the folder studio/ beside it."""
+    sys.path.insert(0, str(place))
+    spec = importlib.util.spec_from_file_location("vos_zoo_demo_app", place / "app.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module

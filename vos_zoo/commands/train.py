@@ -1,0 +1,248 @@
+"""vos-zoo train: train a model by its recipe, or fit a trained one to your own clips. The same command again goes on.
+
+vos-zoo train crvos --data DATA --backbones DATA/backbones --out runs/crvos      a name's own recipe, or a file
+vos-zoo train --from crvos --clips my_clips --out runs/mine                      my_clips/CLIP/frames and CLIP/masks
+torchrun --nproc-per-node 4 -m vos_zoo.cli train crvos --data DATA ...           several GPUs, or machines
+
+Any value of the recipe can be replaced: --set stages.0.lr=1e-4 --set stages.*.batch=16
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vos_zoo import __version__
+from vos_zoo.errors import DataError, VosZooError, VosZooWarning
+
+if TYPE_CHECKING:
+    from vos_zoo.models.base import VOSModel
+    from vos_zoo.train.recipe import Recipe
+    from vos_zoo.train.trainer import Trainer
+
+
+def add(commands: Any) -> None:
+    parser = commands.add_parser("train", help="train by a recipe, or fit a model to your clips", description=__doc__,
+                                 formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
+    add_arguments(parser)
+    parser.set_defaults(run=run)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("recipe", nargs="?", help="a YAML file, or the name of a model that comes with its recipe")
+    parser.add_argument("--from", dest="start", metavar="MODEL", help="begin with these weights: a name, a folder or owner/repo")
+    parser.add_argument("--clips", type=Path, metavar="FOLDER", help="your clips: fine-tune on them, no recipe needed")
+    parser.add_argument("--data", type=Path, help="folder of the recipe's stills, clips and sources")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the run: checkpoint, log, recipe, pictures")
+    parser.add_argument("--set", dest="changes", action="append", default=[], metavar="KEY=VALUE", help="replace a value of the recipe")
+    parser.add_argument("--backbones", type=Path, metavar="FOLDER", help="where ImageNet trunks lie (safetensors)")
+    parser.add_argument("--clips-index", type=Path, metavar="FILE", help="where the recipe's clips_index lies, if not in --data")
+    parser.add_argument("--keep", type=float, default=0.7, metavar="SHARE",
+                        help="fine-tuning: how much of the change is kept, the rest stays as it was (default 0.7)")  # fmt: skip
+    parser.add_argument("--max-minutes", type=float, default=float("inf"), help="stop cleanly after this long")
+    parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"), help="default: a GPU where there is one")
+    parser.add_argument("--precision", default="bfloat16", choices=("bfloat16", "float32"), help="of the arithmetic (default bfloat16)")
+    parser.add_argument("--workers", type=int, default=1, help="processes that draw batches ahead (default 1; 0: none)")
+    parser.add_argument(
+        "--memory", type=float, default=4.0, metavar="GIB", help="for decoded clips; more are decoded when drawn (default 4)"
+    )
+    parser.add_argument("--on-bad-data", choices=("skip", "stop"), default="skip", help="what to do when files are wrong (default skip)")
+    parser.add_argument("--validate", metavar="LAYOUT:ROOT", help="score J&F on these clips now and then, and keep the best weights")
+    parser.add_argument("--validate-every", type=int, default=500, metavar="STEPS")
+    parser.add_argument("--save-every", type=int, default=200, metavar="STEPS")
+    parser.add_argument("--log-every", type=int, default=20, metavar="STEPS")
+    parser.add_argument("--sheet-every", type=int, default=500, metavar="STEPS", help="a picture of predictions (0: none)")
+    parser.add_argument("--no-tensorboard", action="store_true", help="no files for TensorBoard")
+
+
+def run(args: argparse.Namespace) -> int:
+    from vos_zoo.memory import keep_freed_memory
+    from vos_zoo.train.batches import Batches
+    from vos_zoo.train.data import load_data
+    from vos_zoo.train.loop import Every, train
+    from vos_zoo.train.provenance import record
+    from vos_zoo.train.trainer import Trainer
+
+    keep_freed_memory()
+    fresh = not (args.out / "checkpoint.pt").exists()
+    model, recipe = prepare(args, fresh)
+    check_out(args.out)
+    trainer = Trainer(model, recipe, args.device, args.precision == "bfloat16")
+    data = load_data(recipe, args.data, args.out / "cache", index=args.clips_index, memory=args.memory, on_bad_data=args.on_bad_data)
+    batches = Batches(recipe, data.stills, data.clips)
+    validate = validator(args, recipe) if args.validate else None
+    main = trainer.processes.main
+    if main:
+        print(f"{data}, {recipe.steps} steps on {trainer.processes.count} x {trainer.device}", flush=True)
+        facts = {"data": data.fingerprint, "started_from": args.start, "processes": trainer.processes.count, "precision": args.precision}
+        record(args.out, recipe, __version__, facts)
+    every = Every(args.log_every, args.save_every, args.sheet_every, args.validate_every if args.validate else 0)
+    try:
+        done = train(
+            trainer, batches, args.out, max_minutes=args.max_minutes, workers=args.workers, every=every, validate=validate,
+            tensorboard=not args.no_tensorboard,
+        )  # fmt: skip
+    except FloatingPointError as error:
+        raise VosZooError(str(error)) from error
+    if main and done and args.clips:
+        print(f"done: {save_finetuned(args, recipe, trainer)}")
+    elif main:
+        print("done" if done else f"stopped at step {trainer.step}; the same command goes on")
+    return 0
+
+
+def prepare(args: argparse.Namespace, fresh: bool) -> tuple[VOSModel, Recipe]:
+    """The model as training begins, and what is done to it; VosZooError if the arguments don't go together."""
+    from vos_zoo.train.recipe_file import load_recipe, with_changes
+
+    if args.clips:
+        if args.recipe or args.data or not args.start:
+            raise VosZooError("--clips fine-tunes a model: give --from MODEL with it, and neither a recipe nor --data")
+        from vos_zoo.train.finetune import check_share, finetune_recipe, size_of_clips
+
+        check_share(args.keep)
+        args.data = args.clips
+        model, config = trained(args.start)
+        recipe = finetune_recipe(model, config.architecture, config.model_args, size_of_clips(args.clips), config.training.get("recipe"))
+        return model, with_changes(recipe, args.changes)
+    if not args.recipe or not args.data:
+        raise VosZooError("what is to be trained? Give a recipe and --data FOLDER, or --from MODEL and --clips FOLDER")
+    recipe = load_recipe(recipe_path(args.recipe), args.changes)
+    if args.start:
+        model, config = trained(args.start)
+        given = build(recipe, None)
+        if config.architecture != recipe.architecture or given.config != model.config:
+            raise DataError(f"{args.start} is another model than the recipe's: {config.model_args} against {recipe.model_args}")
+        return model, recipe
+    if recipe.backbone and fresh and args.backbones is None:
+        raise VosZooError(f"this recipe starts from {recipe.backbone}: say --backbones FOLDER, or --set backbone=null for random weights")
+    import torch
+
+    torch.manual_seed(recipe.seed)
+    return build(recipe, args.backbones if fresh else None), recipe
+
+
+def recipe_path(text: str) -> Path:
+    """The file, or the recipe of a model of that name."""
+    from vos_zoo import catalogue
+
+    if Path(text).suffix or Path(text).exists():
+        return Path(text)
+    path = catalogue.folder() / text / "recipe.yaml"
+    if not path.is_file():
+        with_recipe = sorted(p.parent.name for p in catalogue.folder().glob("*/recipe.yaml"))
+        hint = catalogue.did_you_mean(text, with_recipe)
+        raise DataError(f"there is no recipe {text!r}: give a YAML file, or one of {', '.join(with_recipe)}.{hint}")
+    return path
+
+
+def build(recipe: Recipe, backbones: Path | None) -> VOSModel:
+    """The recipe's model, its trunks from a file under `backbones` where both are given."""
+    from vos_zoo.config import checked_args
+    from vos_zoo.train.trainer import scale_start
+    from vos_zoo.zoo import architecture_class
+
+    architecture = architecture_class(recipe.architecture)
+    arguments = checked_args(architecture.Config, recipe.model_args, source="the recipe")
+    try:
+        model = architecture(architecture.Config(**arguments))
+    except ValueError as error:
+        raise DataError(f"{recipe.architecture} as the recipe wants it: {error}") from error
+    scale_start(model, recipe.scaled)
+    if recipe.backbone and backbones is not None:
+        file, trunks = backbones / recipe.backbone, model.trunks()
+        if not trunks:
+            raise DataError(f"{recipe.architecture} has no trunk to start from {recipe.backbone}; take `backbone` out of the recipe")
+        if not file.is_file():
+            raise DataError(f"there is no {file}, the trunk that this recipe starts from; say --backbones FOLDER")
+        try:
+            for trunk in trunks:
+                trunk.load_imagenet(file)  # type: ignore[operator]
+        except ValueError as error:
+            raise DataError(str(error)) from error
+    return model
+
+
+def trained(name: str) -> tuple[VOSModel, Any]:
+    """A model with its weights, in float32 and ready to learn, and its config."""
+    from vos_zoo.zoo import load
+
+    segmenter = load(name, device="cpu", dtype="float32")
+    return segmenter.model.requires_grad_(True), segmenter.config
+
+
+def validator(args: argparse.Namespace, recipe: Recipe) -> Any:
+    """A function that scores a model on --validate: J&F in percent, as `vos-zoo evaluate` computes it."""
+    import copy
+
+    from vos_zoo.config import ModelConfig, Preprocess
+    from vos_zoo.evaluation.datasets import load_dataset
+    from vos_zoo.evaluation.evaluate import evaluate
+    from vos_zoo.segmenter import Segmenter
+
+    clips = load_dataset(args.validate)
+    beside = None if args.clips or args.start else recipe_path(args.recipe).parent / "config.json"
+    if args.start:
+        preprocess = trained(args.start)[1].preprocess
+    elif beside is not None and beside.is_file():
+        preprocess = ModelConfig.read(beside).preprocess
+    else:
+        preprocess = Preprocess(recipe.stages[-1].size[0])
+    config = ModelConfig(name="in-training", architecture=recipe.architecture, preprocess=preprocess)
+
+    def score(model: VOSModel) -> float:
+        segmenter = Segmenter(copy.deepcopy(model), config, device=str(next(model.parameters()).device))
+        return 100 * evaluate(segmenter, clips, progress=lambda *done: None).mean_jf
+
+    return score
+
+
+def check_out(out: Path) -> None:
+    """Say at the start that a run can't be written, not after an hour."""
+    from vos_zoo.io.atomic import atomic_write
+
+    with atomic_write(out / ".writable") as temporary:
+        temporary.touch()
+    (out / ".writable").unlink(missing_ok=True)
+
+
+def save_finetuned(args: argparse.Namespace, recipe: Recipe, trainer: Trainer) -> Path:
+    """The checkpoint folder OUT/model: what `load` and every command take."""
+    from vos_zoo.train.finetune import between
+    from vos_zoo.train.provenance import provenance
+    from vos_zoo.zoo import create, load, save
+
+    before = load(args.start, device="cpu", dtype="float32")
+    segmenter = create(before.config, device="cpu", dtype="float32")
+    after = {name: value.cpu() for name, value in trainer.average.items()}
+    segmenter.model.load_state_dict(between(before.model.state_dict(), after, args.keep))
+    training = {
+        **provenance(args.out, recipe, __version__),
+        "steps": trainer.step,
+        "weights": f"{args.keep:g} of the way from {args.start} to the average of the fine-tuned weights",
+        "before": before.config.training,
+    }
+    segmenter.config = before.config.replace(name=f"{before.config.name}-finetuned", weights=None, training=training, metrics=[])
+    return save(segmenter, args.out / "model", overwrite=True)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The command as a program of its own: tools/train.py."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_arguments(parser)
+    with warnings.catch_warnings():
+        show = warnings.showwarning
+        warnings.showwarning = lambda message, category, *rest, **more: (
+            print(f"warning: {message}", file=sys.stderr) if issubclass(category, VosZooWarning) else show(message, category, *rest, **more)
+        )
+        try:
+            return run(parser.parse_args(argv))
+        except VosZooError as error:
+            print(f"error: {error}", file=sys.stderr)
+            return 2
+        except KeyboardInterrupt:
+            print("interrupted; the same command goes on from the last checkpoint", file=sys.stderr)
+            return 130

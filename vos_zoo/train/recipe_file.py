@@ -1,0 +1,159 @@
+"""A recipe read from its file, every entry checked: hub_configs/<name>/recipe.yaml, or the recipe.json of a run."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import types
+import typing
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from vos_zoo.errors import DataError
+from vos_zoo.train.losses import LOSSES
+from vos_zoo.train.recipe import Recipe, Source, Stage
+from vos_zoo.train.scene import SynthesisConfig
+from vos_zoo.train.views import ViewConfig
+
+
+def load_recipe(path: str | Path, changes: Sequence[str] = ()) -> Recipe:
+    """Read and check a recipe. DataError names unknown, missing and wrong entries, and says what is known.
+
+    changes: "key=value" each, value in YAML, put over the file's entries; "stages.0.lr=1e-4" reaches into stage 0, "stages.*.steps=5"
+    into all.
+    """
+    import yaml
+
+    try:
+        raw = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DataError(f"the recipe {path} can't be read: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} is no YAML file: {error}") from error
+    for change in changes:
+        _change(raw, change)
+    return recipe_from(raw, str(path))
+
+
+def with_changes(recipe: Recipe, changes: Sequence[str]) -> Recipe:
+    """A recipe with "key=value" changes as `load_recipe` takes them."""
+    raw = json.loads(json.dumps(recipe.as_dict()))
+    for change in changes:
+        _change(raw, change)
+    return recipe_from(raw, "the recipe")
+
+
+def recipe_from(raw: Any, source: str) -> Recipe:
+    """The recipe that plain entries describe; source names them in messages."""
+    if isinstance(raw, dict):
+        raw = _with_named_loss(raw)
+    entries = _entries(raw, Recipe, source)
+    if not all(isinstance(stage, dict) for stage in entries["stages"]):
+        raise DataError(f"{source}: stages is a list of mappings, one a stage: - {{name: ..., steps: ..., size: [192, 336]}}")
+    try:
+        stages = [
+            Stage(**_entries(stage, Stage, f"{source}, stage {stage.get('name', n + 1)}")) for n, stage in enumerate(entries["stages"])
+        ]
+        sources = {name: Source(**_entries(each, Source, f"{source}, source {name}")) for name, each in entries.get("sources", {}).items()}
+        recipe = Recipe(**{**entries, "stages": stages, "sources": sources})
+        parts: list[tuple[Recipe | Stage, str]] = [(recipe, ""), *((stage, f" of stage {stage.name}") for stage in stages)]
+        for part, of in parts:
+            part.synthesis = _entries(part.synthesis, SynthesisConfig, f"{source}, synthesis{of}")
+            part.windows = _entries(part.windows, ViewConfig, f"{source}, windows{of}")
+        for stage in stages:
+            ViewConfig(**{**recipe.windows, **stage.windows})
+            _check_loss({**recipe.loss, **stage.loss}, f"{source}, loss of stage {stage.name}")
+    except DataError as error:
+        raise error if source in str(error) else DataError(f"{source}: {error}") from error
+    return recipe
+
+
+def _with_named_loss(raw: dict[str, Any]) -> dict[str, Any]:
+    """Recipes were written with `dice` and `auxiliary` beside the other entries before losses had names."""
+    old = {key: raw[key] for key in ("dice", "auxiliary") if key in raw}
+    return {**{k: v for k, v in raw.items() if k not in old}, "loss": {**old, **(raw.get("loss") or {})}} if old else raw
+
+
+def _check_loss(options: dict[str, Any], where: str) -> None:
+    kind = options.get("kind", "bce_dice")
+    if kind not in LOSSES:
+        raise DataError(f"{where}: kind is {kind!r}, not one of {', '.join(LOSSES)}")
+    _entries({key: value for key, value in options.items() if key != "kind"}, LOSSES[kind], where)
+
+
+def _change(raw: Any, change: str) -> None:
+    """Put "path.to.entry=value" into the raw recipe."""
+    import yaml
+
+    path, equals, text = change.partition("=")
+    if not equals or not path:
+        raise DataError(f"{change!r} is no change of a recipe; write KEY=VALUE, for instance stages.0.lr=1e-4")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise DataError(f"{change!r}: the value is no YAML: {error}") from error
+    _put(raw, path.split("."), value, change)
+
+
+def _put(place: Any, keys: list[str], value: Any, change: str) -> None:
+    key, rest = keys[0], keys[1:]
+    if isinstance(place, list):
+        if key != "*" and not (key.isdigit() and int(key) < len(place)):
+            raise DataError(f"{change!r}: {key!r} is none of the {len(place)} there; count from 0, or write * for all")
+        for n in range(len(place)) if key == "*" else [int(key)]:
+            if rest:
+                _put(place[n], rest, value, change)
+            else:
+                place[n] = value
+    elif not isinstance(place, dict):
+        raise DataError(f"{change!r}: there is nothing below {place!r} to set {key!r} in")
+    elif rest:
+        _put(place.setdefault(key, {}), rest, value, change)
+    else:
+        place[key] = value
+
+
+def _entries(raw: Any, kind: type, where: str) -> dict[str, Any]:
+    """raw, a mapping, checked against the fields of a dataclass: no unknown key, none missing, each of its type."""
+    if not isinstance(raw, dict):
+        raise DataError(f"{where}: expected `key: value` lines, found {type(raw).__name__}")
+    known = {f.name: f for f in dataclasses.fields(kind)}
+    unknown = sorted(str(key) for key in raw if key not in known)
+    if unknown:
+        raise DataError(f"{where}: unknown keys {', '.join(unknown)}; known are {', '.join(sorted(known)) or 'none'}")
+    required = (f.name for f in known.values() if f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING)
+    missing = [name for name in required if name not in raw]
+    if missing:
+        raise DataError(f"{where}: missing keys {', '.join(missing)}")
+    hints = typing.get_type_hints(kind)
+    entries = {}
+    for key, value in raw.items():
+        try:
+            entries[key] = _cast(value, hints[key])
+        except (TypeError, ValueError):
+            raise DataError(f"{where}: {key} is {value!r}, expected {known[key].type}") from None
+    return entries
+
+
+def _cast(value: Any, hint: Any) -> Any:
+    """value as the type of a dataclass field. YAML reads 6e-4 as text, so text that is a number counts as one."""
+    origin, inner = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        if value is None and type(None) in inner:
+            return None
+        fitting = [
+            option for option in inner if option is not type(None) and (typing.get_origin(option) is tuple) == isinstance(value, list)
+        ]
+        if not fitting:
+            raise TypeError
+        return _cast(value, fitting[0])
+    if origin is tuple:
+        if not isinstance(value, list) or (inner[-1] is not ... and len(value) != len(inner)):
+            raise TypeError
+        return tuple(_cast(v, inner[0]) for v in value)
+    if hint is float and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, origin or hint) or (hint is int and isinstance(value, bool)):
+        raise TypeError
+    return value
