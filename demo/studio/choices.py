@@ -1,0 +1,80 @@
+"""Which models the page offers, in plain words; each is loaded once for all visitors."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import vos_zoo
+
+WORDS = {
+    "CRVOS": "Quick. For one or a few objects that move moderately; may lose them among look-alikes or once they were hidden.",
+    "RVOS": "Light, with a memory of how things moved. For several objects at once.",
+    "ACCLVOS": "Like RVOS with a wider view: slower, steadier on large objects.",
+    "SCM": "Remembers earlier frames: better when an object comes back, slower.",
+}
+FINDS_OBJECTS = "Finds the objects by itself: nothing to draw."
+IN_MEMORY = 2  # models: the one chosen and the one that it is compared with
+
+
+@dataclass(frozen=True)
+class Choice:
+    name: str  # what vos_zoo.load takes
+    title: str
+    words: str
+
+    @property
+    def label(self) -> str:
+        return f"{self.title}: {self.words}"
+
+
+class Choices:
+    """The models on offer: by default all that vos_zoo lists with weights; or `names`, as `vos_zoo.load` takes them."""
+
+    def __init__(self, names: Sequence[str] | None = None):
+        rows = {row.name: row for row in vos_zoo.list_models()}
+        chosen = names if names is not None else [name for name, row in rows.items() if row.has_weights]
+        self.offered = tuple(_choice(name, rows.get(name)) for name in chosen)
+        if not self.offered:
+            raise vos_zoo.ModelNotFoundError("no model here has weights, so that there is nothing to show: install vos_zoo again")
+        self.missing = tuple(name for name, row in rows.items() if not row.has_weights and name not in chosen)
+        self._lock = threading.Lock()
+        self._loaded: OrderedDict[str, vos_zoo.Segmenter] = OrderedDict()
+
+    @property
+    def names(self) -> list[str]:
+        return [choice.name for choice in self.offered]
+
+    @property
+    def default(self) -> str:
+        return "crvos" if "crvos" in self.names else self.names[0]
+
+    def title(self, name: str) -> str:
+        return next((choice.title for choice in self.offered if choice.name == name), name)
+
+    def segmenter(self, name: str) -> vos_zoo.Segmenter:
+        """The loaded model; the one used longest ago makes room for it."""
+        with self._lock:
+            if name not in self._loaded:
+                while len(self._loaded) >= IN_MEMORY:
+                    self._loaded.popitem(last=False)
+                self._loaded[name] = vos_zoo.load(name)
+            self._loaded.move_to_end(name)
+            return self._loaded[name]
+
+    def finds_objects(self, name: str) -> bool:
+        return self.segmenter(name).finds_objects
+
+
+def _choice(name: str, row: Any) -> Choice:
+    if row is None:
+        return Choice(name, Path(name).name, "A model of your own.")
+    words = WORDS.get(row.architecture, row.description)
+    if "zeroshot" in name:
+        words = FINDS_OBJECTS
+    scores = [metric["J&F"] for metric in row.metrics if isinstance(metric.get("J&F"), (int, float))]
+    return Choice(name, name, f"{words} Scores {scores[0]:.0f} of 100 on public test clips." if scores else words)

@@ -1,0 +1,277 @@
+// The painter's behaviour. Ids lie in `labels`, one byte a pixel of the picture, and go to the server as run lengths.
+const root = element.querySelector(".vp");
+const find = (selector) => root.querySelector(selector);
+const stage = find(".vp-stage"), framed = find(".vp-frame"), painted = find(".vp-paint"), cursor = find(".vp-cursor");
+const range = find(".vp-range"), now = find(".vp-now"), size = find(".vp-size input"), fill = find(".vp-fill input");
+const colours = root.dataset.colours.split(",").map((c) => [1, 3, 5].map((k) => parseInt(c.slice(k, k + 2), 16)));
+
+let at = null; // what the server showed last, without the picture
+let width = 1, height = 1, labels = new Uint8Array(1), result = null;
+let touched = new Set(), loaded = new Set(), past = [];
+let object = 1, erasing = false, last = null, holes = null, path = [], spot = null, penDown = false, drawing = false;
+
+const decode = (runs) => {
+  const ids = new Uint8Array(width * height);
+  for (let k = 0, i = 0; k < runs.length; k += 2) { ids.fill(runs[k + 1], i, i + runs[k]); i += runs[k]; }
+  return ids;
+};
+const encode = (ids) => {
+  const runs = [];
+  for (let i = 0, from = 0; i <= ids.length; i++)
+    if (i === ids.length || ids[i] !== ids[from]) { runs.push(i - from, ids[from]); from = i; }
+  return runs;
+};
+const seconds = (frame) => (frame / at.fps).toFixed(2) + " s";
+
+// Pixels that the border can't reach without crossing object k.
+const enclosed = (k) => {
+  const free = new Uint8Array(width * height).fill(1), todo = [];
+  const reach = (i) => { if (free[i] && labels[i] !== k) { free[i] = 0; todo.push(i); } };
+  for (let x = 0; x < width; x++) { reach(x); reach((height - 1) * width + x); }
+  for (let y = 0; y < height; y++) { reach(y * width); reach(y * width + width - 1); }
+  while (todo.length) {
+    const i = todo.pop(), x = i % width;
+    if (x > 0) reach(i - 1);
+    if (x < width - 1) reach(i + 1);
+    if (i >= width) reach(i - width);
+    if (i < (height - 1) * width) reach(i + width);
+  }
+  for (let i = 0; i < free.length; i++) if (labels[i] === k) free[i] = 0;
+  return free;
+};
+
+// Pixels inside the way that the brush went, if it came back to where it began: also where the way left the picture.
+const circled = () => {
+  const inside = new Uint8Array(width * height), far = path.reduce((d, [x, y]) => Math.max(d, Math.hypot(x - path[0][0], y - path[0][1])), 0);
+  const open = Math.hypot(path.at(-1)[0] - path[0][0], path.at(-1)[1] - path[0][1]);
+  if (path.length < 8 || open > 0.35 * far) return inside;
+  for (let y = 0; y < height; y++) {
+    const crossings = [];
+    path.forEach(([x0, y0], k) => {
+      const [x1, y1] = path[(k + 1) % path.length];
+      if (y0 <= y + 0.5 !== y1 <= y + 0.5) crossings.push([x0 + ((y + 0.5 - y0) * (x1 - x0)) / (y1 - y0), y1 > y0 ? 1 : -1]);
+    });
+    crossings.sort((a, b) => a[0] - b[0]);
+    for (let k = 0, turns = 0; k < crossings.length - 1; k++) {
+      turns += crossings[k][1];
+      if (turns) inside.fill(1, y * width + Math.min(width, Math.max(0, Math.round(crossings[k][0]))), y * width + Math.min(width, Math.max(0, Math.round(crossings[k + 1][0]))));
+    }
+  }
+  return inside;
+};
+
+const paint = () => {
+  drawing = false;
+  const context = painted.getContext("2d"), image = context.createImageData(width, height), data = image.data;
+  const differs = (ids, i, x) => (x > 0 && ids[i - 1] !== ids[i]) || (x < width - 1 && ids[i + 1] !== ids[i]) ||
+    (i >= width && ids[i - width] !== ids[i]) || (i + width < ids.length && ids[i + width] !== ids[i]);
+  for (let i = 0; i < labels.length; i++) {
+    const x = i % width;
+    let k = labels[i], alpha = 0;
+    if (k) alpha = differs(labels, i, x) ? 255 : 130;
+    else if (result && result[i] && differs(result, i, x) && (x + Math.floor(i / width)) % 8 < 5) { k = result[i]; alpha = 255; }
+    if (alpha) { const c = colours[k - 1]; data[4 * i] = c[0]; data[4 * i + 1] = c[1]; data[4 * i + 2] = c[2]; data[4 * i + 3] = alpha; }
+  }
+  context.putImageData(image, 0, 0);
+};
+const repaint = () => { if (!drawing) { drawing = true; requestAnimationFrame(paint); } };
+
+const send = () => {
+  props.value = { frame: at.frame, height, width, touched: [...touched], loaded: [...loaded], runs: touched.size ? encode(labels) : [] };
+  showMarks();
+};
+const remember = () => { past.push([labels.slice(), new Set(touched), new Set(loaded)]); if (past.length > 30) past.shift(); };
+
+const stamp = (x, y) => {
+  const r = Number(size.value) / 2, value = erasing ? 0 : object;
+  for (let j = Math.max(0, Math.floor(y - r)); j <= Math.min(height - 1, Math.ceil(y + r)); j++)
+    for (let i = Math.max(0, Math.floor(x - r)); i <= Math.min(width - 1, Math.ceil(x + r)); i++)
+      if ((i + 0.5 - x) ** 2 + (j + 0.5 - y) ** 2 <= r * r) {
+        const old = labels[j * width + i];
+        if (erasing && old !== object) continue; // the eraser takes the chosen object only
+        if (old && old !== value) touched.add(old);
+        labels[j * width + i] = value;
+      }
+};
+const begin = (x, y) => {
+  if (!at || at.mode !== "draw" || stage.dataset.busy) return;
+  remember();
+  touched.add(object);
+  holes = !erasing && fill.checked ? enclosed(object) : null;
+  last = [x, y];
+  path = [last];
+  stamp(x, y);
+  repaint();
+};
+const go = (x, y) => {
+  if (!last) return;
+  const steps = Math.max(1, Math.ceil(Math.hypot(x - last[0], y - last[1])));
+  for (let k = 1; k <= steps; k++) stamp(last[0] + ((x - last[0]) * k) / steps, last[1] + ((y - last[1]) * k) / steps);
+  last = [x, y];
+  path.push(last);
+  repaint();
+};
+const end = () => {
+  if (!last) return;
+  last = null;
+  if (holes) {
+    const way = circled();
+    enclosed(object).forEach((inside, i) => { if ((way[i] || (inside && !holes[i])) && !labels[i]) labels[i] = object; });
+  }
+  repaint();
+  send();
+};
+
+const place = (event) => {
+  const box = painted.getBoundingClientRect();
+  return [((event.clientX - box.left) / box.width) * width, ((event.clientY - box.top) / box.height) * height];
+};
+const showCursor = (x, y) => {
+  const box = painted.getBoundingClientRect(), outer = stage.getBoundingClientRect(), scale = box.width / width;
+  const d = Math.max(4, Number(size.value) * scale);
+  Object.assign(cursor.style, { width: d + "px", height: d + "px", display: "block", borderColor: erasing ? "#fff" : root.dataset.colours.split(",")[object - 1],
+    left: box.left - outer.left + x * scale - d / 2 + "px", top: box.top - outer.top + y * scale - d / 2 + "px" });
+};
+stage.addEventListener("pointerdown", (event) => {
+  if (event.button) return;
+  stage.setPointerCapture(event.pointerId);
+  begin(...place(event));
+});
+stage.addEventListener("pointermove", (event) => {
+  const [x, y] = place(event);
+  if (at && at.mode === "draw") showCursor(x, y);
+  for (const each of event.getCoalescedEvents?.() ?? []) go(...place(each));
+  go(x, y);
+});
+for (const name of ["pointerup", "pointercancel"]) stage.addEventListener(name, end);
+stage.addEventListener("pointerleave", () => (cursor.style.display = "none"));
+
+painted.addEventListener("keydown", (event) => {
+  if (!at || event.ctrlKey || event.metaKey) return;
+  spot = spot ?? [width / 2, height / 2];
+  const far = event.shiftKey ? 16 : 4;
+  const moves = { ArrowLeft: [-far, 0], ArrowRight: [far, 0], ArrowUp: [0, -far], ArrowDown: [0, far] };
+  if (moves[event.key]) {
+    spot = [Math.min(width, Math.max(0, spot[0] + moves[event.key][0])), Math.min(height, Math.max(0, spot[1] + moves[event.key][1]))];
+    if (penDown) go(...spot);
+  } else if (event.key === " ") {
+    penDown = !penDown;
+    if (penDown) begin(...spot); else end();
+  } else if (/^[1-6]$/.test(event.key)) choose(Number(event.key));
+  else if (event.key === "e") hold(!erasing);
+  else if (event.key === "z") undo();
+  else return;
+  event.preventDefault();
+  showCursor(...spot);
+});
+painted.addEventListener("blur", () => { if (penDown) { penDown = false; end(); } cursor.style.display = "none"; });
+
+const choose = (k) => { object = k; find(`.vp-object input[value="${k}"]`).checked = true; };
+const hold = (eraser) => {
+  erasing = eraser;
+  find(".vp-eraser").setAttribute("aria-pressed", String(eraser));
+  find(".vp-pen").setAttribute("aria-pressed", String(!eraser));
+};
+const undo = () => {
+  if (!past.length) return;
+  [labels, touched, loaded] = past.pop();
+  repaint();
+  send();
+};
+find(".vp-objects").addEventListener("change", (event) => { choose(Number(event.target.value)); hold(false); });
+find(".vp-pen").addEventListener("click", () => hold(false));
+find(".vp-eraser").addEventListener("click", () => hold(true));
+find(".vp-undo").addEventListener("click", undo);
+find(".vp-clear").addEventListener("click", () => { if (at) { busy(); trigger("forget", { frame: at.frame }); } });
+find(".vp-use").addEventListener("click", () => {
+  if (!result) return;
+  remember();
+  labels = result.slice();
+  loaded = new Set(result);
+  loaded.delete(0);
+  repaint();
+  send();
+  find(".vp-note").textContent = "The result is on the picture now. Draw or erase what is wrong: only the objects you touch are corrected.";
+});
+
+const busy = () => { stage.dataset.busy = "yes"; };
+const visit = (frame) => {
+  frame = Math.min(at.frames - 1, Math.max(0, frame));
+  range.value = frame;
+  showNow(frame);
+  if (frame === at.frame || stage.dataset.busy) return;
+  busy();
+  trigger("visit", { frame });
+};
+const showNow = (frame) => { now.textContent = `${seconds(frame)} · frame ${frame}`; };
+range.addEventListener("input", () => at && showNow(Number(range.value)));
+range.addEventListener("change", () => at && visit(Number(range.value)));
+find(".vp-prev").addEventListener("click", () => at && visit(Number(range.value) - 1));
+find(".vp-next").addEventListener("click", () => at && visit(Number(range.value) + 1));
+
+const showMarks = () => {
+  const marks = new Map((at.marks || []).map((mark) => [mark.frame, mark]));
+  if (touched.size) {
+    const { objects = [], gone = [] } = marks.get(at.frame) || {}, drawn = [...touched].filter((k) => labels.includes(k));
+    const wiped = [...touched].filter((k) => loaded.has(k) && !drawn.includes(k)), untouched = (k) => !touched.has(k);
+    const here = { objects: [...objects.filter(untouched), ...drawn].sort(), gone: [...gone.filter(untouched), ...wiped].sort() };
+    if (here.objects.length + here.gone.length) marks.set(at.frame, here); else marks.delete(at.frame);
+  }
+  const list = find(".vp-marks");
+  list.replaceChildren();
+  for (const [frame, { objects, gone }] of [...marks].sort((a, b) => a[0] - b[0])) {
+    const row = document.createElement("li"), to = document.createElement("button"), drop = document.createElement("button");
+    to.type = drop.type = "button";
+    to.className = "vp-to";
+    const told = [objects.length && `objects ${objects.join(", ")}`, gone.length && `gone ${gone.join(", ")}`].filter(Boolean);
+    to.setAttribute("aria-label", `Frame ${frame}, ${told.join(", ")}: show`);
+    if (frame === at.frame) to.setAttribute("aria-current", "true");
+    for (const k of [...objects, ...gone]) {
+      const dot = document.createElement("i");
+      dot.className = gone.includes(k) ? "vp-gone" : "";
+      dot.style.background = root.dataset.colours.split(",")[(k - 1) % colours.length];
+      dot.textContent = k;
+      to.append(dot);
+    }
+    to.append(seconds(frame));
+    to.addEventListener("click", () => visit(frame));
+    drop.className = "vp-drop";
+    drop.textContent = "×";
+    drop.setAttribute("aria-label", `Remove the marks of frame ${frame}`);
+    drop.addEventListener("click", () => { busy(); trigger("forget", { frame }); });
+    row.append(to, drop);
+    list.append(row);
+  }
+  find(".vp-unmarked").hidden = marks.size > 0;
+};
+
+const show = () => {
+  const value = props.value;
+  if (!value || !value.mode) return;
+  root.dataset.mode = value.mode;
+  delete stage.dataset.busy;
+  if (value.mode === "empty") { at = null; return; }
+  ({ width, height } = value);
+  for (const canvas of [framed, painted]) { canvas.width = width; canvas.height = height; }
+  stage.style.setProperty("--ratio", `${width} / ${height}`);
+  const { picture, ...rest } = value;
+  at = rest;
+  labels = decode(value.runs);
+  result = value.result ? decode(value.result) : null;
+  touched = new Set(value.touched);
+  loaded = new Set(value.loaded);
+  past = [];
+  spot = null;
+  const image = new Image();
+  image.onload = () => framed.getContext("2d").drawImage(image, 0, 0, width, height);
+  image.src = picture;
+  range.max = value.frames - 1;
+  range.value = value.frame;
+  showNow(value.frame);
+  find(".vp-note").textContent = value.note || "";
+  find(".vp-use").hidden = !result;
+  paint();
+  showMarks();
+};
+watch("value", show);
+show();

@@ -1,0 +1,59 @@
+"""The painter: a frame of the clip, on which each object is drawn in its colour; the timeline below it, the tools beside it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from studio.drawing import COLOURS
+
+HERE = Path(__file__).parent
+_OBJECTS = "".join(
+    f'<label class="vp-object" style="--c:{colour}"><input type="radio" name="vp-object" value="{k}" aria-label="Object {k}"'
+    f'{" checked" if k == 1 else ""}><span aria-hidden="true">{k}</span></label>'
+    for k, colour in enumerate(COLOURS, 1)
+)
+
+
+def painter(**options: Any) -> gr.HTML:
+    """Its value: to the browser `show(...)`, from it what `marks.Drawing.read` takes. Events: "visit" and "forget" a frame."""
+    template, script = ((HERE / name).read_text(encoding="utf-8") for name in ("painter.html", "painter.js"))
+    template = template.replace("OBJECTS", _OBJECTS).replace("COLOURS", ",".join(COLOURS))
+    return gr.HTML({"mode": "empty"}, html_template=template, js_on_load=script, apply_default_css=False, **options)
+
+
+def show(
+    *,
+    serial: int,
+    frame: int,
+    frames: int,
+    fps: float,
+    size: tuple[int, int],
+    picture: str,
+    runs: list[int],
+    loaded: list[int],
+    touched: list[int],
+    result: list[int] | None,
+    marks: list[dict[str, Any]],
+    note: str,
+    draws: bool,
+) -> dict[str, Any]:
+    """What the painter shows: a frame's picture (a data URI), ids over it as run lengths, an earlier result there, all marked frames."""
+    return {
+        "mode": "draw" if draws else "none",
+        "serial": serial,
+        "frame": frame,
+        "frames": frames,
+        "fps": fps,
+        "height": size[0],
+        "width": size[1],
+        "picture": picture,
+        "runs": runs,
+        "loaded": loaded,
+        "touched": touched,
+        "result": result,
+        "marks": marks,
+        "note": note,
+    }

@@ -1,0 +1,117 @@
+"""What one visitor has on the page."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from studio.clips import Clip, Scrubber
+from studio.drawing import PAINTABLE, as_uri, fitted, shrink, shrink_labels
+from studio.limits import Limits
+from studio.marks import Drawing, Mark, encode_runs
+from studio.painter import show
+from studio.results import Part
+
+
+class Visit:
+    """Lives in the session's state, where no other session reaches it, and goes with it."""
+
+    def __init__(self) -> None:
+        self.scrubber: Scrubber | None = None
+        self.marks: dict[int, Mark] = {}
+        self.result: Part | None = None  # of the last run, for corrections
+        self.frame = 0  # that the painter shows
+        self.draws = True  # False for models that find the objects themselves
+        self.asked = False  # the button was pressed, and the run has not begun yet
+        self.error = ""  # of the last run
+        self.finished: Any = None  # what the last run brought, until the page has taken it over
+        self._serial = 0
+        self._folder: Path | None = None
+
+    def __deepcopy__(self, memo: Any) -> Visit:
+        return Visit()  # every session begins with nothing
+
+    @property
+    def clip(self) -> Clip | None:
+        return None if self.scrubber is None else self.scrubber.clip
+
+    @property
+    def folder(self) -> Path:
+        if self._folder is None:
+            self._folder = Path(tempfile.mkdtemp(prefix="vos-zoo-visit-"))
+        return self._folder
+
+    @property
+    def cancel(self) -> Path:
+        """A file that says, once it is there, that the run should stop; a file, since a run may be in another process."""
+        return self.folder / "cancel"
+
+    def tidy(self) -> None:
+        """Removes the files of the last run: the page has copies of its own by now, which Gradio deletes in time."""
+        if self.finished is not None:
+            shutil.rmtree(self.finished.folder, ignore_errors=True)
+            self.finished = None
+
+    def begin(self, clip: Clip) -> None:
+        self.leave()
+        self.scrubber = Scrubber(clip)
+
+    def leave(self) -> None:
+        """No clip, as at the start."""
+        if self.scrubber is not None:
+            self.scrubber.close()
+        self.scrubber, self.marks, self.result, self.frame = None, {}, None, 0
+
+    def take(self, drawing: Drawing | None, limits: Limits) -> str:
+        """Keeps what was drawn on the frame that the painter showed. Returns a sentence if it can't."""
+        if drawing is None or self.clip is None or drawing.frame != self.frame:
+            return ""
+        if drawing.frame not in self.marks and len(self.marks) >= limits.marked:
+            return f"{limits.marked} frames are marked, which is all that this page takes: remove one first."
+        mark = Mark(self.marks.get(drawing.frame, Mark()).file, drawing)
+        if mark.objects or mark.gone:
+            self.marks[drawing.frame] = mark
+        else:
+            self.marks.pop(drawing.frame, None)
+        return ""
+
+    def painter(self, limits: Limits, note: str = "") -> dict[str, Any]:
+        """What the painter shows of the frame that the visitor is at."""
+        assert self.scrubber is not None
+        self.frame, frame = self.scrubber.frame(self.frame)
+        clip, size = self.scrubber.clip, fitted(frame.shape[:2], limits.preview)
+        mark = self.marks.get(self.frame, Mark())
+        shown = mark.shown(size)
+        drawing = mark.drawing
+        self._serial += 1
+        return show(
+            serial=self._serial,
+            frame=self.frame,
+            frames=clip.frames,
+            fps=clip.fps,
+            size=size,
+            picture=as_uri(shrink(frame, size), 85),
+            runs=encode_runs(shown),
+            loaded=sorted(drawing.loaded if drawing else set(np.unique(shown).tolist()) - {0}),
+            touched=sorted(drawing.touched if drawing else ()),
+            result=self._result_at(self.frame, size),
+            marks=[{"frame": index, "objects": each.objects, "gone": each.gone} for index, each in sorted(self.marks.items())],
+            note=note,
+            draws=self.draws,
+        )
+
+    def close(self) -> None:
+        self.leave()
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            self._folder = self.finished = None
+
+    def _result_at(self, frame: int, size: tuple[int, int]) -> list[int] | None:
+        if self.result is None or not 0 <= frame - self.result.begin < len(self.result.masks):
+            return None
+        small = shrink_labels(self.result.masks[frame - self.result.begin], size)
+        return encode_runs(np.where(small <= PAINTABLE, small, 0).astype(np.uint8))

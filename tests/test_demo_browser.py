@@ -1,0 +1,357 @@
+"""The page in a browser, as a visitor has it: Debian's chromium, driven by playwright; skipped where one of them is missing."""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+import sys
+import time
+import zipfile
+from contextlib import contextmanager
+
+import demo_page
+import numpy as np
+import pytest
+from demo_page import FRAMES, SIZE, scene, write_clip, write_mask
+
+import vos_zoo
+
+app = demo_page.app()
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install playwright")
+CHROMIUM = os.environ.get("VOS_ZOO_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+if CHROMIUM is None:
+    pytest.skip("there is no chromium: apt-get install chromium, or set VOS_ZOO_CHROMIUM", allow_module_level=True)
+
+from studio.choices import Choices  # noqa: E402
+from studio.drawing import COLOURS  # noqa: E402
+from studio.limits import Limits  # noqa: E402
+
+PATIENCE = 60_000  # milliseconds; a quiet machine needs a second or two
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    return tmp_path_factory.mktemp("demo_browser")
+
+
+@pytest.fixture(scope="module")
+def models(place):
+    return demo_page.save_models(place / "models")
+
+
+@pytest.fixture(scope="module")
+def choices(models):
+    return Choices(list(models.values()))
+
+
+@pytest.fixture(scope="module")
+def one(choices, models):
+    return choices.segmenter(models["one"])
+
+
+@pytest.fixture(scope="module")
+def clip(place):
+    return str(write_clip(place / "clip.mp4"))
+
+
+@pytest.fixture(scope="module")
+def server(place, choices):
+    with demo_page.served(choices, Limits(megabytes=2), place / "files") as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with playwright.sync_playwright() as driver:
+        started = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def visitor(browser, server):
+    """visitor(width): a page that has loaded. Afterwards: nothing was asked of another machine, and no script failed."""
+    foreign, failed, contexts = [], [], []
+
+    def visit(width=1280, **options):
+        context = browser.new_context(viewport={"width": width, "height": 900}, **options)
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(PATIENCE)
+        page.on("request", lambda request: None if request.url.startswith((server, "data:", "blob:")) else foreign.append(request.url))
+        page.on("pageerror", lambda error: failed.append(str(error)))
+        page.goto(server)
+        page.wait_for_selector(".vz-shelf button")
+        return page
+
+    yield visit
+    for context in contexts:
+        context.close()
+    assert foreign == [] and failed == []
+
+
+def upload(page, path):
+    page.set_input_files("#vz-upload input[type=file]", path)
+
+
+def wait_for_painter(page):
+    page.wait_for_selector(".vp-paint", state="visible")
+    page.wait_for_function("() => !document.querySelector('.vp-stage').dataset.busy && document.querySelector('.vp-now').textContent")
+
+
+def at(page, x, y):
+    page.evaluate("document.querySelector('.vp-stage').scrollIntoView({block: 'center'})")
+    box = page.locator(".vp-paint").bounding_box()
+    return box["x"] + box["width"] * x / SIZE[1], box["y"] + box["height"] * y / SIZE[0]
+
+
+def circle(page, object_id, x, y, radius):
+    """Draws a line around (x, y), in the clip's pixels, with the colour of an object."""
+    page.locator(f".vp-object input[value='{object_id}']").check(force=True)
+    turns = [2 * math.pi * k / 20 for k in range(21)]
+    points = [at(page, x + radius * math.cos(turn), y + radius * math.sin(turn)) for turn in turns]
+    page.mouse.move(*points[0])
+    page.mouse.down()
+    for point in points[1:]:
+        page.mouse.move(*point)
+    page.mouse.up()
+
+
+def pixels(page, canvas):
+    """(H, W, 4) of a canvas, once what was asked to be drawn on it is."""
+    rgba = page.evaluate(
+        """(which) => { const c = document.querySelector(which);
+        return new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() =>
+          done(Array.from(c.getContext('2d').getImageData(0, 0, c.width, c.height).data))))) }""",
+        canvas,
+    )
+    return np.array(rgba, int).reshape(*SIZE, 4)
+
+
+def painted(page):
+    """Ids (H, W) as the colours on the painter's canvas show them."""
+    shown = pixels(page, ".vp-paint")
+    colours = np.array([[int(colour[k : k + 2], 16) for k in (1, 3, 5)] for colour in COLOURS])
+    nearest = np.abs(shown[..., None, :3] - colours).sum(-1).argmin(-1) + 1
+    return np.where(shown[..., 3] > 0, nearest, 0)
+
+
+def go_to(page, frame):
+    page.evaluate("(f) => { const r = document.querySelector('.vp-range'); r.value = f; r.dispatchEvent(new Event('change')); }", frame)
+    page.wait_for_function("(f) => document.querySelector('.vp-now').textContent.endsWith(`frame ${f}`)", arg=frame)
+    wait_for_painter(page)
+
+
+def marked(page):
+    return [each.get_attribute("aria-label") for each in page.locator(".vp-to").all()]
+
+
+def start(page):
+    page.locator("#vz-go").click()
+
+
+def wait_for_card(page, state, words):
+    page.wait_for_function(
+        "([s, w]) => { const c = document.querySelector(`#vz-status .vz-${s}`); return c && c.innerText.includes(w); }", arg=[state, words]
+    )
+    return page.locator(f"#vz-status .vz-{state}").inner_text()
+
+
+def take_masks(page, folder):
+    """The masks in the zip that the page offers."""
+    with page.expect_download() as download:
+        page.locator("#vz-files a", has_text="zip of indexed PNGs").first.click()
+    download.value.save_as(folder / "masks.zip")
+    shutil.rmtree(folder / "masks", ignore_errors=True)
+    with zipfile.ZipFile(folder / "masks.zip") as archive:
+        archive.extractall(folder / "masks")
+    return vos_zoo.MaskSequence.load(folder / "masks")
+
+
+@contextmanager
+def slowly(monkeypatch, seconds):
+    """Every frame takes at least this long."""
+    desk = sys.modules["studio.desk"]
+    follow = desk.follow
+
+    def slow(*arguments, **options):
+        for step in follow(*arguments, **options):
+            time.sleep(seconds)
+            yield step
+
+    with monkeypatch.context() as patch:
+        patch.setattr(desk, "follow", slow)
+        yield
+
+
+def test_upload_draw_run_cancel_run_again_and_take_the_masks(visitor, clip, one, monkeypatch, tmp_path):
+    page = visitor()
+    assert "200 MB" not in page.content() and "Up to 2 MB and 4096 pixels a side" in page.content()
+    upload(page, clip)
+    wait_for_painter(page)
+    assert "96 × 64" in page.locator(".vz-facts").inner_text()
+    circle(page, 1, 20, 16, 10)
+    circle(page, 2, 60, 40, 14)
+    assert marked(page) == ["Frame 0, objects 1, 2: show"]
+    labels = painted(page)
+    y, x = np.mgrid[: SIZE[0], : SIZE[1]] + 0.5
+    for k, (cx, cy, r) in {1: (20, 16, 10), 2: (60, 40, 14)}.items():
+        assert (labels[np.hypot(x - cx, y - cy) < r] == k).all(), "what was circled is filled"
+        assert (labels[np.hypot(x - cx, y - cy) > r + 7] != k).all()
+
+    with slowly(monkeypatch, 0.6):
+        start(page)
+        page.wait_for_selector(".vz-live")
+        assert "of 8 frames" in wait_for_card(page, "busy", "frames")
+        page.locator("#vz-cancel").click()
+        assert "Stopped: this is what was done" in wait_for_card(page, "done", "Stopped")
+    some = take_masks(page, tmp_path)
+    assert 1 <= len(some) < FRAMES
+
+    start(page)
+    wait_for_card(page, "done", "8 frames, 2 objects")
+    masks = take_masks(page, tmp_path)
+    assert np.array_equal(masks[0], labels), "the masks begin with what was drawn"
+    assert masks == one.propagate(clip, labels) and masks[: len(some)] == some
+    page.wait_for_function("() => document.querySelector('.vl-video').readyState == 4")
+    page.wait_for_selector(".vl-stage[data-ready]")
+    assert page.locator(".vl-strip button").count() == 8 and page.locator(".vz-chart").count() == 1
+    assert pixels(page, ".vl-canvas")[..., :3].std() > 5
+    assert page.evaluate("() => document.querySelector('.vz-cutout img').naturalWidth") == 96
+
+
+def test_a_late_object_and_a_correction(visitor, clip, one, tmp_path):
+    page = visitor()
+    upload(page, clip)
+    wait_for_painter(page)
+    circle(page, 1, 20, 16, 10)
+    first = painted(page)
+    go_to(page, 3)
+    assert not painted(page).any()
+    circle(page, 2, 60, 40, 12)
+    late = painted(page)
+    go_to(page, 0)
+    assert np.array_equal(painted(page), first), "a drawing is kept while another frame is shown"
+    assert marked(page) == ["Frame 0, objects 1: show", "Frame 3, objects 2: show"]
+    start(page)
+    wait_for_card(page, "done", "8 frames, 2 objects")
+    given = {0: {1: first == 1}, 3: {2: late == 2}}
+    assert take_masks(page, tmp_path) == one.propagate(clip, masks=given)
+
+    page.wait_for_selector(".vl-stage[data-ready]")
+    page.locator(".vl-strip button").nth(5).click()
+    page.wait_for_function("() => document.querySelector('.vl-now').textContent.endsWith('frame 5')")
+    page.locator(".vl-correct").click()
+    page.wait_for_function("() => document.querySelector('.vp-now').textContent.endsWith('frame 5')")
+    wait_for_painter(page)
+    page.locator(".vp-use").click()
+    result = painted(page)
+    assert np.array_equal(result, one.propagate(clip, masks=given)[5])
+    page.locator(".vp-clear").click()
+    wait_for_painter(page)
+    circle(page, 1, 70, 20, 9)
+    start(page)
+    wait_for_card(page, "busy", "")
+    wait_for_card(page, "done", "8 frames")
+    masks = take_masks(page, tmp_path)
+    y, x = np.mgrid[: SIZE[0], : SIZE[1]] + 0.5
+    corrected, distance = masks[5] == 1, np.hypot(x - 70, y - 20)
+    assert corrected[distance < 9].all() and not corrected[distance > 16].any()
+    assert masks == one.propagate(clip, masks={**given, 5: {1: corrected}})
+
+
+def test_wiping_an_object_out_says_that_it_is_gone(visitor, clip, place, one, tmp_path):
+    page = visitor()
+    upload(page, clip)
+    wait_for_painter(page)
+    page.locator("button", has_text="Upload masks instead").click()
+    page.set_input_files("#vz-mark input[type=file]", write_mask(place / "first.png", scene()[1][0]))
+    page.wait_for_function("() => document.querySelector('.vp-note').textContent.includes('Taken over')")
+    assert marked(page) == ["Frame 0, objects 1, 2: show"]
+    page.locator(".vp-eraser").click()
+    page.locator(".vp-size input").fill("48")
+    x, y = at(page, 16, 16)
+    page.locator(".vp-object input[value='1']").focus()
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + 5, y)
+    page.mouse.up()
+    assert marked(page) == ["Frame 0, objects 2, gone 1: show"]
+    start(page)
+    wait_for_card(page, "done", "1 object")
+    assert take_masks(page, tmp_path) == one.propagate(clip, np.where(scene()[1][0] == 2, 2, 0))
+
+
+def test_what_goes_wrong_is_said_and_the_page_goes_on(visitor, place, clip):
+    page = visitor()
+    (place / "words.mp4").write_text("just words\n" * 20)
+    upload(page, place / "words.mp4")
+    assert "words.mp4 as a video: it is no video" in wait_for_card(page, "error", "words.mp4")
+    (place / "heavy.mp4").write_bytes(b"\0" * 2_500_000)
+    page.reload()
+    page.wait_for_selector(".vz-shelf button")
+    upload(page, place / "heavy.mp4")
+    page.wait_for_function(
+        "() => /limit|exceeds|too large|maximum/i.test(document.querySelector('.toast-body, .toast-wrap')?.innerText ?? '')"
+    )
+    page.reload()
+    page.wait_for_selector(".vz-shelf button")
+    upload(page, clip)
+    wait_for_painter(page)
+    start(page)
+    assert "Nothing is marked yet" in wait_for_card(page, "error", "Nothing is marked")
+    page.locator("label", has_text="finder").first.click()
+    page.wait_for_selector(".vp-none", state="visible")
+    start(page)
+    wait_for_card(page, "done", "8 frames")
+
+
+def test_an_example_on_a_phone_in_the_dark(visitor):
+    page = visitor(400, has_touch=True, color_scheme="dark")
+
+    def fits():
+        return page.evaluate("() => document.documentElement.scrollWidth <= 400 && document.body.scrollWidth <= 400")
+
+    assert fits() and page.evaluate("() => document.body.classList.contains('dark')")
+    page.locator(".vz-shelf button").nth(0).click()
+    wait_for_painter(page)
+    assert fits() and marked(page) == ["Frame 0, objects 1: show"]
+    page.locator("label", has_text="two").first.click()
+    start(page)
+    wait_for_card(page, "done", "60 frames, 1 object")
+    page.wait_for_selector(".vl-stage[data-ready]")
+    assert fits()
+    page.locator(".vz-look").click()
+    assert not page.evaluate("() => document.body.classList.contains('dark')")
+
+
+def test_the_keyboard_draws_and_everything_has_a_name(visitor, clip):
+    page = visitor()
+    upload(page, clip)
+    wait_for_painter(page)
+    page.locator(".vp-paint").focus()
+    for key in ("2", "ArrowUp", " ", *["ArrowRight"] * 4, " "):
+        page.keyboard.press(key)
+    labels = painted(page)
+    assert set(np.unique(labels)) == {0, 2} and marked(page) == ["Frame 0, objects 2: show"]
+    page.keyboard.press("z")
+    assert not painted(page).any() and marked(page) == []
+    nameless = page.evaluate(
+        """() => [...document.querySelectorAll('main :is(button, input:not([type=file]), select, textarea, canvas[tabindex])')]
+        .filter((e) => e.offsetParent && !(e.ariaLabel || e.labels?.length || e.innerText?.trim() || e.title))
+        .map((e) => e.outerHTML.slice(0, 120))"""
+    )
+    assert nameless == []
+
+
+def test_two_visitors_do_not_see_each_other(visitor, clip):
+    first, second = visitor(), visitor()
+    upload(first, clip)
+    wait_for_painter(first)
+    circle(first, 1, 20, 16, 10)
+    upload(second, clip)
+    wait_for_painter(second)
+    assert marked(second) == [] and marked(first) == ["Frame 0, objects 1: show"]
+    start(second)
+    assert "Nothing is marked yet" in wait_for_card(second, "error", "Nothing")
