@@ -54,7 +54,7 @@ def cost(architecture: type[VOSModel], config: Any, size: tuple[int, int]) -> Co
 def _count_step(model: VOSModel, features: Any, size: tuple[int, int], objects: int) -> tuple[int, Any]:
     """Operations of one step with so many objects, and the state after it."""
     if model.finds_objects:
-        state = model.start(features, None, torch.ones(1, objects, dtype=torch.bool, device="meta"))  # type: ignore[arg-type]
+        state = model.start(features, None, torch.ones(1, objects, dtype=torch.bool, device="meta"))
     else:
         state = model.start(features, torch.zeros(1, objects, *size, device="meta"))
     operations, (_, state) = _count(lambda: model.step(features, state))
