@@ -58,6 +58,39 @@ def run(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> Callable[..
     return main
 
 
+def test_the_benchmark_tool_measures_the_loader(tmp_path: Path, arguments: list[str]) -> None:
+    command = [sys.executable, str(ROOT / "tools/benchmark.py"), "loader", *arguments[:3], "--steps", "1", "--workers", "1", "2"]
+    command += ["--device", "cpu", "--json", str(tmp_path / "loader.json"), "--set", "stages.0.batch=2"]
+    done = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT)
+    assert done.returncode == 0, done.stderr
+    assert "frames/s" in done.stdout and done.stdout.count("both") == 2
+    written = json.loads((tmp_path / "loader.json").read_text())
+    assert [one["workers"] for one in written["results"]] == [1, 2]
+    assert all(one["offered"] > 0 and one["wanted"] > 0 and one["stage"] == "both" for one in written["results"])
+
+
+def test_a_run_may_start_from_the_trunk_of_another_checkpoint(tmp_path: Path, run: Callable[..., tuple[int, str]]) -> None:
+    torch.manual_seed(5)
+    source = Segmenter(tiny_crvos(), ModelConfig("source", "CRVOS", MODEL_ARGS, Preprocess(48)), device="cpu", dtype="float32")
+    save(source, tmp_path / "source", dtype="float32")
+    scm = {"backbone": "resnet18", "batch_norm": "folded", "key": 8, "value": 8, "decoder": 8, "refine_width": 8}
+    changes = {"architecture": "SCM", "model_args": scm, "frozen": ["query_trunk.", "memory_trunk."], "weight_decay": 0.0}
+    code, said = run(trunk_of=str(tmp_path / "source"), **changes)
+    assert code == 0, said
+    trained = torch.load(tmp_path / "out/checkpoint.pt", weights_only=True)["model"]
+    for name, value in source.model.trunk.net.state_dict().items():
+        assert torch.equal(trained[f"query_trunk.net.{name}"], value), name
+        of_memory = trained[f"memory_trunk.net.{name}"]
+        assert torch.equal(of_memory[:, :3] if of_memory.shape != value.shape else of_memory, value), name
+
+    for bad, message in (({"trunk_of": "nowhere/at-all"}, "nowhere/at-all"), ({"trunk_of": "crvos", "backbone": "b.safetensors"}, "take")):
+        (tmp_path / "out/checkpoint.pt").unlink(missing_ok=True)
+        code, said = run(**{**changes, **bad})
+        assert code == 2 and message in said
+    code, said = run(trunk_of=str(tmp_path / "source"), **{**changes, "model_args": {**scm, "backbone": "resnet10t"}})
+    assert code == 2 and "another trunk" in said
+
+
 def test_two_steps_in_two_runs_of_the_program(tmp_path: Path, arguments: list[str]) -> None:
     def call(*more: str) -> str:
         command = [sys.executable, str(ROOT / "tools/train.py"), *arguments, "--sheet-every", "1", *more]

@@ -4,13 +4,15 @@
     python tools/benchmark.py speed --models all --stages all --baseline crvos
     python tools/benchmark.py memory --model crvos --frames 300 3000 --size 480x854 --json memory.json
     python tools/benchmark.py roofline --models all
+    python tools/benchmark.py loader crvos --data DATA --workers 1 2
     python tools/benchmark.py plot speed.json memory.json scores/crvos/scores.json --out plots
 
 speed: frames per second, model only and from an mp4 file to masks (--stages all: each stretch of the way), and the time as a multiple of
 a baseline measured in the same run: "yardstick" (default), a fixed piece of work, or another model. memory: peak memory of a fresh
 process for each length of video, streamed; exit status 1 if the longest needs more than --tolerance percent above the shortest.
 `--through stream propagate` measures propagate too, which keeps the masks (no limit there). roofline: how near a model comes to what the
-device can do. A model without weights is measured with random ones. Exit status 2: it could not be measured.
+device can do. loader: whether training's clips are drawn as fast as a recipe's model learns from them. A model without weights is
+measured with random ones. Exit status 2: it could not be measured.
 """
 
 from __future__ import annotations
@@ -161,6 +163,30 @@ def roofline(options: argparse.Namespace) -> int:
     return 0
 
 
+def loader(options: argparse.Namespace) -> int:
+    from vos_zoo.commands.train import build, recipe_path
+    from vos_zoo.devices import choose_device
+    from vos_zoo.train.batches import Batches
+    from vos_zoo.train.data import load_data
+    from vos_zoo.train.recipe_file import load_recipe
+    from vos_zoo.train.throughput import Throughput, measure, table
+
+    device = choose_device(options.device)
+    measured: list[Throughput] = []
+    with tempfile.TemporaryDirectory() as cache:
+        for workers in options.workers:
+            recipe = load_recipe(recipe_path(options.recipe), options.changes)
+            data = load_data(recipe, options.data, options.cache or Path(cache), index=options.clips_index)
+            batches = Batches(recipe, data.stills, data.clips)
+            measured += measure(build(recipe, None), recipe, batches, workers=workers, device=str(device), steps=options.steps)
+    machine = environment(device)
+    _print_machine(machine)
+    print(table(measured))
+    records = [{**vars(one), "share": one.share} for one in measured]
+    _write_json(options, machine, records, {"recipe": options.recipe, "steps": options.steps})
+    return 0
+
+
 def plot(options: argparse.Namespace) -> int:
     runs = [(path, _read_json(path)) for path in options.files]
     scores = [run for _, run in runs if "mean_jf" in run]
@@ -206,8 +232,14 @@ def _print_machine(machine: dict[str, Any]) -> None:
 def _write_json(options: argparse.Namespace, machine: dict[str, Any], records: list[dict[str, Any]], facts: dict[str, Any]) -> None:
     if options.json is None:
         return
-    report = {"benchmark": options.command, "vos_zoo": vos_zoo.__version__, "untrained": options.untrained, "environment": machine,
-              **facts, "results": records}  # fmt: skip
+    report = {
+        "benchmark": options.command,
+        "vos_zoo": vos_zoo.__version__,
+        "untrained": getattr(options, "untrained", True),
+        "environment": machine,
+        **facts,
+        "results": records,
+    }
     with atomic_write(options.json) as temporary:
         Path(temporary).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     print(f"wrote {options.json}")
@@ -251,6 +283,18 @@ def _parser() -> argparse.ArgumentParser:
     of_roofline.add_argument("--size", type=_size, default=(480, 854), help="HEIGHTxWIDTH of the video (default: 480x854)")
     of_roofline.add_argument("--repeats", type=_count, default=3, help="runs, of which the median counts (default: 3)")
     of_roofline.set_defaults(run=roofline)
+
+    of_loader = commands.add_parser("loader", help="frames a second that training's loader offers, against those its model takes")
+    of_loader.add_argument("recipe", help="a model's name, or a YAML file; the model gets random weights")
+    of_loader.add_argument("--data", type=Path, required=True, metavar="FOLDER", help="as for vos-zoo train")
+    of_loader.add_argument("--clips-index", type=Path, metavar="FILE", help="as for vos-zoo train")
+    of_loader.add_argument("--cache", type=Path, metavar="FOLDER", help="where decoded stills are kept, a run's cache for instance")
+    of_loader.add_argument("--set", dest="changes", action="append", default=[], metavar="KEY=VALUE", help="as for vos-zoo train")
+    of_loader.add_argument("--workers", type=_count, nargs="+", default=[1], help="processes that draw clips (default: 1)")
+    of_loader.add_argument("--steps", type=_count, default=4, help="steps timed of every stage (default: 4)")
+    of_loader.add_argument("--device", default="auto", help="auto (default), cpu, cuda, cuda:1, mps")
+    of_loader.add_argument("--json", type=Path, metavar="FILE", help="also write all figures to FILE")
+    of_loader.set_defaults(run=loader)
 
     of_plot = commands.add_parser("plot", help="SVG plots over JSON files of this tool and of vos-zoo evaluate")
     of_plot.add_argument("files", type=Path, nargs="+", metavar="FILE")

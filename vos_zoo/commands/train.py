@@ -122,7 +122,10 @@ def prepare(args: argparse.Namespace, fresh: bool) -> tuple[VOSModel, Recipe]:
     import torch
 
     torch.manual_seed(recipe.seed)
-    return build(recipe, args.backbones if fresh else None), recipe
+    model = build(recipe, args.backbones if fresh else None)
+    if recipe.trunk_of and fresh:
+        take_trunk(model, recipe.trunk_of)
+    return model, recipe
 
 
 def recipe_path(text: str) -> Path:
@@ -164,6 +167,18 @@ def build(recipe: Recipe, backbones: Path | None) -> VOSModel:
         except ValueError as error:
             raise DataError(str(error)) from error
     return model
+
+
+def take_trunk(model: VOSModel, name: str) -> None:
+    """Start all trunks of a model from the first trunk of a trained one. DataError if they are of different kinds."""
+    source = trained(name)[0].trunks()
+    if not source or not model.trunks():
+        raise DataError(f"trunk_of: {name}: there is no trunk to " + ("take" if not source else "give it to"))
+    try:
+        for trunk in model.trunks():
+            trunk.take(source[0].net.state_dict())  # type: ignore[operator, union-attr]
+    except ValueError as error:
+        raise DataError(f"trunk_of: {name}: {error}") from error
 
 
 def trained(name: str) -> tuple[VOSModel, Any]:

@@ -76,11 +76,22 @@ class Trunk(nn.Module):
         plain.load_state_dict(found, strict=False)
         if self.batch_norm == "folded":
             fold_batch_norm(plain)
-        new, own = plain.state_dict(), self.net.state_dict()
+        self.take(plain.state_dict())
+
+    def take(self, weights: dict[str, Tensor]) -> None:
+        """Start from the weights of a trunk of the same kind, the state of its `net`. ValueError if they do not fit.
+
+        The first convolution's weights for extra channels stay as they are.
+        """
+        own = self.net.state_dict()
+        new = dict(weights)
         for key, value in new.items():
-            if value.ndim == 4 and value.shape[1] < own[key].shape[1]:
+            if key in own and value.ndim == 4 and value.shape[1] < own[key].shape[1]:
                 new[key] = torch.cat([value.to(own[key]), own[key][:, value.shape[1] :]], 1)
-        self.net.load_state_dict(new)
+        try:
+            self.net.load_state_dict(new)
+        except RuntimeError as error:
+            raise ValueError(f"these weights are of another trunk than {self.outline['model_name']}, {self.batch_norm}: {error}") from error
 
 
 def fold_batch_norm(module: nn.Module) -> None:

@@ -106,6 +106,7 @@ class Recipe:
     warmup: int = 150
     loss: dict[str, Any] = field(default_factory=dict)  # {kind: bce_dice | nll | soft_iou | scm, and its weights}
     backbone: str | None = None  # file name of the ImageNet trunk under --backbones
+    trunk_of: str | None = None  # a checkpoint whose trunk to start from instead: its name, folder or Hub repository
     stills: tuple[str, ...] = ()  # folder names under --data
     clips: bool = True  # use the plain folders of clips under --data: a source by the name of "clips"
     clips_index: str | None = None  # JSON beside the data: clip name -> {"split": "train" or "val"}
@@ -133,6 +134,10 @@ class Recipe:
         names = [stage.name for stage in self.stages]
         if len(set(names)) < len(names):
             raise DataError(f"the recipe's stages are named {', '.join(names)}; give each its own name")
+        if self.backbone and self.trunk_of:
+            raise DataError(
+                f"the trunk starts from {self.backbone} or from {self.trunk_of}: take `backbone` or `trunk_of` out of the recipe"
+            )
         _one_of("the recipe", "optimizer", self.optimizer, ("adamw", "adam"))
 
     @property
