@@ -23,6 +23,7 @@ from vos_zoo.evaluation.benchmark import Case, Memory, Timing, as_record, growth
 from vos_zoo.evaluation.machine import peak_memory
 from vos_zoo.evaluation.stages import STAGES
 from vos_zoo.evaluation.synthetic import SyntheticClip
+from vos_zoo.io.writer import VideoWriter
 
 CASE = Case("toy", "Toy", 1_500_000, "cpu", "float32", (48, 64), (48, 64), 2)
 
@@ -246,7 +247,8 @@ def test_stages_run_the_whole_clip(tmp_path):
 def test_every_stretch_of_the_way_can_be_timed(tmp_path):
     segmenter = toy_segmenter()
     timings = benchmark.measure_speed(segmenter, SyntheticClip(3, (48, 64), 2), tmp_path, repeats=1, stages=list(STAGES))
-    assert [one.what for one in timings] == ["model only", "end to end", "decode", "copy in", "encode", "step", "copy out", "compress"]
+    whole = ["model only", "end to end", "latency", "plain loop"]
+    assert [one.what for one in timings] == [*whole, "decode", "copy in", "encode", "step", "copy out", "compress"]
     assert all(one.seconds > 0 for one in timings)
 
 
@@ -316,7 +318,7 @@ def test_a_model_as_the_baseline_and_none_by_command(tool, tiny, tmp_path, capsy
     assert tool.main([*arguments, "--baseline", "none"]) == 0
     assert " times " not in capsys.readouterr().out
     assert tool.main([*arguments, "--stages", "draw"]) == 2
-    assert "there is no stage 'draw'; there are: all, model only, end to end, decode" in capsys.readouterr().err
+    assert "there is no stage 'draw'; there are: all, model only, end to end, latency, plain loop, decode" in capsys.readouterr().err
 
 
 def test_all_models_are_those_of_the_list_with_random_weights_where_there_are_none(tool, monkeypatch):
@@ -348,3 +350,16 @@ def test_speed_table(tool):
 def test_gpu_memory_is_counted():
     one = benchmark.measure_memory(toy_segmenter(device="cuda"), SyntheticClip(3, (48, 64)))
     assert one.device_peak is not None and one.device_peak > 48 * 64 * 3
+
+
+def test_the_plain_loop_gives_the_masks_of_propagate(tmp_path):
+    segmenter, clip = toy_segmenter(), SyntheticClip(4, (48, 64), 2)
+    with VideoWriter(tmp_path / "clip.mp4", fps=25, size=clip.size) as writer:
+        for frame in clip:
+            writer.write(frame)
+    plain, fast, latency = (
+        STAGES[name][1](segmenter, clip, tmp_path / "clip.mp4", None)() for name in ("plain loop", "end to end", "latency")
+    )
+    assert len(plain) == 4 and plain[0].any()
+    np.testing.assert_array_equal(np.asarray(plain)[1:], np.asarray(fast)[1:])
+    assert latency == fast

@@ -185,7 +185,7 @@ def test_folding_batch_norm_changes_nothing_but_speed():
     frozen, folded = build(TINY), build(FOLDED)
     plain = Trunk("resnet18", (1, 2, 3)).double()
     plain.load_state_dict(frozen.trunk.state_dict())
-    from vos_zoo.models.backbones import fold_batch_norm
+    from vos_zoo.folding import fold_batch_norm
 
     fold_batch_norm(plain.net)
     folded.trunk.load_state_dict(plain.state_dict())

@@ -12,8 +12,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from vos_zoo import catalogue
 from vos_zoo.config import checked_args
+from vos_zoo.folding import fold_batch_norm
 from vos_zoo.models import scm
-from vos_zoo.models.backbones import fold_batch_norm
 from vos_zoo.models.base import Prediction
 from vos_zoo.models.scm import FIRST, PREVIOUS, SCM, State, read_fused, read_in_chunks, read_memory
 from vos_zoo.train.batch import ClipBatch

@@ -397,7 +397,7 @@ def test_a_file_shorter_than_it_claims_shifts_no_mask_to_another_frame(segmenter
 def test_the_given_mask_lies_on_top_in_both_directions(segmenter, monkeypatch):
     """However sure the other pass is of another object there."""
     video, truth = squares_clip()
-    monkeypatch.setattr("vos_zoo.session._confidence", lambda probs, slots, ids: dict.fromkeys(ids, 1.0))
+    monkeypatch.setattr("vos_zoo.session._certainty", lambda probs: torch.ones(probs.shape[1] - 1))
     given = np.where(truth[6] == 2, 1, 0)
     masks = segmenter.propagate(video, masks={0: truth[0], 6: given, 8: {2: truth[8] == 2}}, direction="both")
     assert (masks[6][given == 1] == 1).all()

@@ -8,7 +8,7 @@ import torch
 from toy import COLOURS, squares_clip, toy_segmenter
 
 from vos_zoo import TTA
-from vos_zoo.branches import Branch, advance, branches_of, leader
+from vos_zoo.branches import Branch, advance, branches_of, encode, leader
 from vos_zoo.config import ModelConfig, Preprocess
 from vos_zoo.errors import VosZooError
 from vos_zoo.models.crvos import CRVOS
@@ -117,7 +117,7 @@ def test_probabilities_are_averaged_by_weight_and_every_view_gets_the_average():
     frame, layers = np.zeros((40, 56, 3), np.uint8), np.ones((1, 40, 56), bool)
     for branch in branches:
         branch.state = branch.give(frame, layers, [True])
-    ((probs, states),) = advance([branches], [frame])
+    ((probs, states),) = advance([branches], encode([branches], [frame]))
     average = 0.75 * 0.9 + 0.25 * 0.2
     assert average == pytest.approx(0.725)
     for model, branch in zip(models, branches, strict=True):

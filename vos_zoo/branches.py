@@ -80,10 +80,14 @@ class Branch:
         """(..., h, w) over the frame: from the video's side to the branch's, and back."""
         return x.flip(-1) if self.flipped else x
 
-    def give(self, frame: np.ndarray, layers: np.ndarray, given: Sequence[bool]) -> Any:
-        """The State with masks (K, h, w) bool for the slots in `given`: the first one, or after an annotation."""
+    def give(self, frame: np.ndarray, layers: np.ndarray, given: Sequence[bool], features: Any = None) -> Any:
+        """The State with masks (K, h, w) bool for the slots in `given`: the first one, or after an annotation.
+
+        features: of the frame, if they are known already.
+        """
         masks = self.grid.masks(layers[..., ::-1] if self.flipped else layers, self.device)
-        features = self.model.encode(self.image(frame)) if self.model.needs_first_frame else None
+        if features is None and self.model.needs_first_frame:
+            features = self.model.encode(self.image(frame))
         if self.state is None:
             return self.model.start(features, masks, None)
         return self.model.annotate(features, masks, torch.tensor([list(given)], device=self.device), self.state)
@@ -108,14 +112,29 @@ def leader(branches: Sequence[Branch]) -> int:
     return max(range(len(branches)), key=lambda n: (not branches[n].flipped, math.prod(branches[n].grid.inner), -n))
 
 
-def advance(videos: Sequence[Sequence[Branch]], frames: Sequence[np.ndarray]) -> list[tuple[Tensor, list[Any]]]:
+def encode(videos: Sequence[Sequence[Branch]], frames: Sequence[np.ndarray]) -> list[Any]:
+    """Features of one frame of each video, in one batch: an entry a view, frames first. videos: alike by `key`, their states apart."""
+    return [
+        view[0].model.encode(_cat([branch.image(frame) for branch, frame in zip(view, frames, strict=True)]))
+        for view in zip(*videos, strict=True)
+    ]
+
+
+def apart(encoded: Sequence[Any], count: int) -> list[list[Any]]:
+    """What `encode` gave for `count` frames, frame by frame, each as `encode` gives it for one."""
+    if count == 1:
+        return [list(encoded)]
+    return [[_row(features, n) for features in encoded] for n in range(count)]
+
+
+def advance(videos: Sequence[Sequence[Branch]], encoded: Sequence[Any]) -> list[tuple[Tensor, list[Any]]]:
     """The next frame of each video: the leader's probabilities (1, 1 + K, H, W), and each branch's next State.
 
-    videos: the branches of each, alike by `key`; they are computed as one batch. Their states are left as they are.
+    videos: the branches of each, alike by `key`; encoded: what `encode` made of their next frames. They are computed as one batch. Their
+    states are left as they are.
     """
     views = list(zip(*videos, strict=True))
     lead = leader(videos[0])
-    encoded = [view[0].model.encode(_cat([branch.image(frame) for branch, frame in zip(view, frames, strict=True)])) for view in views]
     states = [join([branch.state for branch in view]) for view in views]
     if len(views) == 1:
         stepped = [views[0][0].model.step(encoded[0], states[0])]
@@ -146,6 +165,12 @@ def _agree(branches: Sequence[Branch], logits: Sequence[Tensor], lead: int) -> l
         branch.grid.unpadded(whole).copy_(branch.turned(odds[:, :k] - odds[:, k:]))
         agreed.append(whole)
     return agreed
+
+
+def _row(features: Any, n: int) -> Any:
+    if isinstance(features, Tensor):
+        return features[n : n + 1]
+    return type(features)(*(each[n : n + 1] for each in features))
 
 
 def _cat(images: list[Tensor]) -> Tensor:

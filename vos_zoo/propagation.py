@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Literal
@@ -16,11 +17,12 @@ from vos_zoo.io.masks import ObjectMasks, read_mask, read_masks
 from vos_zoo.io.runs import id_type
 from vos_zoo.io.sequence import MaskSequence
 from vos_zoo.io.video import Video
+from vos_zoo.pipeline import Mode, ReadAhead, in_groups
 from vos_zoo.progress import reporter
-from vos_zoo.session import Engine, Session
+from vos_zoo.session import Engine, Session, Shown, checked_frame
 
 Direction = Literal["forward", "backward", "both"]
-Step = tuple[int, np.ndarray, np.ndarray, Session]  # index, frame, mask, the session after it
+Step = tuple[int, np.ndarray, Shown]  # index, frame, what it came to
 
 
 @dataclass
@@ -144,18 +146,20 @@ class Propagation:
         *,
         size: Any,
         tta: Any = None,
+        mode: Mode = "auto",
         progress: Any = False,
         stop: Callable[[], bool] | None = None,
     ):
         self.engine, self.video, self.annotations = engine, video, annotations
         self.direction, self.size, self.tta, self.progress, self.stop = direction, size, tta, progress, stop
+        self.hurried = video.replayable if mode == "auto" else mode == "throughput"  # frames are read before they are due
         self.stopped = False
 
     def forward(self) -> Iterator[Step]:
         """From the first annotated frame to the end."""
         index = -1
-        for index, frame, mask, session in self._follow(enumerate(self.video), self.annotations.begin):
-            yield index, frame, mask, session
+        for index, frame, shown in self._follow(lambda: enumerate(self.video), self.annotations.begin):
+            yield index, frame, shown
         self.annotations.reached(self.video, index + 1)
 
     def backward(self) -> Iterator[Step]:
@@ -166,23 +170,34 @@ class Propagation:
         if self.video.exact_length and self.video.length is not None:
             length = min(length, self.video.length)
         begin = max(self.annotations.reached(self.video, length))
-        numbered = ((length - 1 - n, frame) for n, frame in enumerate(chain([newest], frames)))
-        yield from self._follow(numbered, begin)
+        yield from self._follow(lambda: ((length - 1 - n, frame) for n, frame in enumerate(chain([newest], frames))), begin)
 
-    def _follow(self, frames: Iterator[tuple[int, np.ndarray]], begin: int) -> Iterator[Step]:
-        session: Session | None = None
-        dtype = id_type(self.annotations.object_ids)  # one type for all frames, also before a large id comes
-        for index, frame in frames:
-            if session is None:
-                if index != begin:
-                    continue
-                session = Session(self.engine, frame, self.annotations.at(index), size=self.size, tta=self.tta)
-                mask = session.current()
-            elif (given := self.annotations.at(index)) is not None:
-                mask = session.annotate(frame, given)
-            else:
-                mask = session.step(frame)
-            yield index, frame, mask.astype(np.promote_types(dtype, mask.dtype), copy=False), session
+    def _follow(self, numbered: Callable[[], Iterator[tuple[int, np.ndarray]]], begin: int) -> Iterator[Step]:
+        with closing(self._due(numbered())) as frames:
+            first = next(((index, frame) for index, frame in frames if index == begin), None)
+            if first is None:
+                return
+            index, frame = first
+            session = Session(self.engine, frame, self.annotations.at(index), size=self.size, tta=self.tta)
+            yield index, frame, self._typed(Shown(session.current(), session.confidence, session.lost))
+            at_once = session.frames_at_once() if self.hurried else 1
+            for group in in_groups(frames, at_once, self.annotations.ids):
+                images = [checked_frame(image, session.size) for _, image in group]
+                for (index, frame), shown in zip(group, session.run(images, self.annotations.at(group[0][0])), strict=True):
+                    yield index, frame, self._typed(shown)
+
+    def _due(self, frames: Iterator[tuple[int, np.ndarray]]) -> Generator[tuple[int, np.ndarray], None, None]:
+        """The frames, fetched by a thread of their own where that is wanted and takes any work."""
+        if not (self.hurried and self.video.decodes):
+            yield from frames
+            return
+        with ReadAhead(frames) as ahead:
+            yield from ahead
+
+    def _typed(self, shown: Shown) -> Shown:
+        """With one type of mask for all frames, also before a large id comes."""
+        dtype = np.promote_types(id_type(self.annotations.object_ids), shown.mask.dtype)
+        return shown._replace(mask=shown.mask.astype(dtype, copy=False))
 
     def run(self) -> MaskSequence:
         passes = {"forward": [self.forward], "backward": [self.backward], "both": [self.forward, self.backward]}[self.direction]
@@ -191,8 +206,8 @@ class Propagation:
         try:
             with reporter(self.progress, self._total(), self.video.name) as report:
                 for follow, result in zip(passes, results, strict=True):
-                    for index, _, mask, session in follow():
-                        result.set(index, mask, confidence=session.confidence, lost=session.lost)
+                    for index, _, shown in follow():
+                        result.set(index, shown.mask, confidence=shown.confidence, lost=shown.lost)
                         done += 1
                         report(done)
                         if self.stop is not None and self.stop():

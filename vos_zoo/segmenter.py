@@ -14,10 +14,12 @@ from vos_zoo.branches import TTA, Branch, branches_of
 from vos_zoo.config import ModelConfig
 from vos_zoo.devices import choose_device, choose_dtype
 from vos_zoo.errors import MaskError, VideoError, VosZooError
+from vos_zoo.folding import folded
 from vos_zoo.io.masks import read_mask
 from vos_zoo.io.sequence import MaskSequence
 from vos_zoo.io.video import Video, open_video
 from vos_zoo.many import OnError, Opened, checked_jobs, run
+from vos_zoo.pipeline import Mode, checked_mode
 from vos_zoo.propagation import Annotations, Direction, Propagation
 from vos_zoo.session import Session, checked_frame
 from vos_zoo.transforms import Grid, make_grid
@@ -51,10 +53,22 @@ class Segmenter:
         self.config = config
         self.device = choose_device(device)
         self.dtype = choose_dtype(dtype, self.device)
-        self.model = model.eval().to(self.device, self.dtype)
-        self.model.to(memory_format=torch.channels_last)
-        for parameter in self.model.parameters():
-            parameter.requires_grad_(False)
+        self.model = model.eval()
+        self._settle(folded(self.model))
+
+    def _settle(self, inference_model: VOSModel) -> None:
+        for each in (self.model, inference_model):
+            each.to(self.device, self.dtype).to(memory_format=torch.channels_last)
+            for parameter in each.parameters():
+                parameter.requires_grad_(False)
+        self._inference_model, self._of = inference_model, _fingerprint(self.model)
+
+    @property
+    def inference_model(self) -> VOSModel:
+        """The model that computes: `model` itself, or where that has batch norms a copy with these merged into the convolutions."""
+        if self._of != _fingerprint(self.model):  # somebody gave it other weights
+            self._settle(folded(self.model))
+        return self._inference_model
 
     @classmethod
     def from_pretrained(cls, name_or_path: str | os.PathLike[str], **options: Any) -> Segmenter:
@@ -90,6 +104,7 @@ class Segmenter:
         backend: str = "auto",
         tta: TTA | bool | str | None = None,
         finetune: bool | int = False,
+        mode: Mode = "auto",
         progress: Progress = None,
         stop: Callable[[], bool] | None = None,
     ) -> MaskSequence:
@@ -111,6 +126,8 @@ class Segmenter:
         tta: test-time augmentation, several views of each frame that decide together: "flip" (mirrored too), "scales" (1, 1.2 and 1.4
             times the size), True (both), or TTA(flip=..., scales=...). Each view costs a pass and has a state of its own.
         finetune: True, or a number of steps: a copy of the model is first adapted to the annotated frames, see `finetune`.
+        mode: "throughput": frames are read ahead, and on a GPU encoded several at once; "latency": a frame is read when the mask before it
+            is done. Masks are the same but for rounding. Default: throughput for what can be read again, else latency.
         progress: True or False; a function (frames done, frames in all or None); default: a bar when standard error is a terminal.
         stop: called after every frame; when it returns True, what is done so far is returned.
 
@@ -118,9 +135,11 @@ class Segmenter:
         Raises VideoError or MaskError before any work. Whatever ends the work midway, Ctrl-C included, carries the finished frames as
         its attribute `masks`: `except KeyboardInterrupt as interrupt: interrupt.masks`.
         """
+        mode = checked_mode(mode)
         source, annotations = self._checked(video, first_mask, masks, direction, size, resize_mask, backend, tta)
         engine = self if finetune is False else self._adapted(source, annotations, finetune, size, progress)
-        return Propagation(engine, source, annotations, direction, size=size, tta=tta, progress=progress, stop=stop).run()
+        propagation = Propagation(engine, source, annotations, direction, size=size, tta=tta, mode=mode, progress=progress, stop=stop)
+        return propagation.run()
 
     def propagate_many(
         self,
@@ -174,14 +193,16 @@ class Segmenter:
         resize_mask: bool = False,
         backend: str = "auto",
         tta: TTA | bool | str | None = None,
+        mode: Mode = "auto",
     ) -> Iterator[Streamed]:
         """(index, frame, mask) of every frame from the first annotated one on, in constant memory: for live sources and long files.
 
         Arguments, errors and masks are those of `propagate`; errors come at the call, not at the first frame.
         """
+        mode = checked_mode(mode)
         source, annotations = self._checked(video, first_mask, masks, "forward", size, resize_mask, backend, tta)
-        steps = Propagation(self, source, annotations, "forward", size=size, tta=tta).forward()
-        return (Streamed(index, frame, mask) for index, frame, mask, _ in steps)
+        steps = Propagation(self, source, annotations, "forward", size=size, tta=tta, mode=mode).forward()
+        return (Streamed(index, frame, shown.mask) for index, frame, shown in steps)
 
     def start(
         self,
@@ -297,7 +318,7 @@ class Segmenter:
             raise VosZooError(
                 f"{self.config.name} finds the objects itself, and what is object 1 in one view may be object 2 in another: leave tta out"
             )
-        return branches_of(self.model, self.device, self.grid_for(size, internal), views)
+        return branches_of(self.inference_model, self.device, self.grid_for(size, internal), views)
 
     def _adapted(self, source: Video, annotations: Annotations, steps: bool | int, size: Any, progress: Progress) -> Segmenter:
         """A copy that is adapted to the annotated frames of a video."""
@@ -340,6 +361,12 @@ def _pairs(frame: Any, mask: Any) -> list[tuple[np.ndarray, Any]]:
         number = f"{len(mask)} masks" if isinstance(mask, (list, tuple)) else f"a {type(mask).__name__} for masks"
         raise MaskError(f"a list of frames needs a list of as many masks, at least one: there are {len(frame)} frames and {number}")
     return [(checked_frame(each, None), one) for each, one in zip(frame, mask, strict=True)]
+
+
+def _fingerprint(model: VOSModel) -> list[int]:
+    """Changes when the model is another, or its weights were written to."""
+    tensors = (*model.parameters(), *model.buffers())
+    return [id(model), *(0 if tensor.is_inference() else tensor._version for tensor in tensors)]
 
 
 def _whole(number: Any) -> TypeGuard[int]:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any, Protocol
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from vos_zoo.branches import Branch, advance, leader
+from vos_zoo.branches import Branch, advance, apart, encode, leader
 from vos_zoo.errors import MaskError, VideoError
 from vos_zoo.io.images import check_pixels, read_frame
 from vos_zoo.io.masks import ObjectMasks, read_mask
 from vos_zoo.io.runs import id_type
+from vos_zoo.pipeline import frames_at_once
 from vos_zoo.transforms import likeliest
 
 LOST_BELOW = 0.6  # mean probability, over the pixels it was given, under which an object counts as lost
@@ -23,6 +26,21 @@ class Engine(Protocol):
     """What a session needs of its Segmenter."""
 
     def branches_for(self, size: tuple[int, int], internal: Any, tta: Any) -> list[Branch]: ...
+
+
+class Shown(NamedTuple):
+    """What one frame of a video came to."""
+
+    mask: np.ndarray  # (H, W) ids, 0 background
+    confidence: dict[int, float]
+    lost: tuple[int, ...]
+
+
+class _Decided(NamedTuple):
+    """What a model decided on one frame, on its device still: nothing has waited for it."""
+
+    slots: Tensor  # (h, w) slot numbers at the video's size, 0 background
+    certainty: Tensor  # (K,) mean probability of each slot over the pixels where it is the likeliest
 
 
 class Session:
@@ -91,10 +109,44 @@ class Session:
                 "the mask holds no object: every pixel is background (0). To go on without a mask call step(frame); to say "
                 "that an object is gone pass {id: an empty mask} or call remove(id)"
             )
-        if advance:
-            step_together([self], [frame])
-        self._give(frame, masks)
+        if not advance:
+            self._give(frame, masks)
+        else:
+            self._run([frame], masks)
         return self.current()
+
+    @torch.inference_mode()
+    def run(self, frames: Sequence[np.ndarray], masks: ObjectMasks | None = None) -> list[Shown]:
+        """What `step` gives for several frames one after another, encoded in one batch and brought back from the device in one go.
+
+        frames: as `checked_frame` gives them. masks: of the first of them, as `annotate` takes them.
+        """
+        return self._run(frames, masks)
+
+    def _run(self, frames: Sequence[np.ndarray], masks: ObjectMasks | None = None) -> list[Shown]:
+        shown = []
+        if not self._ids:  # nobody is followed: until a mask comes there is nothing to look for
+            ahead = 1 if masks is not None else len(frames)
+            for frame in frames[:ahead]:
+                self._show(None)
+                if masks is not None:
+                    self._give(frame, masks)
+                shown.append(self._shown_now())
+            return shown + (self._run(frames[ahead:]) if frames[ahead:] else [])
+        seen = apart(encode([self._branches] * len(frames), frames), len(frames))
+        if masks is not None:
+            with _all_or_nothing([self]):
+                (fetched,) = self._fetched([self._step(seen[0])])
+            self._show(fetched)
+            self._give(frames[0], masks, seen[0])
+            shown.append(self._shown_now())
+            seen = seen[1:]
+        with _all_or_nothing([self]):
+            found = self._fetched([self._step(features) for features in seen])
+        for fetched in found:
+            self._show(fetched)
+            shown.append(self._shown_now())
+        return shown
 
     def remove(self, ids: int | Iterable[int]) -> None:
         """Stop following objects. MaskError names ids that are not followed."""
@@ -115,6 +167,11 @@ class Session:
         """The mask of the frame stepped last, (H, W) ids."""
         return self._labels.astype(id_type(self._ids))
 
+    def frames_at_once(self) -> int:
+        """How many frames `run` should be given: those that the device encodes best together."""
+        largest = max((branch.grid.size for branch in self._branches), key=math.prod)
+        return frames_at_once(self._lead.device.type, largest)
+
     def state_bytes(self) -> int:
         """Size of the model's state of this video, bytes."""
         return sum(_bytes_of(branch.state) for branch in self._branches)
@@ -133,27 +190,53 @@ class Session:
         step_together([self], [frame])
         self.index = 0
 
-    def _take(self, probs: Tensor | None, states: list[Any]) -> None:
-        """The next frame's probabilities (1, 1 + K, H, W) and the branches' next states; None, []: no object is followed."""
-        slots = np.zeros(self.size, np.uint8)
-        if probs is not None:
-            slots = self._lead.grid.labels(probs)
-            confidence = _confidence(self._lead.grid.unpadded(probs), slots, self._ids)
+    def _step(self, features: Sequence[Any]) -> _Decided:
+        """The next frame, on the device; features: of each branch."""
+        ((probs, states),) = advance([self._branches], features)
+        return self._take(probs, states)
+
+    def _take(self, probs: Tensor, states: Sequence[Any]) -> _Decided:
+        """The next frame's probabilities (1, 1 + K, H, W), and the branches' next states, which become theirs."""
+        decided = _Decided(self._lead.grid.slots(probs), _certainty(self._lead.grid.unpadded(probs)))
+        for branch, state in zip(self._branches, states, strict=True):
+            branch.state = state
+        return decided
+
+    @staticmethod
+    def _fetched(decided: Sequence[_Decided]) -> list[tuple[np.ndarray, list[float]]]:
+        """Several frames' slots and certainty in main memory: one copy of each, for which the device is waited for once."""
+        if not decided:
+            return []
+        slots = torch.stack([each.slots for each in decided]).cpu().numpy() if len(decided) > 1 else [decided[0].slots.cpu().numpy()]
+        certainty = torch.stack([each.certainty for each in decided]).tolist()
+        return list(zip(slots, certainty, strict=True))
+
+    def _show(self, fetched: tuple[np.ndarray, list[float]] | None) -> None:
+        """The session at the next frame. None: no object is followed."""
+        slots: np.ndarray = np.zeros(self.size, np.uint8)
+        if fetched is not None:
+            slots, certainty = fetched
+            pixels = _pixels(slots, len(self._ids))
+            there = list(zip(self._ids, certainty, pixels, strict=True))
             if self._finds:
-                pixels = np.bincount(slots.reshape(-1), minlength=1 + len(self._ids))[1:]
-                self._shown.update(k for k, count in zip(self._ids, pixels.tolist(), strict=True) if count)
-                confidence = {k: score for k, score in confidence.items() if k in self._shown}
-            for branch, state in zip(self._branches, states, strict=True):
-                branch.state = state
-            self.confidence, self.lost = confidence, _lost(confidence)
-        self._labels = np.array([0, *self._ids], np.int32)[slots]
+                self._shown.update(k for k, _, count in there if count)
+                there = [each for each in there if each[0] in self._shown]
+            self.confidence = {k: score if count else 0.0 for k, score, count in there}
+            self.lost = _lost(self.confidence)
+        in_order = self._ids == list(range(1, 1 + len(self._ids)))  # slot numbers are the ids
+        self._labels = slots.astype(np.int32) if in_order else np.take(np.array([0, *self._ids], np.int32), slots)
         self.index += 1
 
-    def _give(self, frame: np.ndarray, masks: ObjectMasks) -> None:
+    def _shown_now(self) -> Shown:
+        return Shown(self.current(), self.confidence, self.lost)
+
+    def _give(self, frame: np.ndarray, masks: ObjectMasks, features: Sequence[Any] | None = None) -> None:
+        """Masks of the frame at hand; features: of each branch, if they are known."""
         ids = self._ids + [k for k in masks.ids if k not in self._ids]
         layers = np.stack([masks.labels == k for k in ids])
         given = [k in masks.ids for k in ids]
-        states = [branch.give(frame, layers, given) for branch in self._branches]
+        known = features or [None] * len(self._branches)
+        states = [branch.give(frame, layers, given, seen) for branch, seen in zip(self._branches, known, strict=True)]
         for branch, state in zip(self._branches, states, strict=True):
             branch.state = state
         self._ids = ids
@@ -171,11 +254,30 @@ def step_together(sessions: Sequence[Session], frames: Sequence[np.ndarray]) -> 
 
     What is interrupted before the end leaves every session at the frame before, or at this one.
     """
-    stepped: Any = [(None, [])] * len(sessions)
-    if all(session._ids for session in sessions):
-        stepped = advance([session._branches for session in sessions], frames)
-    for session, (probs, states) in zip(sessions, stepped, strict=True):
-        session._take(probs, states)
+    if not all(session._ids for session in sessions):
+        for session in sessions:
+            session._show(None)
+        return
+    branches = [session._branches for session in sessions]
+    with _all_or_nothing(sessions):
+        stepped = advance(branches, encode(branches, frames))
+        decided = [session._take(probs, states) for session, (probs, states) in zip(sessions, stepped, strict=True)]
+        fetched = [session._fetched([each])[0] for session, each in zip(sessions, decided, strict=True)]
+    for session, each in zip(sessions, fetched, strict=True):
+        session._show(each)
+
+
+@contextmanager
+def _all_or_nothing(sessions: Sequence[Session]) -> Iterator[None]:
+    """What fails or is interrupted in the block leaves the models' states as they were."""
+    before = [[branch.state for branch in session._branches] for session in sessions]
+    try:
+        yield
+    except BaseException:
+        for session, states in zip(sessions, before, strict=True):
+            for branch, state in zip(session._branches, states, strict=True):
+                branch.state = state
+        raise
 
 
 def checked_frame(frame: Any, size: tuple[int, int] | None) -> np.ndarray:
@@ -192,16 +294,26 @@ def checked_frame(frame: Any, size: tuple[int, int] | None) -> np.ndarray:
     return frame
 
 
-def _confidence(probs: Tensor, slots: np.ndarray, ids: list[int]) -> dict[int, float]:
-    """id -> mean of its probabilities (1, 1 + K, h, w) where it is the likeliest; 0 without a pixel in `slots`, the mask that is shown."""
+def _pixels(slots: np.ndarray, objects: int) -> list[int]:
+    """Pixels of each slot in a map of slot numbers."""
+    if objects <= 8:
+        return [int(np.count_nonzero(slots == n)) for n in range(1, 1 + objects)]
+    return np.bincount(slots.reshape(-1), minlength=1 + objects)[1:].tolist()
+
+
+def _certainty(probs: Tensor) -> Tensor:
+    """(K,): each object's mean probability in (1, 1 + K, h, w) over the pixels where it is the likeliest; 0 without any."""
     best, slot = likeliest(probs[0])
-    slot = slot.flatten().long()
-    total = torch.zeros(len(ids) + 1, dtype=torch.float32, device=probs.device)
-    pixels = torch.zeros_like(total).scatter_add_(0, slot, torch.ones_like(best).flatten())
-    total.scatter_add_(0, slot, best.flatten())
-    mean = (total / pixels.clamp(min=1))[1:].tolist()
-    shown = np.bincount(slots.reshape(-1), minlength=len(ids) + 1)[1:]
-    return {k: score if count else 0.0 for k, score, count in zip(ids, mean, shown.tolist(), strict=True)}
+    objects = probs.shape[1] - 1
+    if best.device.type == "cpu" and objects <= 16:  # where adding up by index goes pixel by pixel
+        own = [(slot == k).float().flatten() for k in range(1, 1 + objects)]
+        total = torch.stack([torch.dot(best.flatten(), mask) for mask in own])
+        return total / torch.stack([mask.sum() for mask in own]).clamp(min=1)
+    flat = slot.flatten().long()
+    total = torch.zeros(1 + objects, dtype=torch.float32, device=probs.device)
+    pixels = torch.zeros_like(total).scatter_add_(0, flat, torch.ones_like(best).flatten())
+    total.scatter_add_(0, flat, best.flatten())
+    return (total / pixels.clamp(min=1))[1:]
 
 
 def _lost(confidence: dict[int, float]) -> tuple[int, ...]:

@@ -80,7 +80,7 @@ def work_of(segmenter: Measurable, clip: SyntheticClip, inside: Any = None) -> W
     with torch.inference_mode():
         frames, state = started(segmenter, clip, inside)
         with Traffic() as traffic, FlopCounterMode(display=False) as counter:
-            segmenter.model.step(segmenter.model.encode(frames[-1]), state)
+            segmenter.inference_model.step(segmenter.inference_model.encode(frames[-1]), state)
     return Work(counter.get_total_flops(), traffic.total)
 
 

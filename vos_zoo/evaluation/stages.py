@@ -5,6 +5,7 @@ A stage gets a segmenter, a clip, and that clip as an mp4 file, and gives a func
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
@@ -27,6 +28,8 @@ class Measurable(Protocol):
 
     def grid_for(self, size: Size, internal: Any) -> Any: ...
     @property
+    def inference_model(self) -> Any: ...
+    @property
     def stream(self) -> Callable[..., Any]: ...
     @property
     def propagate(self) -> Callable[..., Any]: ...
@@ -42,7 +45,7 @@ def first_mask(segmenter: Measurable, clip: SyntheticClip) -> np.ndarray | None:
 
 def started(segmenter: Measurable, clip: SyntheticClip, inside: Any) -> tuple[list[Any], Any]:
     """The clip's frames on the device and the model's grid, and the first State. In inference mode."""
-    model, device, grid = segmenter.model, segmenter.device, segmenter.grid_for(clip.size, inside)
+    model, device, grid = segmenter.inference_model, segmenter.device, segmenter.grid_for(clip.size, inside)
     frames = [grid.frame(frame, device) for frame in clip]
     given = first_mask(segmenter, clip)
     layers = None if given is None else grid.masks(given == np.arange(1, clip.objects + 1)[:, None, None], device)
@@ -54,13 +57,39 @@ def _end_to_end(segmenter: Measurable, clip: SyntheticClip, video: Path, inside:
     return lambda: segmenter.propagate(video, mask, size=inside, progress=False)
 
 
+def _latency(segmenter: Measurable, clip: SyntheticClip, video: Path, inside: Any) -> Callable[[], Any]:
+    mask = first_mask(segmenter, clip)
+    return lambda: segmenter.propagate(video, mask, size=inside, mode="latency", progress=False)
+
+
+def _plain_loop(segmenter: Measurable, clip: SyntheticClip, video: Path, inside: Any) -> Callable[[], Any]:
+    import torch
+
+    plain, device, grid = copy.deepcopy(segmenter.model).float(), segmenter.device, segmenter.grid_for(clip.size, inside)
+    plain.to(memory_format=torch.contiguous_format)
+    given = first_mask(segmenter, clip)
+    layers = None if given is None else grid.masks(given == np.arange(1, clip.objects + 1)[:, None, None], device)
+
+    def run() -> MaskSequence:
+        sequence, state = MaskSequence(clip.size, range(1, clip.objects + 1)), None
+        with open_video(video) as opened:
+            for frame in opened:
+                features = plain.encode(grid.frame(frame, device))
+                state = plain.start(features, layers, None) if state is None else state
+                probs, state = plain.step(features, state)
+                sequence.append(grid.labels(probs))
+        return sequence
+
+    return run
+
+
 def _model_only(segmenter: Measurable, clip: SyntheticClip, video: Path, inside: Any) -> Callable[[], Any]:
     frames, first = started(segmenter, clip, inside)
 
     def run() -> None:
         state = first
         for frame in frames:
-            _, state = segmenter.model.step(segmenter.model.encode(frame), state)
+            _, state = segmenter.inference_model.step(segmenter.inference_model.encode(frame), state)
 
     return run
 
@@ -89,19 +118,19 @@ def _encode(segmenter: Measurable, clip: SyntheticClip, video: Path, inside: Any
 
     def run() -> None:
         for frame in frames:
-            segmenter.model.encode(frame)
+            segmenter.inference_model.encode(frame)
 
     return run
 
 
 def _step(segmenter: Measurable, clip: SyntheticClip, video: Path, inside: Any) -> Callable[[], Any]:
     frames, first = started(segmenter, clip, inside)
-    features = segmenter.model.encode(frames[-1])
+    features = segmenter.inference_model.encode(frames[-1])
 
     def run() -> None:
         state = first
         for _ in frames:
-            _, state = segmenter.model.step(features, state)
+            _, state = segmenter.inference_model.step(features, state)
 
     return run
 
@@ -109,7 +138,7 @@ def _step(segmenter: Measurable, clip: SyntheticClip, video: Path, inside: Any) 
 def _copy_out(segmenter: Measurable, clip: SyntheticClip, video: Path, inside: Any) -> Callable[[], Any]:
     frames, first = started(segmenter, clip, inside)
     grid = segmenter.grid_for(clip.size, inside)
-    probs, _ = segmenter.model.step(segmenter.model.encode(frames[-1]), first)
+    probs, _ = segmenter.inference_model.step(segmenter.inference_model.encode(frames[-1]), first)
 
     def run() -> None:
         for _ in frames:
@@ -131,6 +160,8 @@ def _compress(segmenter: Measurable, clip: SyntheticClip, video: Path, inside: A
 STAGES: dict[str, tuple[str, Stage]] = {
     "model only": ("encode and step of frames that lie on the device, on the model's grid", _model_only),
     "end to end": ("propagate: an mp4 file in, compressed masks out", _end_to_end),
+    "latency": ("propagate in latency mode: each frame is read when the mask before it is done", _latency),
+    "plain loop": ("the same work without the fast path: float32, batch norms as they are, one thing after another", _plain_loop),
     "decode": ("frames of the mp4 file as arrays", _decode),
     "copy in": ("an array to the device and the model's grid: resized, padded", _copy_in),
     "encode": ("what all objects of a frame share", _encode),

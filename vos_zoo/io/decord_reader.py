@@ -28,6 +28,8 @@ class DecordReader(Reader):
 
     exact_length = True
 
+    decodes = True
+
     def __init__(self, path: Path) -> None:
         plain = PyAVReader(path)
         self.name, self.fps = plain.name, plain.fps

@@ -71,6 +71,7 @@ class ListReader(_IndexedReader):
         self.frame_names = frame_names
         self.length = len(items)
         self._items = items
+        self.decodes = any(isinstance(item, Path) for item in items)
         self.height, self.width = frame_size(items[0], self._label(0))
         for index, item in enumerate(items):
             self._check_size(frame_size(item, self._label(index)), index)

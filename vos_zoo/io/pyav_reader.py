@@ -46,6 +46,8 @@ class PyAVReader(Reader):
     seeks, and takes a picture only if both agree. Where no seek lands right it decodes from the start.
     """
 
+    decodes = True
+
     def __init__(self, path: Path) -> None:
         self.name = path.stem
         self._path = path

@@ -23,6 +23,7 @@ class Reader(ABC):
     exact_length: bool = False
     frame_names: list[str] | None = None
     replayable: bool = True
+    decodes: bool = False  # whether a frame costs work, so that a thread may well fetch it ahead
 
     @abstractmethod
     def frames(self, start: int, stop: int | None) -> Iterator[np.ndarray]:

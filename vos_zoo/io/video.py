@@ -31,6 +31,7 @@ class Video:
     exact_length    whether `length` is exact: always for arrays, lists and folders; for files once they
                     were read to the end or counted
     frame_names     names of the image files without suffix, for folders; else None
+    decodes         whether frames are decoded as they are read (files, folders), not there already
     replayable      False for iterators, cameras and streams, which can be iterated once, forward
 
     Frames are read when they are asked for and belong to the caller. Every iteration of a replayable video is
@@ -74,6 +75,10 @@ class Video:
     @property
     def replayable(self) -> bool:
         return self._reader.replayable
+
+    @property
+    def decodes(self) -> bool:
+        return self._reader.decodes
 
     def __iter__(self) -> Iterator[np.ndarray]:
         """Frames 0, 1, 2, ... to the end.

@@ -13,7 +13,8 @@ from typing import Any
 import timm
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from vos_zoo.folding import fold_batch_norm
 
 BATCH_NORMS = ("frozen", "folded")
 
@@ -92,20 +93,6 @@ class Trunk(nn.Module):
             self.net.load_state_dict(new)
         except RuntimeError as error:
             raise ValueError(f"these weights are of another trunk than {self.outline['model_name']}, {self.batch_norm}: {error}") from error
-
-
-def fold_batch_norm(module: nn.Module) -> None:
-    """Merge every batch norm into the convolution that stands right before it, in place; the batch norm becomes an identity."""
-    previous: tuple[str, nn.Conv2d] | None = None
-    for name, child in list(module.named_children()):
-        if isinstance(child, nn.Conv2d):
-            previous = (name, child)
-        elif isinstance(child, nn.BatchNorm2d) and previous is not None:
-            module._modules[previous[0]] = fuse_conv_bn_eval(previous[1].eval(), child.eval())
-            module._modules[name] = nn.Identity()
-            previous = None
-        elif next(child.children(), None) is not None:
-            fold_batch_norm(child)
 
 
 def imagenet_statistics() -> tuple[Tensor, Tensor]:
