@@ -1,0 +1,113 @@
+"""Make a checkpoint again from data to card, by its recipe: train, export, evaluate, card.
+
+    python tools/make_checkpoint.py crvos --data DATA --backbones DATA/backbones --clips CLIPS --runs runs
+
+A run that was stopped goes on with the same command; what is done already is not done again, but for the evaluation. --set replaces values
+of the recipe, as for vos-zoo train, and --into writes elsewhere than hub_configs/NAME. What stands behind -- goes to vos-zoo train, for
+instance -- --max-minutes 60 --workers 2.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from vos_zoo import catalogue
+from vos_zoo.config import ModelConfig
+from vos_zoo.errors import VosZooError
+from vos_zoo.train.recipe_file import load_recipe
+
+TOOLS = Path(__file__).resolve().parent
+SIX = "DAVIS-2016, 6 of its 20 sequences (car-shadow, dance-twirl, goat, kite-surf, libby, soapbox)"
+SCORED = {  # data set, as the card names it -> its clips under --clips
+    SIX: "davis2016val__*",
+    "DAVIS-2017 dogs-jump, 3 objects, 240p": "davis2017val__dogs-jump",
+    "SegTrack girl": "segtrack__girl",
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    end = words.index("--") if "--" in words else len(words)
+    options = _parser().parse_args(words[:end])
+    options.train = words[end + 1 :]
+    try:
+        return make(options)
+    except VosZooError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+
+
+def make(options: argparse.Namespace) -> int:
+    home = catalogue.folder() / options.name
+    recipe_file, into, run = home / "recipe.yaml", options.into or home, options.runs / options.name
+    steps = load_recipe(recipe_file, options.changes).steps
+    config = ModelConfig.read(home / "config.json")
+    if not config.licence or not config.training.get("data"):
+        where = home / "config.json"
+        raise VosZooError(f"{where} lacks the terms of the weights (licence) or of their data (training: data); write them there first")
+    changes = [word for change in options.changes for word in ("--set", change)]
+    backbones = ["--backbones", options.backbones] if options.backbones else []
+    index = ["--clips-index", options.clips_index] if options.clips_index else []
+    _call("train.py", recipe_file, "--data", options.data, *backbones, *index, *changes, "--out", run, *options.train)
+    done = _steps(run)
+    if done < steps:
+        print(f"the training stopped at step {done} of {steps}; the same command goes on")
+        return 1
+    if into != home:
+        into.mkdir(parents=True, exist_ok=True)
+        for name in ("config.json", "recipe.yaml"):
+            shutil.copyfile(home / name, into / name)
+    _call("export_checkpoint.py", run, into, "--keep-notes")
+    for dataset, pattern in SCORED.items() if options.clips else ():
+        said = f"vos-zoo evaluate --model {options.name} --dataset folder:CLIPS --only {shlex.quote(pattern)}"
+        with tempfile.TemporaryDirectory() as folder:
+            scores = Path(folder) / "scores.json"
+            command = [sys.executable, "-m", "vos_zoo.cli", "evaluate", "--model", into, "--dataset", f"folder:{options.clips}"]
+            _run([*command, "--only", pattern, "--json", scores])
+            _call("make_card.py", into, "--scores", scores, "--dataset", dataset, "--split", "val", "--command", said)
+    _call("make_card.py", into)
+    return 0
+
+
+def _steps(run: Path) -> int:
+    import torch
+
+    return int(torch.load(run / "checkpoint.pt", map_location="cpu", weights_only=True)["step"])
+
+
+def _call(tool: str, *arguments: object) -> None:
+    _run([sys.executable, TOOLS / tool, *arguments])
+
+
+def _run(command: list[object]) -> None:
+    words = [str(word) for word in command]
+    print("+ " + shlex.join(words[1:]), flush=True)
+    done = subprocess.run(words)
+    if done.returncode:
+        raise VosZooError(f"{Path(words[1]).name} ended with status {done.returncode}; see what it says above")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("name", help="a folder of hub_configs with a config.json and a recipe.yaml")
+    parser.add_argument("--data", type=Path, required=True, metavar="FOLDER", help="as for vos-zoo train")
+    parser.add_argument("--backbones", type=Path, metavar="FOLDER", help="as for vos-zoo train")
+    parser.add_argument("--clips-index", type=Path, metavar="FILE", help="as for vos-zoo train")
+    parser.add_argument("--clips", type=Path, metavar="FOLDER", help="the validation clips; without them nothing is evaluated")
+    parser.add_argument("--runs", type=Path, default=Path("runs"), metavar="FOLDER", help="where training runs are kept (default: runs)")
+    parser.add_argument("--into", type=Path, metavar="FOLDER", help="where the checkpoint is written (default: hub_configs/NAME)")
+    parser.add_argument("--set", dest="changes", action="append", default=[], metavar="KEY=VALUE", help="as for vos-zoo train")
+    return parser
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit("interrupted; the same command goes on")
