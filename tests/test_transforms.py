@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from vos_zoo.transforms import STRIP, Grid, likeliest, make_grid
+from vos_zoo.transforms import STRIP, Grid, likeliest, make_grid, resize
 
 CPU = torch.device("cpu")
 
@@ -93,3 +93,21 @@ def test_the_likeliest_layer_is_that_of_max(layers):
     expected = values.max(0)
     assert torch.equal(best, expected.values) and np.array_equal(slot.numpy(), values.numpy().argmax(0))
     assert slot.dtype == (torch.uint8 if layers <= 256 else torch.int32)
+
+
+@pytest.mark.parametrize("video", [(48, 64), (45, 61), (20, 30)])
+def test_several_frames_at_once_are_those_one_by_one(video):
+    grid = make_grid(video, short_side=32, stride=16, padding="reflect")
+    frames = np.random.default_rng(0).integers(0, 256, (3, *video, 3), dtype=np.uint8)
+    together = grid.frames(list(frames), CPU)
+    torch.testing.assert_close(together, torch.cat([grid.frame(frame, CPU) for frame in frames]), atol=0, rtol=0)
+    assert together.dtype == torch.float32 and 0 <= float(together.min()) and float(together.max()) <= 1
+
+
+def test_frames_are_rounded_to_bytes_not_bent():
+    """On a CPU frames are resized as bytes: no more than a step from what floats would give, a fifth of one on average."""
+    grid = make_grid((96, 128), short_side=48, stride=16, padding="zeros")
+    frame = np.random.default_rng(0).integers(0, 256, (96, 128, 3), dtype=np.uint8)
+    exact = resize(torch.from_numpy(frame).permute(2, 0, 1)[None].float() / 255, grid.inner)
+    difference = (grid.unpadded(grid.frame(frame, CPU)) - exact) * 255
+    assert float(difference.abs().max()) <= 1.01 and abs(float(difference.mean())) < 0.2

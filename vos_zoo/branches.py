@@ -72,9 +72,9 @@ class Branch:
     weight: float = 1.0  # in the average; those of a video's branches sum to 1
     state: Any = None
 
-    def image(self, frame: np.ndarray) -> Tensor:
-        """(h, w, 3) uint8 -> (1, 3, H, W), as this branch looks at it."""
-        return self.grid.frame(frame[:, ::-1] if self.flipped else frame, self.device)
+    def images(self, frames: Sequence[np.ndarray]) -> Tensor:
+        """Several (h, w, 3) uint8 -> (B, 3, H, W), as this branch looks at them."""
+        return self.grid.frames([frame[:, ::-1] for frame in frames] if self.flipped else frames, self.device)
 
     def turned(self, x: Tensor) -> Tensor:
         """(..., h, w) over the frame: from the video's side to the branch's, and back."""
@@ -87,14 +87,14 @@ class Branch:
         """
         masks = self.grid.masks(layers[..., ::-1] if self.flipped else layers, self.device)
         if features is None and self.model.needs_first_frame:
-            features = self.model.encode(self.image(frame))
+            features = self.model.encode(self.images([frame]))
         if self.state is None:
             return self.model.start(features, masks, None)
         return self.model.annotate(features, masks, torch.tensor([list(given)], device=self.device), self.state)
 
     def find(self, frame: np.ndarray) -> Any:
         """The State before the first frame of a model that finds the objects itself."""
-        features = self.model.encode(self.image(frame)) if self.model.needs_first_frame else None
+        features = self.model.encode(self.images([frame])) if self.model.needs_first_frame else None
         return self.model.start(features, None, None)
 
     def key(self) -> Any:
@@ -114,10 +114,7 @@ def leader(branches: Sequence[Branch]) -> int:
 
 def encode(videos: Sequence[Sequence[Branch]], frames: Sequence[np.ndarray]) -> list[Any]:
     """Features of one frame of each video, in one batch: an entry a view, frames first. videos: alike by `key`, their states apart."""
-    return [
-        view[0].model.encode(_cat([branch.image(frame) for branch, frame in zip(view, frames, strict=True)]))
-        for view in zip(*videos, strict=True)
-    ]
+    return [view[0].model.encode(_images(view, frames)) for view in zip(*videos, strict=True)]
 
 
 def apart(encoded: Sequence[Any], count: int) -> list[list[Any]]:
@@ -173,5 +170,8 @@ def _row(features: Any, n: int) -> Any:
     return type(features)(*(each[n : n + 1] for each in features))
 
 
-def _cat(images: list[Tensor]) -> Tensor:
-    return images[0] if len(images) == 1 else torch.cat(images)
+def _images(view: Sequence[Branch], frames: Sequence[np.ndarray]) -> Tensor:
+    """(B, 3, H, W): one frame of each video; they may be of several sizes, which are one inside the model."""
+    if all(branch.grid == view[0].grid for branch in view):
+        return view[0].images(frames)
+    return torch.cat([branch.images([frame]) for branch, frame in zip(view, frames, strict=True)])
