@@ -26,7 +26,8 @@ LAYERS = {
     "ops": "",
     "transforms": "",
     "batching": "",
-    "models/backbones": "",
+    "folding": "",
+    "models/backbones": "folding",
     "io": "errors",
     "config": "errors",
     "hub": "errors",
@@ -38,7 +39,9 @@ LAYERS = {
     "card": "config card_facts",
     "catalogue": "errors config weights",
     "sources": "errors config weights shards catalogue hub",
-    "evaluation": "errors io",
+    "workers": "errors",
+    "jobs": "errors io workers",
+    "evaluation": "errors io workers",
     "models/base": "ops",
     "models/<name>": "ops models/base models/backbones",
     "flops": "models/base",
@@ -46,15 +49,16 @@ LAYERS = {
     "adapt": "errors io progress transforms train",
     "devices": "errors",
     "branches": "errors transforms batching",
-    "session": "errors io branches transforms",
-    "propagation": "errors io progress session",
+    "pipeline": "errors",
+    "session": "errors io branches pipeline transforms",
+    "propagation": "errors io pipeline progress session",
     "many": "errors io progress session propagation",
-    "segmenter": "errors io config transforms devices branches session propagation many",
+    "segmenter": "errors io config transforms devices folding branches pipeline session propagation many",
     "ensembles": "errors config transforms branches segmenter",
     "zoo": "errors io config weights shards catalogue sources models/base models/<name> segmenter",
     "publish": "errors config card hub weights sources zoo",
     "face": "errors",  # vos_zoo/__init__.py, which hands out the rest by name when it is asked for
-    "commands": "errors io config memory catalogue example evaluation train segmenter zoo publish face flops",
+    "commands": "errors io config memory catalogue devices example evaluation jobs progress train segmenter workers zoo publish face flops",
     "convert": "errors io config weights card zoo face",
     "cli": "errors commands face",
 }
@@ -62,7 +66,7 @@ LAYERS = {
 # training.
 LATE = {("segmenter", "zoo"), ("segmenter", "publish"), ("segmenter", "adapt")}
 NEED_TORCH = {"ops", "transforms", "models/backbones", "models/base", "models/<name>", "session", "propagation", "segmenter", "train"}
-NEED_TORCH |= {"batching", "branches", "devices", "many", "adapt", "ensembles"}
+NEED_TORCH |= {"folding", "batching", "branches", "devices", "many", "adapt", "ensembles"}
 NEED_TORCH |= {"flops", "convert"}
 OUTSIDE = {"tools", "demo", "tests", "toy", "conftest"}
 NAMES_THAT_SAY_NOTHING = {"util", "utils", "helper", "helpers", "misc", "common", "tools", "stuff"}

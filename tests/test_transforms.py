@@ -101,7 +101,7 @@ def test_several_frames_at_once_are_those_one_by_one(video):
     frames = np.random.default_rng(0).integers(0, 256, (3, *video, 3), dtype=np.uint8)
     together = grid.frames(list(frames), CPU)
     torch.testing.assert_close(together, torch.cat([grid.frame(frame, CPU) for frame in frames]), atol=0, rtol=0)
-    assert together.dtype == torch.float32 and 0 <= float(together.min()) and float(together.max()) <= 1
+    assert together.dtype == torch.float32 and float(together.min()) >= 0 and float(together.max()) <= 1
 
 
 def test_frames_are_rounded_to_bytes_not_bent():

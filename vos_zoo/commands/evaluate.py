@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vos_zoo import __version__
-from vos_zoo.commands.options import add_model_options, add_progress_option, internal_size, load_model
+from vos_zoo.commands.options import add_model_options, add_progress_option, internal_size, load_model, settings_of
 from vos_zoo.errors import SaveError, VosZooError
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from vos_zoo.evaluation.run import Watch
     from vos_zoo.evaluation.scores import Scores
     from vos_zoo.evaluation.scoring import ClipScore
-    from vos_zoo.evaluation.workers import Job
+    from vos_zoo.workers import Job
 
 LAYOUTS = "folder:ROOT (ROOT/CLIP/frames and ROOT/CLIP/masks), davis2016:, davis2017:, davis2017-unsupervised: or youtubevos:ROOT"
 TTA = {"flip": "flip", "scales": "scales", "both": True}
@@ -68,7 +68,7 @@ class Candidate:
     """A model or a folder of masks that is to be scored."""
 
     label: str
-    job: Job
+    job: Job[Clip, ClipScore]
     settings: dict[str, Any]  # what its masks depend on
     about: dict[str, Any]  # for the report
     masks: Path | None  # where they lie already
@@ -171,18 +171,7 @@ def _same(segmenter: Any) -> Any:
 
 
 def _settings(segmenter: Any, options: Mapping[str, Any]) -> dict[str, Any]:
-    config = segmenter.config
-    return {
-        "model": config.name,
-        "architecture": config.architecture,
-        "arguments": dict(config.model_args),
-        "weights": config.weights.sha256 if config.weights else None,
-        "preprocess": dataclasses.asdict(config.preprocess),
-        "dtype": str(segmenter.dtype).removeprefix("torch."),
-        "device": segmenter.device.type,
-        "vos_zoo": __version__,
-        **options,
-    }
+    return {**settings_of(segmenter), "device": segmenter.device.type, **options}
 
 
 def _about(segmenter: Any, args: argparse.Namespace) -> dict[str, Any]:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from vos_zoo import __version__
 
 if TYPE_CHECKING:
     from vos_zoo.segmenter import Segmenter
@@ -26,6 +29,20 @@ def load_model(args: argparse.Namespace) -> Segmenter:
     from vos_zoo.zoo import load
 
     return load(args.model, device=args.device, dtype=args.dtype, revision=args.revision, local_files_only=args.local_files_only)
+
+
+def settings_of(segmenter: Any) -> dict[str, Any]:
+    """What masks depend on, of the model: a run that is gone on with must not mix them."""
+    config = segmenter.config
+    return {
+        "model": config.name,
+        "architecture": config.architecture,
+        "arguments": dict(config.model_args),
+        "weights": config.weights.sha256 if config.weights else None,
+        "preprocess": dataclasses.asdict(config.preprocess),
+        "dtype": str(segmenter.dtype).removeprefix("torch."),
+        "vos_zoo": __version__,
+    }
 
 
 def say(args: argparse.Namespace, what: str) -> None:

@@ -5,6 +5,15 @@ vos-zoo propagate bear.mp4 --mask first.png --out bear --save masks,overlay,coco
 
 Without --save it writes into the folder --out: masks/ (an indexed PNG a frame, and sequence.json) and overlay.mp4.
 Ctrl-C ends it early; the masks of the frames done so far are saved.
+
+Many clips: VIDEO is a folder of videos or clip folders, or a manifest (.csv, .jsonl) with video, mask, masks, out.
+
+vos-zoo propagate clips --out results
+vos-zoo propagate clips.csv --out results --devices cuda:0,cuda:1
+
+The first mask of bear.mp4, or of the folder of frames bear/, is bear.png, bear_mask.png or bear.npy beside it, or lies in --masks-dir;
+that of bear/frames is the first in bear/masks. Each result goes to --out/NAME/, masks only unless --save says more. All files are looked
+for first; clips with problems are left out, and the exit status is then 1. Run it again and it goes on where it stopped. See docs/many.md.
 """
 
 from __future__ import annotations
@@ -19,38 +28,32 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from vos_zoo.commands import propagate_many
 from vos_zoo.commands.options import add_model_options, add_progress_option, internal_size, load_model, say
 from vos_zoo.errors import SaveError, VosZooError, VosZooWarning
+from vos_zoo.io.forms import FILES, WITHOUT_VIDEO, chosen_forms, save_form
 
 if TYPE_CHECKING:
     from vos_zoo.example import Example
     from vos_zoo.io.sequence import MaskSequence
 
-FILES = {  # form -> its file or folder in --out
-    "masks": "masks",
-    "overlay": "overlay.mp4",
-    "side-by-side": "side-by-side.mp4",
-    "mask-video": "masks.mp4",
-    "cutouts": "cutouts",
-    "zip": "masks.zip",
-    "coco": "masks.json",
-}
-WITHOUT_VIDEO = {"masks", "zip", "coco"}  # the others read the video again
 EXAMPLE_SIZE = (480, 864)
 
 
 def add(commands: Any) -> None:
     parser = commands.add_parser("propagate", help="masks of every frame from the mask of one", description=__doc__,
                                  formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
-    parser.add_argument("video", nargs="?", metavar="VIDEO", help="a video file, a folder of images, or a stream URL")
+    parser.add_argument("video", nargs="?", metavar="VIDEO", help="a video file, a folder of images, or a stream URL; for many clips a "
+                        "folder of those, or a manifest")  # fmt: skip
     parser.add_argument("--mask", help="mask of the first frame: an indexed PNG, a black-and-white or RGBA image, an .npy file")
     parser.add_argument("--masks", metavar="FOLDER", help="masks of several frames, named or numbered (from 0) like the frames")
     parser.add_argument("--example", action="store_true", help="a clip that vos_zoo renders itself; prints J and F against its exact masks")
     parser.add_argument("--model", default="crvos", help="name (see vos-zoo list), folder, or owner/repo on the Hub (default: crvos)")
-    parser.add_argument("--out", type=Path, metavar="FOLDER", help="where the results go (default: VIDEO_masks)")
-    parser.add_argument("--save", default="masks,overlay", metavar="FORM,...",
-                        help=f"what to write, of {', '.join(FILES)} (default: masks,overlay)")  # fmt: skip
-    parser.add_argument("--overwrite", action="store_true", help="replace results in --out")
+    parser.add_argument("--out", type=propagate_many.place, metavar="FOLDER", help="where the results go (default: VIDEO_masks); of many "
+                        "clips also an address that fsspec knows, such as s3://BUCKET/FOLDER")  # fmt: skip
+    parser.add_argument("--save", metavar="FORM,...",
+                        help=f"what to write, of {', '.join(FILES)} (default: masks,overlay; of many clips masks)")  # fmt: skip
+    parser.add_argument("--overwrite", action="store_true", help="replace results in --out; of many clips, do all again")
     parser.add_argument("--direction", choices=("forward", "backward", "both"), default="forward",
                         help="forward from the first mask (default), backward from the last of --masks, or both")  # fmt: skip
     parser.add_argument("--size", type=internal_size, help="size inside the model: shorter side, HEIGHTxWIDTH or native; results keep the "
@@ -63,10 +66,13 @@ def add(commands: Any) -> None:
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     add_progress_option(parser)
     add_model_options(parser)
+    propagate_many.add_options(parser)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
+    if (clips := propagate_many.clips_of(args)) is not None:
+        return propagate_many.run(args, clips)
     _check_what(args)
     forms = _checked_forms(args)
     out, overwrite = _checked_out(args)
@@ -130,10 +136,7 @@ def _check_objects(segmenter: Any, args: argparse.Namespace) -> None:
 
 
 def _checked_forms(args: argparse.Namespace) -> list[str]:
-    forms = list(dict.fromkeys(form.strip() for form in args.save.split(",") if form.strip()))
-    unknown = [form for form in forms if form not in FILES]
-    if unknown or not forms:
-        raise VosZooError(f"--save does not know {', '.join(map(repr, unknown)) or 'what to write'}: choose from {', '.join(FILES)}")
+    forms = chosen_forms("masks,overlay" if args.save is None else args.save)
     if _is_stream(args.video) and set(forms) - WITHOUT_VIDEO:
         raise VosZooError("a stream can be read only once, so nothing can be drawn on it afterwards: add --save masks, zip or coco, or "
                           "record it to a file first")  # fmt: skip
@@ -143,6 +146,8 @@ def _checked_forms(args: argparse.Namespace) -> list[str]:
 def _checked_out(args: argparse.Namespace) -> tuple[Path, bool]:
     """The folder for the results, and whether results in it may be replaced."""
     out = args.out
+    if isinstance(out, str):
+        raise SaveError(f"the results of one video go to a folder here, not to {out}: choose another --out")
     if out is None and args.example:
         return _writable(Path("vos_zoo_example")), True
     if out is None:
@@ -203,22 +208,11 @@ def _propagated(segmenter: Any, video: Any, first_mask: Any, args: argparse.Name
 
 
 def _save(args: argparse.Namespace, masks: MaskSequence, video: Any, out: Path, forms: list[str], overwrite: bool) -> dict[str, str]:
-    save = {
-        "masks": lambda path: masks.save(path, overwrite=overwrite),
-        "overlay": lambda path: masks.save_video(path, video),
-        "side-by-side": lambda path: masks.save_video(path, video, style="side-by-side"),
-        "mask-video": lambda path: masks.save_video(path, video, style="mask"),
-        "cutouts": lambda path: masks.save_cutouts(path, video, overwrite=overwrite),
-        "zip": masks.save_zip,
-        "coco": masks.save_coco,
-    }
     saved: dict[str, str] = {}
     try:
         for form in forms:
-            path = out / FILES[form]
-            say(args, f"writing {path}")
-            save[form](path)
-            saved[form] = str(path)
+            say(args, f"writing {out / FILES[form]}")
+            saved[form] = str(save_form(form, masks, video, out, overwrite=overwrite))
     except BaseException:
         if saved:
             print(f"vos-zoo: not everything could be written, but this was: {', '.join(saved.values())}", file=sys.stderr)

@@ -22,7 +22,7 @@ from vos_zoo.evaluation.machine import device_name, device_peak, load_average, p
 from vos_zoo.evaluation.saved import Saved
 from vos_zoo.evaluation.scores import Scores
 from vos_zoo.evaluation.scoring import ClipScore, Cost, score, scored_objects
-from vos_zoo.evaluation.workers import Work
+from vos_zoo.workers import Work
 
 
 class Propagates(Protocol):
@@ -41,7 +41,7 @@ class Propagating:
     save: Path | None = None  # gets <clip>/<frame>.png
     jobs: int = 1  # processes that do this at once
 
-    def begin(self) -> Work:
+    def begin(self) -> Work[Clip, ClipScore]:
         segmenter = self.load()
         return lambda clip, report: self.one(segmenter, clip, report)
 
@@ -79,7 +79,7 @@ class Scoring:
 
     saved: Saved
 
-    def begin(self) -> Work:
+    def begin(self) -> Work[Clip, ClipScore]:
         return lambda clip, report: self.saved.score(clip)
 
 

@@ -8,7 +8,7 @@ from vos_zoo.evaluation.clip import Clip
 from vos_zoo.evaluation.entry import Entry
 from vos_zoo.evaluation.scores import Scores
 from vos_zoo.evaluation.scoring import ClipScore
-from vos_zoo.evaluation.workers import Job, work_through
+from vos_zoo.workers import Job, work_through
 
 
 class Watch:
@@ -31,7 +31,7 @@ class Watch:
 
 
 def run(
-    job: Job,
+    job: Job[Clip, ClipScore],
     clips: Sequence[Clip],
     *,
     label: str = "",
@@ -53,7 +53,7 @@ def run(
     watch.begin(label, len(clips), len(found))
     interrupted = False
     try:
-        for score in work_through(job, todo, jobs, watch.frame):
+        for score in work_through([job] * jobs, todo, watch.frame):
             if entry:
                 entry.keep(by_name[score.name], score)
             found[score.name] = score
