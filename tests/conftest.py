@@ -1,4 +1,4 @@
-"""Settings that hold for all tests: no network, the Hub's client offline, one thread an operation is enough."""
+"""Settings that hold for all tests: no network, the Hub's client offline, one thread an operation, since a process a core runs them."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 sys.path.insert(0, str(Path(__file__).parent))
 
 

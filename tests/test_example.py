@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from vos_zoo.errors import VideoError
-from vos_zoo.example import render_example
+from vos_zoo.example import Pond, render_example
 
 
 @pytest.fixture(scope="module")
@@ -130,3 +130,84 @@ def test_the_tool_says_what_was_wrong(make_example, tmp_path, capsys):
     with pytest.raises(SystemExit):
         make_example.main(["--out", str(tmp_path), "--size", "64"])
     assert "'64' is not HEIGHTxWIDTH" in capsys.readouterr().err
+
+
+POND = Pond(followed=2, passing=2, leaves=2, camouflage=0.5, murk=0.2)
+
+
+@pytest.fixture(scope="module")
+def pond():
+    return render_example(frames=6, size=(120, 216), seed=3, pond=POND)
+
+
+def test_a_pond_is_the_same_every_time_and_another_with_another_seed(pond):
+    again = render_example(frames=6, size=(120, 216), seed=3, pond=POND)
+    assert (again.frames == pond.frames).all() and (again.masks == pond.masks).all()
+    other = render_example(frames=6, size=(120, 216), seed=4, pond=POND)
+    assert abs(other.frames.astype(int) - pond.frames).mean() > 5
+    assert (other.masks[0] != pond.masks[0]).mean() > 0.01
+
+
+def test_those_that_are_followed_have_a_mask_from_the_first_frame_on(pond):
+    assert set(np.unique(pond.masks)) == {0, 1, 2}
+    area = [(pond.masks == k).mean(axis=(1, 2)) for k in (1, 2)]
+    assert all(each[0] > 0.01 for each in area)
+    centres = [np.array([np.argwhere(mask == k).mean(axis=0) for mask in pond.masks if (mask == k).any()]) for k in (1, 2)]
+    assert all(np.ptp(each, axis=0).max() > 15 for each in centres), "they swim"
+
+
+def test_a_ponds_masks_are_exact():
+    """Without murk, colours say what is a koi: where one of two ponds hides it, the frames differ there and nowhere else."""
+    clear = render_example(frames=2, size=(120, 216), seed=3, pond=Pond(followed=1, passing=0, leaves=1))
+    hidden = render_example(frames=2, size=(120, 216), seed=3, pond=Pond(followed=1, passing=0, leaves=1, murk=1))
+    for k in range(2):
+        changed = abs(clear.frames[k].astype(int) - hidden.frames[k]).max(axis=2) > 6
+        mask = clear.masks[k] == 1
+        assert (clear.masks[k] == hidden.masks[k]).all()
+        near = mask.copy()
+        for dy, dx in ((1, 0), (-1, 0), (0, 1), (0, -1)):
+            near |= np.roll(mask, (dy, dx), (0, 1))
+        assert changed[mask].mean() > 0.9, "the koi's colours are under its mask"
+        assert changed[~near].sum() < 0.01 * mask.sum(), "and, but for tips of fins, nowhere else"
+
+
+def test_a_leaf_and_a_koi_above_take_pixels_from_the_mask():
+    alone, crowded = (
+        render_example(frames=8, size=(96, 160), seed=2, pond=Pond(1, passing, leaves)) for passing, leaves in ((0, 0), (20, 12))
+    )
+    assert (crowded.masks == 1).sum() < 0.9 * (alone.masks == 1).sum()
+
+
+def test_camouflage_and_murk_bring_koi_nearer_to_the_bottom():
+    def contrast(**how: float) -> float:
+        drawn = render_example(frames=1, size=(120, 216), seed=3, pond=Pond(followed=3, passing=0, leaves=0, **how))
+        frame, on = drawn.frames[0].astype(float), drawn.masks[0] > 0
+        return float(np.linalg.norm(frame[on] - frame[~on].mean(axis=0), axis=1).mean())
+
+    assert contrast(camouflage=1.0) < 0.9 * contrast()
+    assert contrast(murk=0.7) < 0.7 * contrast()
+
+
+@pytest.mark.parametrize("size", [(48, 48), (49, 301), (200, 60)])
+def test_ponds_of_odd_sizes(size):
+    drawn = render_example(frames=2, size=size, pond=Pond(followed=8, passing=24, leaves=24))
+    assert drawn.frames.shape == (2, *size, 3) and drawn.masks.max() <= 8
+
+
+@pytest.mark.parametrize(("name", "value"), [("followed", 0), ("passing", -1), ("leaves", 25), ("camouflage", 1.5), ("murk", -0.1)])
+def test_a_pond_that_cannot_be(name, value):
+    with pytest.raises(VideoError, match=f"a pond's {name} is {value}; give "):
+        Pond(**{name: value})
+
+
+def test_the_bundled_story_stays_as_it_is():
+    """Its picture and figures stand in the README. Means over blocks, as the last bit may differ from one processor to another."""
+    story = render_example(frames=3, size=(96, 160))
+    colours = [
+        [[[126.8, 118.5, 88.7], [99.7, 114.0, 79.4]], [[125.3, 122.4, 98.4], [113.3, 112.6, 88.6]]],
+        [[[122.6, 123.9, 97.5], [101.0, 111.7, 71.7]], [[121.8, 118.3, 93.1], [110.4, 113.3, 86.7]]],
+        [[[109.1, 116.2, 86.6], [93.3, 108.6, 73.9]], [[119.5, 118.3, 94.3], [119.1, 118.6, 84.9]]],
+    ]
+    assert (story.masks == 1).sum(axis=(1, 2)).tolist() == pytest.approx([825, 748, 803], abs=3)
+    blocks = story.frames.reshape(3, 2, 48, 2, 80, 3).mean(axis=(2, 4))
+    assert abs(blocks - np.array(colours)).max() < 0.5

@@ -213,3 +213,78 @@ def paint_pad(rng: np.random.Generator, radius: int) -> Floats:
     colour = colour * (1.06 - 0.16 * (x + y) / radius)[..., None] + vein[..., None] * np.array([0.12, 0.13, 0.07])
     colour += 0.55 * edge * (np.array([0.42, 0.42, 0.18]) - colour)
     return np.concatenate([colour * cover[..., None], cover[..., None]], axis=2).astype(np.float32)
+
+
+class Layer(NamedTuple):
+    """Something in front of the rest: its box in the frame, and colour times cover, then cover (h, w, 4)."""
+
+    box: tuple[slice, slice]
+    paint: Floats
+
+    @property
+    def cover(self) -> Floats:
+        return self.paint[..., 3]
+
+    def over(self, image: Floats) -> None:
+        """Lays it onto the image."""
+        image[self.box] *= 1 - self.paint[..., 3:]
+        image[self.box] += self.paint[..., :3]
+
+
+class Pose(NamedTuple):
+    """A koi in the frame, in shares of the frame's height: its middle, heading, length, radians of the tail's beat, bend of the back."""
+
+    x: float
+    y: float
+    angle: float
+    length: float
+    stroke: float
+    bend: float
+
+
+def swim(painting: Packed, pose: Pose, height: int, width: int) -> Layer:
+    """The koi in its pose, in a frame of that size."""
+    x, y, angle, length, stroke, bend = pose
+    reach = 0.62 * length
+    left, right = (min(max(int(c * height), 0), width) for c in (x - reach, x + reach))
+    top, bottom = (min(max(int(c * height), 0), height) for c in (y - reach, y + reach))
+    half = np.float32(0.5 / height)  # two samples a pixel, each way
+    xs = ((np.arange(2 * left, 2 * right, dtype=np.float32) + 0.5) * half - x) / length
+    ys = ((np.arange(2 * top, 2 * bottom, dtype=np.float32) + 0.5) * half - y)[:, None] / length
+    cos, sin = np.float32(np.cos(angle)), np.float32(np.sin(angle))
+    u, v = 0.5 - xs * cos - ys * sin, ys * cos - xs * sin
+
+    spine = np.linspace(-0.5, 1.5, 512, dtype=np.float32)
+    line = (0.012 + 0.075 * np.clip(spine, 0, 1.2) ** 2) * np.sin(5.2 * spine - stroke)
+    line += bend * (spine - 0.35) ** 2 + 0.012 * np.sin(stroke)
+    narrow = 1 / np.sqrt(1 + np.gradient(line, spine) ** 2)
+    station = np.clip((u + 0.5) * 255.5, 0, 511).astype(np.int32)
+    v = (v - line[station]) * narrow[station]
+    rows, columns = painting.shape
+    i, j = (v + 0.35) * (rows / 0.7), u * columns
+    inside = (i >= 0) & (i < rows) & (j >= 0) & (j < columns)
+    texel = np.where(inside, i.astype(np.int32) * columns + j.astype(np.int32), 0)
+    samples = np.where(inside, painting.ravel()[texel], 0).view(np.uint8).reshape(*inside.shape, 4)
+    total = samples[::2].astype(np.uint16) + samples[1::2]
+    paint = (total[:, ::2] + total[:, 1::2]) * np.float32(1 / 1020)
+    return Layer((slice(top, bottom), slice(left, right)), paint)
+
+
+def window(texture: Floats, left: float, top: float, height: int, width: int) -> Floats:
+    """The texture from a place between pixels on, (H, W, C), interpolated."""
+    x, y = int(left), int(top)
+    dx, dy = np.float32(left - x), np.float32(top - y)
+    strip = texture[y : y + height + 1, x : x + width + 1]
+    strip = strip[:-1] * (1 - dy) + strip[1:] * dy
+    return strip[:, :-1] * (1 - dx) + strip[:, 1:] * dx
+
+
+def place(sprite: Floats, x: float, y: float, height: int, width: int) -> Layer:
+    """The sprite (h, w, 4), which is empty along its border, with its middle at (x, y) of the frame."""
+    left, top = x - sprite.shape[1] / 2, y - sprite.shape[0] / 2
+    column, row = int(np.ceil(left)), int(np.ceil(top))
+    shifted = window(sprite, column - left, row - top, sprite.shape[0] - 1, sprite.shape[1] - 1)
+    rows = slice(min(max(row, 0), height), min(max(row + shifted.shape[0], 0), height))
+    columns = slice(min(max(column, 0), width), min(max(column + shifted.shape[1], 0), width))
+    seen = shifted[rows.start - row : rows.stop - row, columns.start - column : columns.stop - column]
+    return Layer((rows, columns), seen)
