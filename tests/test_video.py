@@ -305,6 +305,24 @@ def test_a_truncated_file_keeps_what_decodes_and_says_how_much(tmp_path: Path, n
         assert_same(list(video.read(2, 6)), frames[2:6])
 
 
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv"])
+def test_wherever_a_file_is_cut_each_frame_kept_has_its_own_number(tmp_path: Path, name: str) -> None:
+    """Pictures are stored out of order: behind the cut lie some that come before the last one kept."""
+    path = make_clip(tmp_path / name, container={"movflags": "faststart"})
+    whole, data = list(open_video(path)), path.read_bytes()
+    kept = set()
+    for cut in range(len(data) // 2, len(data) - 500, 61):
+        path.write_bytes(data[:cut])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", VosZooWarning)
+            video = open_video(path)
+            frames = list(video)
+            assert_same(frames, whole[: len(frames)])
+            assert_same(list(video.read_reversed(chunk=7)), frames[::-1])
+        kept.add(len(frames))
+    assert len(kept) > 5
+
+
 def test_damage_in_the_middle_costs_only_what_it_hit(tmp_path: Path) -> None:
     path = make_clip(tmp_path / "a.mp4", frames=90)
     data = bytearray(path.read_bytes())

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+import statistics
+from collections import deque
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -10,6 +13,8 @@ import numpy as np
 from vos_zoo.errors import VideoError
 from vos_zoo.io.frames import check_size
 
+# Pictures that lie this many times their usual distance apart have lost one between them
+_GAP = 1.5
 # Text that FFmpeg would draw as a video, and single images
 _NOT_A_VIDEO = ("tty", "image2")
 
@@ -102,27 +107,52 @@ class Decoding:
 
         A packet that was cut off by the end of the file is not decoded, since it would give half a picture.
         (In MPEG-TS that mark stands for a gap in the transmission, which decoders conceal.)
+        Of a file that was cut short, pictures behind a gap at its end are not given either: they were stored
+        ahead of those between, and would show a later moment than their number says.
         """
         from av.error import FFmpegError
 
         drop_partial = self.container_name != "mpegts"
+        times: deque[int | None] = deque(maxlen=16)
         packets = self.packets()
         while True:
             try:
                 packet = next(packets)
             except StopIteration:
-                return
+                break
             except FFmpegError as error:
                 self.damaged += 1
                 self.stopped_by = error
+                break
+            if not packet.size and packet.pts is None:  # how PyAV says that the file is at its end
                 break
             self.hidden += packet.is_discard
             if packet.is_corrupt:
                 self.damaged += 1
                 if drop_partial:
                     continue
-            yield from self._decode(packet)
-        yield from self._decode(None)
+            for picture in self._decode(packet):
+                times.append(picture.pts)
+                yield picture
+        yield from self._last_pictures(times)
+
+    def _last_pictures(self, times: deque[int | None]) -> Iterator[Any]:
+        """What the decoder still holds; of a file cut short only what follows the `times` before without a gap."""
+        last = self._decode(None)
+        cut_short = self.damaged > 0 or self._missing(last)
+        for picture in last:
+            times.append(picture.pts)
+            if cut_short and _gap_at_end(list(times)):
+                self.damaged += 1
+                return
+            yield picture
+
+    def _missing(self, last: list[Any]) -> bool:
+        """Whether the container says that its video goes on behind these pictures."""
+        if not last or last[-1].pts is None or self.claimed_end is None or self.rate is None:
+            return False
+        hidden = self.hidden / self.rate
+        return float(last[-1].pts * last[-1].time_base) + hidden < self.claimed_end - 1.5 / self.rate
 
     def _decode(self, packet: Any) -> list[Any]:
         from av.error import FFmpegError
@@ -132,7 +162,10 @@ class Decoding:
         except FFmpegError:
             self.damaged += 1
             return []
-        self.damaged += sum(picture.is_corrupt for picture in pictures)
+        for picture in pictures:
+            self.damaged += picture.is_corrupt
+            if picture.time_base is None:  # of what the decoder held when the file ended
+                picture.time_base = self.stream.time_base
         return pictures
 
     def seek(self, pts: int) -> None:
@@ -153,6 +186,15 @@ class Decoding:
 
     def close(self) -> None:
         self._container.close()
+
+
+def _gap_at_end(times: list[int | None]) -> bool:
+    """Whether the last of these comes later than the distance of those before leads to expect. Unknown if one has no time."""
+    known = [time for time in times if time is not None]
+    steps = [b - a for a, b in itertools.pairwise(known)]
+    if len(known) < len(times) or len(steps) < 2 or min(steps) <= 0:
+        return False
+    return steps[-1] > _GAP * statistics.median(steps[:-1])
 
 
 class Orientation(NamedTuple):
