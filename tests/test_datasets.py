@@ -95,9 +95,7 @@ def test_only_some_clips(root):
 
 
 def test_bad_specs(root, tmp_path):
-    with pytest.raises(
-        EvaluationError, match="'davis:x' is not LAYOUT:ROOT .* davis2016, davis2017, davis2017-unsupervised, folder, youtubevos"
-    ):
+    with pytest.raises(EvaluationError, match="'davis:x' is not LAYOUT:ROOT .* davis2016, .*, folder, folder-unsupervised, youtubevos"):
         load_dataset("davis:x")
     with pytest.raises(EvaluationError, match="there is no folder .*nowhere"):
         load_dataset(f"folder:{tmp_path / 'nowhere'}")
@@ -173,6 +171,12 @@ def test_unsupervised_davis_scores_all_frames_and_knows_void(unsupervised):
     assert clip.scored == [0, 1, 2, 3, 4] and clip.given() == {}
     truth, void = clip.truth_and_void(3)
     assert void[0].all() and not void[1:].any() and not truth[0].any()
+
+
+def test_a_folder_for_models_that_are_given_no_mask(root):
+    cat, dog = load_dataset(f"folder-unsupervised:{root}")
+    assert cat.given() == dog.given() == {} and cat.scored == list(range(8))
+    assert cat.objects() == {1: 0, 3: 0}
 
 
 def test_ids_that_are_skipped_are_objects_in_davis_as_in_the_official_tool(davis, root):

@@ -31,7 +31,10 @@ if TYPE_CHECKING:
     from vos_zoo.evaluation.scoring import ClipScore
     from vos_zoo.workers import Job
 
-LAYOUTS = "folder:ROOT (ROOT/CLIP/frames and ROOT/CLIP/masks), davis2016:, davis2017:, davis2017-unsupervised: or youtubevos:ROOT"
+LAYOUTS = (
+    "folder:ROOT (ROOT/CLIP/frames and ROOT/CLIP/masks), folder-unsupervised:, davis2016:, davis2017:, davis2017-unsupervised: or "
+    "youtubevos:ROOT"
+)
 TTA = {"flip": "flip", "scales": "scales", "both": True}
 
 

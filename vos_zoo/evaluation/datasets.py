@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from fnmatch import fnmatchcase
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ def load_dataset(spec: str, *, only: str | Iterable[str] | None = None, subset: 
     Args: spec: "LAYOUT:ROOT". Layouts:
             folder: ROOT/<clip>/frames/*.jpg|png|webp and ROOT/<clip>/masks/*.png, of some frames or of all,
                 matched by file name (00012.jpg and 00012.png) or by number (12.jpg and 00012.png);
+            folder-unsupervised: the same, for a model that is given no mask and finds the objects itself;
             davis2016: the DAVIS release at 480p, `subset` of 2016, all objects merged into one;
             davis2017: the DAVIS release at 480p, `subset` of 2017, every object by itself;
             davis2017-unsupervised: the same videos with Annotations_unsupervised; a model is given no mask;
@@ -49,11 +51,11 @@ def load_dataset(spec: str, *, only: str | Iterable[str] | None = None, subset: 
     return [clip_of(place) for place in found if place.name in names]
 
 
-def _folder(root: Path, *, subset: str) -> list[Place]:
+def _folder(root: Path, *, subset: str, **rules: bool) -> list[Place]:
     folders = sorted(path for path in root.iterdir() if (path / "frames").is_dir() and (path / "masks").is_dir())
     if not folders:
         raise EvaluationError(f"{root} holds no clips: expected {root}/<clip>/frames/*.jpg and .../<clip>/masks/*.png")
-    return [Place(path.name, path / "frames", path / "masks") for path in folders]
+    return [Place(path.name, path / "frames", path / "masks", dict(rules)) for path in folders]
 
 
 def _davis(year: str, annotations: str = "Annotations", **rules: bool) -> Callable[..., list[Place]]:
@@ -80,6 +82,7 @@ def _davis(year: str, annotations: str = "Annotations", **rules: bool) -> Callab
 
 LAYOUTS: dict[str, Callable[..., list[Place]]] = {
     "folder": _folder,
+    "folder-unsupervised": partial(_folder, unsupervised=True),
     "davis2016": _davis("2016", merged=True),
     "davis2017": _davis("2017", numbered=True),
     "davis2017-unsupervised": _davis("2017", "Annotations_unsupervised", numbered=True, unsupervised=True),
