@@ -55,6 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--save-every", type=int, default=200, metavar="STEPS")
     parser.add_argument("--log-every", type=int, default=20, metavar="STEPS")
     parser.add_argument("--sheet-every", type=int, default=500, metavar="STEPS", help="a picture of predictions (0: none)")
+    parser.add_argument("--snapshot-every", type=int, default=0, metavar="STEPS", help="keep the averaged weights of these steps too")
     parser.add_argument("--no-tensorboard", action="store_true", help="no files for TensorBoard")
 
 
@@ -79,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
         print(f"{data}, {recipe.steps} steps on {trainer.processes.count} x {trainer.device}", flush=True)
         facts = {"data": data.fingerprint, "started_from": args.start, "processes": trainer.processes.count, "precision": args.precision}
         record(args.out, recipe, __version__, facts)
-    every = Every(args.log_every, args.save_every, args.sheet_every, args.validate_every if args.validate else 0)
+    every = Every(args.log_every, args.save_every, args.sheet_every, args.validate_every if args.validate else 0, args.snapshot_every)
     try:
         done = train(
             trainer, batches, args.out, max_minutes=args.max_minutes, workers=args.workers, every=every, validate=validate,

@@ -24,6 +24,7 @@ class Every:
     save: int = 200
     sheet: int = 0  # a picture of what the averaged weights predict
     validate: int = 0
+    snapshot: int = 0  # averaged weights in a file of their own, for curves
 
 
 def train(
@@ -42,7 +43,7 @@ def train(
 
     out/checkpoint.pt is written at any stop too: the time limit, Ctrl-C, SIGTERM (these take effect after the step is done and saved).
     A run whose checkpoint is there goes on from it. validate: a score of the averaged weights, larger is better; the best are kept in
-    out/best.pt. out/log.jsonl, out/tensorboard and out/sheets: see `log` and `sheet`.
+    out/best.pt. Snapshots go to out/snapshots/STEP.pt. out/log.jsonl, out/tensorboard and out/sheets: see `log` and `sheet`.
     """
     every = every or Every()
     processes = trainer.processes
@@ -82,6 +83,9 @@ def train(
                             score = validate(trainer.model)
                         log.validated(score, best.keep(score, trainer))
                     processes.wait()
+                if _due(trainer.step, every.snapshot) and processes.main:
+                    (out / "snapshots").mkdir(exist_ok=True)
+                    write({"step": trainer.step, "average": trainer.average}, out / "snapshots" / f"{trainer.step:06}.pt")
                 if _due(trainer.step, every.save):
                     save()
                 if processes.anyone(interrupts.asked is not None or log.minutes > max_minutes):
