@@ -188,13 +188,25 @@ def test_camouflage_and_murk_bring_koi_nearer_to_the_bottom():
     assert contrast(murk=0.7) < 0.7 * contrast()
 
 
+def test_dusk_is_darker_and_grainier_and_leaves_the_masks_alone():
+    day, dusk = (render_example(frames=2, size=(120, 216), seed=3, pond=Pond(dusk=share)) for share in (0.0, 1.0))
+    assert (day.masks == dusk.masks).all()
+    assert dusk.frames.mean() < 0.65 * day.frames.mean()
+    noise = [np.diff(clip.frames[0].astype(float), axis=1).std() for clip in (day, dusk)]
+    assert noise[1] > 2 * noise[0]
+    grain = [frame - day.frames[k] * 0.5 for k, frame in enumerate(dusk.frames.astype(float))]
+    assert abs(np.corrcoef(grain[0].ravel(), grain[1].ravel())[0, 1]) < 0.5, "every frame has its own"
+
+
 @pytest.mark.parametrize("size", [(48, 48), (49, 301), (200, 60)])
 def test_ponds_of_odd_sizes(size):
     drawn = render_example(frames=2, size=size, pond=Pond(followed=8, passing=24, leaves=24))
     assert drawn.frames.shape == (2, *size, 3) and drawn.masks.max() <= 8
 
 
-@pytest.mark.parametrize(("name", "value"), [("followed", 0), ("passing", -1), ("leaves", 25), ("camouflage", 1.5), ("murk", -0.1)])
+@pytest.mark.parametrize(
+    ("name", "value"), [("followed", 0), ("passing", -1), ("leaves", 25), ("camouflage", 1.5), ("murk", -0.1), ("dusk", 2)]
+)
 def test_a_pond_that_cannot_be(name, value):
     with pytest.raises(VideoError, match=f"a pond's {name} is {value}; give "):
         Pond(**{name: value})

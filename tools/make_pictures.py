@@ -4,6 +4,8 @@ python tools/make_pictures.py --model crvos --out docs/example.png
     frames of the rendered example with the masks that a model finds in them
 python tools/make_pictures.py --clip CLIPS/pond-4 --results before=scores/crvos/masks after=scores/model/masks --out docs/finetuning.webp
     a clip's true masks above those that `vos-zoo evaluate --out scores` kept, with their scores
+python tools/make_pictures.py --clips CLIPS --only 'davis2016val__*' --masks scores/scm/masks --out docs/best-and-worst.webp
+    of every clip the frames that a model met best, middling and worst, with the true outline
 """
 
 from __future__ import annotations
@@ -34,13 +36,21 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--model", default="crvos")
     parser.add_argument("--clip", type=Path, metavar="FOLDER", help="with frames/ and masks/; draws a comparison on it")
     parser.add_argument("--results", nargs="+", type=_result, metavar="TITLE=MASKS", help="its rows: FOLDER/<clip>/*.png")
+    parser.add_argument("--clips", type=Path, metavar="FOLDER", help="of clips; draws the best and the worst frames of each")
+    parser.add_argument("--masks", type=Path, metavar="FOLDER", help="the results to draw them of: FOLDER/<clip>/*.png")
+    parser.add_argument("--only", default="*", help="of these clips: a name or a pattern")
     parser.add_argument("--out", type=Path, default=Path("docs/example.png"))
     parser.add_argument("--columns", type=int, default=4, help="frames in a row (default 4); the example has two rows")
     args = parser.parse_args(arguments)
     if bool(args.clip) != bool(args.results) or args.columns < 1:
         parser.error("a comparison takes both --clip and --results, and a picture has 1 column or more")
+    if bool(args.clips) != bool(args.masks) or (args.clips and args.clip):
+        parser.error("best and worst frames take both --clips and --masks, and no --clip")
     try:
-        picture, chosen = compare(args.clip, args.results, args.columns) if args.clip else example(args.model, args.columns)
+        if args.clips:
+            picture, chosen = best_and_worst(args.clips, args.only, args.masks)
+        else:
+            picture, chosen = compare(args.clip, args.results, args.columns) if args.clip else example(args.model, args.columns)
         save(picture, args.out)
     except VosZooError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -88,6 +98,49 @@ def compare(folder: Path, results: list[tuple[str, Path]], columns: int) -> tupl
                     (left + 6, top + height - 22), f"J {100 * np.nanmean(each):.0f}", "white", small, stroke_width=2, stroke_fill="black"
                 )
     return sheet, chosen
+
+
+def best_and_worst(folder: Path, only: str, masks: Path) -> tuple[Image.Image, list[int]]:
+    """A row a clip: the frames with the highest, the middle and the lowest J over all objects, and their numbers row by row."""
+    clips = load_dataset(f"folder:{folder}", only=only)
+    rows, chosen = [], []
+    for clip in clips:
+        found = MaskSequence.load(masks / clip.name)
+        scored = score(clip, found)
+        j = np.nanmean(scored.j, 0)
+        order = [int(n) for n in np.argsort(-j, kind="stable")]
+        picked = [order[0], order[len(order) // 2], order[-1]]
+        with open_video(clip.video) as video:
+            frames = list(video)
+        cells = []
+        for n in picked:
+            t = scored.frames[n]
+            shown = draw_overlay(frames[t], found[t])
+            shown[_outline(clip.truth(t))] = 255
+            height = round(CELL * shown.shape[0] / shown.shape[1])
+            cell = Image.fromarray(shown).resize((CELL, height), Image.Resampling.LANCZOS)
+            text = f"frame {t}, J {100 * j[n]:.0f}"
+            ImageDraw.Draw(cell).text((6, height - 22), text, "white", ImageFont.load_default(15), stroke_width=2, stroke_fill="black")
+            cells.append(cell)
+            chosen.append(t)
+        rows.append((f"{clip.name.rpartition('__')[2]}\nJ&F {100 * scored.jf:.1f}", cells))
+    sheet = Image.new("RGB", (MARGIN + 3 * (CELL + 4), HEADING + sum(cells[0].height + 4 for _, cells in rows)), "white")
+    draw, top = ImageDraw.Draw(sheet), HEADING
+    for column, title in enumerate(("best frame", "middle", "worst frame")):
+        draw.text((MARGIN + column * (CELL + 4) + 4, 3), title, "black", ImageFont.load_default(15))
+    for title, cells in rows:
+        draw.text((6, top + cells[0].height // 2 - 20), title, "black", ImageFont.load_default(17))
+        for column, cell in enumerate(cells):
+            sheet.paste(cell, (MARGIN + column * (CELL + 4), top))
+        top += cells[0].height + 4
+    return sheet, chosen
+
+
+def _outline(labels: np.ndarray) -> np.ndarray:
+    """(H, W) bool: pixels of an object beside something else."""
+    padded = np.pad(labels, 1, mode="edge")
+    sides = (padded[:-2, 1:-1], padded[2:, 1:-1], padded[1:-1, :-2], padded[1:-1, 2:])
+    return (labels > 0) & np.any([side != labels for side in sides], axis=0)
 
 
 def save(picture: Image.Image, path: Path) -> None:

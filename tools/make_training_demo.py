@@ -1,4 +1,4 @@
-"""Draws the clips of docs/training.md: koi among koi, three clips to fine-tune on and one to keep out.
+"""Draws the clips of docs/training.md: koi at dusk, three clips to fine-tune on and one to keep out.
 
 python tools/make_training_demo.py --out ponds
 
@@ -21,7 +21,7 @@ from vos_zoo.example import Example, Pond, render_example
 from vos_zoo.io.atomic import atomic_write
 from vos_zoo.io.sequence import MaskSequence
 
-KIND = Pond(followed=3, passing=2, leaves=2, camouflage=0.8, murk=0.55)  # what `crvos` finds hard: look-alikes that cross, in murky water
+KIND = Pond(followed=2, passing=0, leaves=2, camouflage=0.3, dusk=0.5)  # what `crvos` finds hard: koi at dusk, through a grainy camera
 TRAINING = 3  # clips, the next one is kept out
 
 

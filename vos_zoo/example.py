@@ -66,9 +66,15 @@ class Pond:
     leaves: int = 3  # lily pads, 0 to 24
     camouflage: float = 0.0  # 0: the colours of koi ... 1: those of the bottom
     murk: float = 0.0  # 0: clear water ... 1: nothing of the koi to be seen
+    dusk: float = 0.0  # 0: daylight ... 1: half of it, and the grain of a camera at its limit
 
     def __post_init__(self) -> None:
-        for name, least, most in (("followed", 1, 8), ("passing", 0, 24), ("leaves", 0, 24), ("camouflage", 0, 1), ("murk", 0, 1)):
+        for name, least, most in (
+            ("followed", 1, 8),
+            ("passing", 0, 24),
+            ("leaves", 0, 24),
+            *((name, 0, 1) for name in ("camouflage", "murk", "dusk")),
+        ):
             if not least <= getattr(self, name) <= most:
                 raise VideoError(f"a pond's {name} is {getattr(self, name)}; give {least} to {most}")
 
@@ -115,7 +121,8 @@ class _Scene:
 
     def __init__(self, seed: int, height: int, width: int, pond: Pond | None) -> None:
         chance = [np.random.default_rng([seed, k]) for k in range(9)]
-        self.height, self.width = height, width
+        self.seed, self.height, self.width = seed, height, width
+        self.dusk = pond.dusk if pond else 0.0
         self.pan = PAN * height
         self.ground = paint_ground(chance[0], round(1.2 * height) + 2, width + round(self.pan) + 2, height)
         wide = (height, width + height)
@@ -160,6 +167,9 @@ class _Scene:
         image *= self.vignette
         dy, dx = np.random.default_rng(index).integers(0, 33, 2)
         image += self.grain[dy : dy + height, dx : dx + width]
+        if self.dusk:
+            image *= 1 - 0.5 * self.dusk
+            image += 0.12 * self.dusk * np.random.default_rng([self.seed, index]).standard_normal(image.shape, dtype=np.float32)
         np.clip(image, 0, 1, out=image)
         visible[..., 0] = 0.5
         return (image * 255 + 0.5).astype(np.uint8), visible.argmax(axis=2).astype(np.uint8)
