@@ -247,7 +247,7 @@ def test_stages_run_the_whole_clip(tmp_path):
 def test_every_stretch_of_the_way_can_be_timed(tmp_path):
     segmenter = toy_segmenter()
     timings = benchmark.measure_speed(segmenter, SyntheticClip(3, (48, 64), 2), tmp_path, repeats=1, stages=list(STAGES))
-    whole = ["model only", "end to end", "latency", "plain loop"]
+    whole = ["model only", "end to end", "latency", "plain loop", "+ channels last", "+ half precision", "+ folded"]
     assert [one.what for one in timings] == [*whole, "decode", "copy in", "encode", "step", "copy out", "compress"]
     assert all(one.seconds > 0 for one in timings)
 
@@ -318,7 +318,7 @@ def test_a_model_as_the_baseline_and_none_by_command(tool, tiny, tmp_path, capsy
     assert tool.main([*arguments, "--baseline", "none"]) == 0
     assert " times " not in capsys.readouterr().out
     assert tool.main([*arguments, "--stages", "draw"]) == 2
-    assert "there is no stage 'draw'; there are: all, model only, end to end, latency, plain loop, decode" in capsys.readouterr().err
+    assert "there is no stage 'draw'; there are: all, model only, end to end, latency, plain loop, + chan" in capsys.readouterr().err
 
 
 def test_all_models_are_those_of_the_list_with_random_weights_where_there_are_none(tool, monkeypatch):
@@ -360,6 +360,8 @@ def test_the_plain_loop_gives_the_masks_of_propagate(tmp_path):
     plain, fast, latency = (
         STAGES[name][1](segmenter, clip, tmp_path / "clip.mp4", None)() for name in ("plain loop", "end to end", "latency")
     )
+    for name in ("+ channels last", "+ half precision", "+ folded"):  # of the toy, whose precision is float32
+        np.testing.assert_array_equal(np.asarray(STAGES[name][1](segmenter, clip, tmp_path / "clip.mp4", None)()), np.asarray(plain))
     assert len(plain) == 4 and plain[0].any()
     np.testing.assert_array_equal(np.asarray(plain)[1:], np.asarray(fast)[1:])
     assert latency == fast

@@ -23,7 +23,7 @@ from typing import Any
 
 from vos_zoo.errors import EvaluationError, VosZooError
 from vos_zoo.evaluation.benchmark_plots import plots
-from vos_zoo.evaluation.results_tables import accuracy, fast_path, memory, published, roofline, speed, whole_way
+from vos_zoo.evaluation.results_tables import accuracy, fast_path, memory, published, roofline, speed, step_by_step, whole_way
 from vos_zoo.io.atomic import atomic_write
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
@@ -94,6 +94,7 @@ def build(folder: Path) -> dict[str, str]:
         *accuracy(kinds["scores"]),
         *speed(kinds["speed"]),
         *fast_path(kinds["speed"]),
+        *step_by_step(kinds["speed"]),
         *memory(kinds["memory"]),
         *roofline(kinds["roofline"]),
     ]

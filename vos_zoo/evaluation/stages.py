@@ -14,6 +14,7 @@ import numpy as np
 
 from vos_zoo.errors import EvaluationError
 from vos_zoo.evaluation.synthetic import Size, SyntheticClip
+from vos_zoo.folding import folded
 from vos_zoo.io.sequence import MaskSequence
 from vos_zoo.io.video import open_video
 
@@ -62,25 +63,32 @@ def _latency(segmenter: Measurable, clip: SyntheticClip, video: Path, inside: An
     return lambda: segmenter.propagate(video, mask, size=inside, mode="latency", progress=False)
 
 
-def _plain_loop(segmenter: Measurable, clip: SyntheticClip, video: Path, inside: Any) -> Callable[[], Any]:
-    import torch
+def _loop(*, channels_last: bool = False, half: bool = False, fold: bool = False) -> Stage:
+    """The plain loop with some of what the fast path does: the model's layout, precision and folding; the frames' way is the plain one."""
 
-    plain, device, grid = copy.deepcopy(segmenter.model).float(), segmenter.device, segmenter.grid_for(clip.size, inside)
-    plain.to(memory_format=torch.contiguous_format)
-    given = first_mask(segmenter, clip)
-    layers = None if given is None else grid.masks(given == np.arange(1, clip.objects + 1)[:, None, None], device)
+    def stage(segmenter: Measurable, clip: SyntheticClip, video: Path, inside: Any) -> Callable[[], Any]:
+        import torch
 
-    def run() -> MaskSequence:
-        sequence, state = MaskSequence(clip.size, range(1, clip.objects + 1)), None
-        with open_video(video) as opened:
-            for frame in opened:
-                features = plain.encode(grid.frame(frame, device))
-                state = plain.start(features, layers, None) if state is None else state
-                probs, state = plain.step(features, state)
-                sequence.append(grid.labels(probs))
-        return sequence
+        model, device, grid = copy.deepcopy(segmenter.model).float(), segmenter.device, segmenter.grid_for(clip.size, inside)
+        model = folded(model) if fold else model
+        model.to(segmenter.dtype if half else torch.float32)
+        model.to(memory_format=torch.channels_last if channels_last else torch.contiguous_format)
+        given = first_mask(segmenter, clip)
+        layers = None if given is None else grid.masks(given == np.arange(1, clip.objects + 1)[:, None, None], device)
 
-    return run
+        def run() -> MaskSequence:
+            sequence, state = MaskSequence(clip.size, range(1, clip.objects + 1)), None
+            with open_video(video) as opened:
+                for frame in opened:
+                    features = model.encode(grid.frame(frame, device))
+                    state = model.start(features, layers, None) if state is None else state
+                    probs, state = model.step(features, state)
+                    sequence.append(grid.labels(probs))
+            return sequence
+
+        return run
+
+    return stage
 
 
 def _model_only(segmenter: Measurable, clip: SyntheticClip, video: Path, inside: Any) -> Callable[[], Any]:
@@ -161,7 +169,10 @@ STAGES: dict[str, tuple[str, Stage]] = {
     "model only": ("encode and step of frames that lie on the device, on the model's grid", _model_only),
     "end to end": ("propagate: an mp4 file in, compressed masks out", _end_to_end),
     "latency": ("propagate in latency mode: each frame is read when the mask before it is done", _latency),
-    "plain loop": ("the same work without the fast path: float32, batch norms as they are, one thing after another", _plain_loop),
+    "plain loop": ("the same work without the fast path: float32, batch norms as they are, one thing after another", _loop()),
+    "+ channels last": ("the plain loop, tensors in the layout that convolutions are fast in", _loop(channels_last=True)),
+    "+ half precision": ("and in the precision that is the device's default", _loop(channels_last=True, half=True)),
+    "+ folded": ("and with batch norms merged into the convolutions", _loop(channels_last=True, half=True, fold=True)),
     "decode": ("frames of the mp4 file as arrays", _decode),
     "copy in": ("an array to the device and the model's grid: resized, padded", _copy_in),
     "encode": ("what all objects of a frame share", _encode),
