@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+from programs import program
 from training_data import write_clip, write_stills
 
 from vos_zoo import catalogue
@@ -16,14 +16,7 @@ from vos_zoo.train.recipe_file import load_recipe, recipe_from
 
 @pytest.fixture(scope="module")
 def tool() -> Any:
-    path = Path(__file__).parents[1] / "tools" / "ablation.py"
-    if not path.is_file():
-        pytest.skip("tools/ is not part of this copy")
-    spec = importlib.util.spec_from_file_location("ablation_tool", path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return program("ablation")
 
 
 def test_every_row_sees_as_many_frames(tool: Any) -> None:

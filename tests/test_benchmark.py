@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
 import json
 import subprocess
 import sys
@@ -12,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from programs import program
 from toy import toy_segmenter
 
 import vos_zoo
@@ -34,14 +34,7 @@ def memory_of(frames: int, peak: int, through: str = "stream", device_peak: int 
 
 @pytest.fixture(scope="module")
 def tool():
-    path = Path(__file__).parents[1] / "tools" / "benchmark.py"
-    if not path.is_file():
-        pytest.skip("tools/ is not part of this copy")
-    spec = importlib.util.spec_from_file_location("benchmark_tool", path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return program("benchmark")
 
 
 @pytest.fixture(scope="module")

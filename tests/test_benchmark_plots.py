@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
 import json
-from pathlib import Path
 
 import pytest
 import torch
+from programs import program
 from toy import toy_segmenter
 
 from vos_zoo.catalogue import read
@@ -26,14 +25,7 @@ def memory_of(frames: int, peak: int, through: str = "stream", device_peak: int 
 
 @pytest.fixture(scope="module")
 def tool():
-    path = Path(__file__).parents[1] / "tools" / "benchmark.py"
-    if not path.is_file():
-        pytest.skip("tools/ is not part of this copy")
-    spec = importlib.util.spec_from_file_location("benchmark_tool", path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return program("benchmark")
 
 
 @pytest.fixture(scope="module")

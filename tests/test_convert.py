@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import pickle
 import zipfile
 from collections import OrderedDict
@@ -12,6 +11,7 @@ from pathlib import Path
 import published
 import pytest
 import torch
+from programs import program
 
 from vos_zoo.config import ModelConfig
 from vos_zoo.convert import rvos, stm
@@ -20,7 +20,6 @@ from vos_zoo.convert.published import read_published
 from vos_zoo.errors import CheckpointError
 from vos_zoo.weights import sha256_of
 
-PROGRAM = Path(__file__).parents[1] / "tools" / "convert_weights.py"
 TENSORS = {"a.weight": torch.arange(6.0).view(2, 3), "a.bias": torch.ones(2)}
 
 
@@ -232,22 +231,17 @@ def test_stm_of_another_normalisation_is_refused():
 
 
 @pytest.fixture
-def program():
-    if not PROGRAM.is_file():
-        pytest.skip("tools/ is not part of this copy")
-    spec = importlib.util.spec_from_file_location("tools_convert_weights", PROGRAM)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.main
+def run_tool():
+    return program("convert_weights").main
 
 
-def test_the_program_says_what_is_wrong(program, tmp_path, capsys):
+def test_the_program_says_what_is_wrong(run_tool, tmp_path, capsys):
     file = published.save({"vos.something": torch.ones(1)}, tmp_path / "CRVOS_best.tar")
     for arguments, message in (
         (["crvos", str(tmp_path / "absent.tar")], "absent.tar can't be read"),
         (["rvos", str(file), str(file)], "is no encoder of RVOS"),
     ):
-        assert program([*arguments, "--out", str(tmp_path / "out")]) == 1
+        assert run_tool([*arguments, "--out", str(tmp_path / "out")]) == 1
         printed = capsys.readouterr()
         assert printed.out == "" and printed.err.startswith("error: ") and message in printed.err
     assert sorted(each.name for each in tmp_path.iterdir()) == ["CRVOS_best.tar"]
@@ -256,14 +250,14 @@ def test_the_program_says_what_is_wrong(program, tmp_path, capsys):
 @pytest.mark.parametrize(
     "arguments", [["scm", "file"], ["crvos"], ["rvos", "encoder.pt", "--out", "x"], ["crvos", "f", "--out", "x", "--dtype", "int8"]]
 )
-def test_the_program_refuses_wrong_arguments(program, arguments, capsys):
+def test_the_program_refuses_wrong_arguments(run_tool, arguments, capsys):
     with pytest.raises(SystemExit) as raised:
-        program(arguments)
+        run_tool(arguments)
     assert raised.value.code == 2 and "usage:" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("arguments", "module"), [(["crvos", "a"], "crvos"), (["rvos", "a", "b"], "rvos"), (["stm", "a"], "stm")])
-def test_the_program_hands_the_files_on(program, arguments, module, monkeypatch, tmp_path, capsys):
+def test_the_program_hands_the_files_on(run_tool, arguments, module, monkeypatch, tmp_path, capsys):
     given = []
 
     def convert(*files: Path, dtype: str) -> Path:
@@ -272,6 +266,6 @@ def test_the_program_hands_the_files_on(program, arguments, module, monkeypatch,
         return tmp_path
 
     monkeypatch.setattr(f"vos_zoo.convert.{module}.convert", convert)
-    assert program([*arguments, "--out", "o", "--dtype", "float16"]) == 0
+    assert run_tool([*arguments, "--out", "o", "--dtype", "float16"]) == 0
     assert given == [*arguments[1:], "o", "float16"]
     assert "it, 2.50 M parameters" in (out := capsys.readouterr().out) and "terms of the weights: none at all" in out

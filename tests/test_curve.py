@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+from programs import program
 from training_data import write_clip, write_stills
 
 from vos_zoo import catalogue
@@ -17,14 +17,7 @@ from vos_zoo.train.recipe_file import load_recipe
 
 @pytest.fixture(scope="module")
 def tool() -> Any:
-    path = Path(__file__).parents[1] / "tools" / "curve.py"
-    if not path.is_file():
-        pytest.skip("tools/ is not part of this copy")
-    spec = importlib.util.spec_from_file_location("curve_tool", path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return program("curve")
 
 
 def test_samples_are_the_frames_predicted(tool: Any) -> None:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
-
 import numpy as np
 import pytest
+from programs import program
 
 from vos_zoo.errors import VideoError
 from vos_zoo.example import Pond, render_example
@@ -95,14 +93,7 @@ def test_too_small():
 
 @pytest.fixture(scope="module")
 def make_example():
-    path = Path(__file__).parents[1] / "tools" / "make_example.py"
-    if not path.is_file():
-        pytest.skip("tools/ is not part of this copy")
-    spec = importlib.util.spec_from_file_location("make_example", path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return program("make_example")
 
 
 def test_the_tool_writes_video_and_masks(make_example, tmp_path, capsys):

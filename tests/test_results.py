@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import shutil
 from pathlib import Path
 
 import pytest
 from evaluation_data import Still, write_clip
+from programs import program
 
 import vos_zoo
 from vos_zoo.evaluation.benchmark import Case, Memory, Timing, as_record
@@ -24,14 +24,7 @@ MACHINE = {"device": "cpu: Some CPU", "cores": 2, "threads": 2, "load_average": 
 
 @pytest.fixture(scope="module")
 def tool():
-    path = ROOT / "tools" / "make_results.py"
-    if not path.is_file():
-        pytest.skip("tools/ is not part of this copy")
-    spec = importlib.util.spec_from_file_location("results_tool", path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return program("make_results")
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from programs import program
 from toy import squares_clip, toy_segmenter
 
 from vos_zoo.errors import EvaluationError
@@ -31,11 +31,7 @@ RED, GREEN, BLUE = disc((220, 40, 40)), disc((40, 200, 60)), disc((50, 60, 230))
 
 @pytest.fixture
 def tool() -> Any:
-    spec = importlib.util.spec_from_file_location("stress_tool", Path(__file__).parents[1] / "tools/stress.py")
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return program("stress")
 
 
 def test_an_object_leaves_and_returns() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import sys
 from collections.abc import Callable
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from programs import program
 from training_data import MODEL_ARGS, recipe, tiny_crvos
 
 from vos_zoo.config import ModelConfig, Preprocess
@@ -24,17 +24,14 @@ NOTES = {"data": "old words", "steps": 1, "input_size": "chosen on a Monday"}
 
 @pytest.fixture
 def export(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., ModelConfig]:
-    spec = importlib.util.spec_from_file_location("tools_export", ROOT / "tools/export_checkpoint.py")
-    assert spec is not None and spec.loader is not None
-    program = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(program)
+    export_checkpoint = program("export_checkpoint")
     (tmp_path / "tiny").mkdir()
     config = ModelConfig(name="tiny", architecture="CRVOS", preprocess=Preprocess(64), training=NOTES, licence="ours")
     (tmp_path / "tiny/config.json").write_text(config.to_json())
 
     def main(*more: str) -> ModelConfig:
         monkeypatch.setattr(sys, "argv", ["export", str(tmp_path / "run"), str(tmp_path / "tiny"), "--out", str(tmp_path / "out"), *more])
-        assert program.main() == 0
+        assert export_checkpoint.main() == 0
         return load(tmp_path / "out", device="cpu").config
 
     return main

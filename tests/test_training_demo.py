@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
 from PIL import Image
+from programs import program
 
 from vos_zoo.evaluation.datasets import load_dataset
 from vos_zoo.example import render_example
@@ -17,20 +16,9 @@ from vos_zoo.io.sequence import MaskSequence
 SMALL = ["--frames", "6", "--size", "96x160"]
 
 
-def tool(name: str) -> ModuleType:
-    path = Path(__file__).parents[1] / "tools" / f"{name}.py"
-    if not path.is_file():
-        pytest.skip("tools/ is not part of this copy")
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.fixture(scope="module")
 def demo():
-    return tool("make_training_demo")
+    return program("make_training_demo")
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +79,7 @@ def test_a_clip_that_breaks_off_is_not_left_half(demo, tmp_path, monkeypatch):
 
 
 def test_the_picture_compares_results_with_the_truth(demo, ponds, tmp_path, capsys):
-    pictures = tool("make_pictures")
+    pictures = program("make_pictures")
     clip = ponds / "kept_out" / "pond-4"
     empty = MaskSequence((96, 160), (1, 2))
     for _ in range(6):
@@ -113,7 +101,7 @@ def test_the_picture_compares_results_with_the_truth(demo, ponds, tmp_path, caps
 
 
 def test_best_and_worst_frames(demo, ponds, tmp_path, capsys):
-    pictures = tool("make_pictures")
+    pictures = program("make_pictures")
     clip = ponds / "kept_out" / "pond-4"
     truth = MaskSequence.load(clip / "masks")
     spoilt = MaskSequence((96, 160), (1, 2))
@@ -129,7 +117,7 @@ def test_best_and_worst_frames(demo, ponds, tmp_path, capsys):
 
 
 def test_a_picture_of_what_is_not_there(ponds, tmp_path, capsys):
-    pictures = tool("make_pictures")
+    pictures = program("make_pictures")
     clip = str(ponds / "kept_out" / "pond-4")
     assert pictures.main(["--clip", clip, "--results", f"before={tmp_path / 'no'}", "--out", str(tmp_path / "p.webp")]) == 1
     assert "no" in capsys.readouterr().err and not (tmp_path / "p.webp").exists()
