@@ -129,18 +129,53 @@ def test_cutouts_come_from_pairs(tmp_path: Path) -> None:
     assert [each.mask.shape for each in group] == [(90, 100), (80, 140)] and all(each.mask.all() for each in group)
 
 
-def test_the_tool_measures_and_writes(
-    tool: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    for name in ("stills/images", "stills/masks", "backgrounds", "clips/a/frames", "clips/a/masks"):
-        (tmp_path / name).mkdir(parents=True)
+def write_stills(folder: Path) -> None:
+    """One still of three objects, and a background."""
+    for name in ("stills/images", "stills/masks", "backgrounds"):
+        (folder / name).mkdir(parents=True)
     mask, image = np.zeros((220, 400), np.uint8), np.full((220, 400, 3), 90, np.uint8)
     for k, colour in enumerate(((220, 40, 40), (40, 200, 60), (50, 60, 230)), 1):
         mask[60:150, 130 * k - 110 : 130 * k - 20] = k
         image[mask == k] = colour
-    Image.fromarray(mask).save(tmp_path / "stills/masks/a.png")
-    Image.fromarray(image).save(tmp_path / "stills/images/a.png")
-    Image.fromarray(GREY).save(tmp_path / "backgrounds/b.png")
+    Image.fromarray(mask).save(folder / "stills/masks/a.png")
+    Image.fromarray(image).save(folder / "stills/images/a.png")
+    Image.fromarray(GREY).save(folder / "backgrounds/b.png")
+
+
+def test_what_a_model_finds_itself(tool: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_stills(tmp_path)
+    truths: list[np.ndarray] = []
+    real = tool.stress_scenes.look_alikes
+
+    def noted(*arguments: Any) -> Any:
+        scene = real(*arguments)
+        truths.extend(truth for _, truth in scene.play())
+        return scene
+
+    class Finder:
+        finds_objects = True
+        config = toy_segmenter().config
+
+        def propagate(self, frames: Any, progress: bool) -> list[np.ndarray]:
+            """All but the second object, under other numbers."""
+            return [np.where(truth == 3, 1, np.where(truth == 1, 2, 0)) for truth in truths]
+
+    monkeypatch.setattr(tool.stress_scenes, "look_alikes", noted)
+    monkeypatch.setattr(tool.stress_scenes, "LENGTH", 6)
+    monkeypatch.setattr(tool.vos_zoo, "load", lambda *_, **__: Finder())
+    folders = ["--stills", str(tmp_path / "stills"), "--backgrounds", str(tmp_path / "backgrounds")]
+    assert tool.main([*folders, "--json", str(tmp_path / "found.json")]) == 0
+    report = json.loads((tmp_path / "found.json").read_text())
+    assert report["found"] == pytest.approx({"J&F": 2 / 3, "found": 2 / 3})
+    assert tool.main([]) == 2
+
+
+def test_the_tool_measures_and_writes(
+    tool: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_stills(tmp_path)
+    for name in ("clips/a/frames", "clips/a/masks"):
+        (tmp_path / name).mkdir(parents=True)
     video, truth = squares_clip(frames=4, ids=(1,))
     for t, (frame, labels) in enumerate(zip(video, truth, strict=True)):
         Image.fromarray(frame).save(tmp_path / f"clips/a/frames/{t:03}.png")

@@ -5,7 +5,7 @@
 Drift: clips of --clips (NAME/frames, NAME/masks) played to and fro, J&F of the first pass and of the passes at frames 500 and 2,000.
 Absence: cutouts of --stills leave the frame for 20 frames and return. Look-alikes: the cutouts of one still move about. Small: cutouts
 24, 48 and 96 pixels long in a 480p frame. Lost: precision and recall of `lost` over all these frames (an object out of sight, or met with
-J under 0.2).
+J under 0.2). Of a model that finds the objects itself: which of several objects of one kind it finds, J&F of the best proposal each.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ from PIL import Image
 import vos_zoo
 from vos_zoo.errors import EvaluationError, VosZooError
 from vos_zoo.evaluation import stress, stress_scenes
+from vos_zoo.evaluation.clip import Clip
 from vos_zoo.evaluation.datasets import load_dataset
+from vos_zoo.evaluation.scoring import score as score_clip
 from vos_zoo.io.atomic import atomic_write
 from vos_zoo.io.masks import read_mask
 from vos_zoo.io.video import open_video
@@ -48,6 +50,8 @@ def main(arguments: list[str] | None = None) -> int:
 def measure(segmenter: vos_zoo.Segmenter, options: argparse.Namespace) -> dict[str, Any]:
     """All scenes; prints each as it is done."""
     report: dict[str, Any] = {"model": segmenter.config.name, "vos_zoo": vos_zoo.__version__}
+    if segmenter.finds_objects:
+        return report | {"found": found_itself(segmenter, options)}
     lost = stress.LostFlag(0, 0, 0)
     if options.clips:
         report["drift"], flag = drift(segmenter, options)
@@ -92,6 +96,22 @@ def look_alikes(segmenter: vos_zoo.Segmenter, options: argparse.Namespace) -> tu
         for n, (group, scenery) in enumerate(zip(_groups(options, 3), _backgrounds(options), strict=False))
     ]
     return _scored(segmenter, "look-alikes", scenes, lambda one: {"J&F": one.jf(0, len(one.j))})
+
+
+def found_itself(segmenter: vos_zoo.Segmenter, options: argparse.Namespace) -> dict[str, float]:
+    """Of the look-alikes' scenes, without a mask: J&F of each object's proposal, and the share of objects with a J of at least 0.5."""
+    if not options.stills:
+        raise EvaluationError("this model finds the objects itself: give --stills and --backgrounds to make scenes of several")
+    jf, j = [], []
+    for n, (group, scenery) in enumerate(zip(_groups(options, 3), _backgrounds(options), strict=False)):
+        frames, truth = zip(*stress_scenes.look_alikes(f"several {n}", group[:4], scenery).play(), strict=True)
+        clip = Clip(f"several {n}", list(frames), dict(enumerate(truth)), unsupervised=True)
+        scored = score_clip(clip, segmenter.propagate(list(frames), progress=False))
+        jf += list((scored.j.mean(1) + scored.f.mean(1)) / 2)
+        j += list(scored.j.mean(1))
+    found = {"J&F": float(np.mean(jf)), "found": float(np.mean(np.array(j) >= 0.5))}
+    print(f"several objects             J&F {100 * found['J&F']:.1f}  found {100 * found['found']:.0f} % of {len(j)}", flush=True)
+    return found
 
 
 def small(segmenter: vos_zoo.Segmenter, options: argparse.Namespace) -> tuple[dict[str, float], stress.LostFlag]:
