@@ -41,6 +41,16 @@ def test_a_neighbour_spills_only_into_objects() -> None:
     assert 0.01 < spilt < 0.4
 
 
+def test_leaks_lie_anywhere_and_only_where_asked_for() -> None:
+    masks = discs(300)
+    far = torch.ones(48, 64, dtype=torch.bool)
+    far[2:46, 6:50] = False
+    near, leaking = (corrupt(masks, torch.Generator().manual_seed(3), leaks=share) > 0.5 for share in (0.0, 0.5))
+    reached = [(out[:, 0, far].float().mean(1) > 0.03).float().mean() for out in (near, leaking)]
+    assert reached[0] < 0.25 and reached[0] + 0.2 < reached[1] < 0.7
+    assert not leaking[:, 1].any(), "an object that is not there has no leak either"
+
+
 def test_the_generator_decides_everything() -> None:
     first, again, other = (corrupt(discs(3), torch.Generator().manual_seed(seed)) for seed in (5, 5, 6))
     assert first.equal(again) and not first.equal(other)

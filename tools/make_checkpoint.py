@@ -64,13 +64,15 @@ def make(options: argparse.Namespace) -> int:
         for name in ("config.json", "recipe.yaml"):
             shutil.copyfile(home / name, into / name)
     _call("export_checkpoint.py", run, into, "--keep-notes")
+    finds = bool(config.model_args.get("zero_shot"))  # is told no mask
+    layout, how = ("folder-unsupervised", ", best proposal") if finds else ("folder", "")
     for dataset, pattern in SCORED.items() if options.clips else ():
-        said = f"vos-zoo evaluate --model {options.name} --dataset folder:CLIPS --only {shlex.quote(pattern)}"
+        said = f"vos-zoo evaluate --model {options.name} --dataset {layout}:CLIPS --only {shlex.quote(pattern)}"
         with tempfile.TemporaryDirectory() as folder:
             scores = Path(folder) / "scores.json"
-            command = [sys.executable, "-m", "vos_zoo.cli", "evaluate", "--model", into, "--dataset", f"folder:{options.clips}"]
+            command = [sys.executable, "-m", "vos_zoo.cli", "evaluate", "--model", into, "--dataset", f"{layout}:{options.clips}"]
             _run([*command, "--only", pattern, "--json", scores])
-            _call("make_card.py", into, "--scores", scores, "--dataset", dataset, "--split", "val", "--command", said)
+            _call("make_card.py", into, "--scores", scores, "--dataset", dataset + how, "--split", "val", "--command", said)
     _call("make_card.py", into)
     return 0
 

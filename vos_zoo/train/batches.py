@@ -89,12 +89,12 @@ class Batches(torch.utils.data.Dataset[Draft | Sample]):
             clip = _shuffled(clip, rng)
         first = clip.masks[:, 0]
         if float(torch.rand((), generator=rng)) < stage.corrupt:
-            first = corrupt(first, rng)
+            first = corrupt(first, rng, leaks=stage.leaks)
         share = stage.own_share(within)
         if share >= 1:
             return Sample(clip, first)
         own = torch.rand(stage.frames, generator=rng) < share
-        return Sample(_with_mistakes(clip, stage.corrupt_fed, rng) if stage.corrupt_fed else clip, first, own)
+        return Sample(_with_mistakes(clip, stage.corrupt_fed, stage.leaks, rng) if stage.corrupt_fed else clip, first, own)
 
     def _window(self, stage: Stage, within: int, rng: torch.Generator) -> ClipBatch:
         samplers = self._real[stage.name]
@@ -145,11 +145,12 @@ def _as_it_is(item: Any) -> Any:
     return item
 
 
-def _with_mistakes(clip: ClipBatch, share: float, rng: torch.Generator) -> ClipBatch:
+def _with_mistakes(clip: ClipBatch, share: float, leaks: float, rng: torch.Generator) -> ClipBatch:
     """`before` filled, with mistakes in a share of its masks."""
     before = torch.cat([clip.masks[:, :1], clip.masks[:, :-1]], 1) if clip.before is None else clip.before
     wrong = torch.rand(before.shape[1], generator=rng) < share
-    before = torch.stack([corrupt(masks, rng) if w else masks for masks, w in zip(before.unbind(1), wrong, strict=True)], 1)
+    mistaken = [corrupt(masks, rng, leaks=leaks) if w else masks for masks, w in zip(before.unbind(1), wrong, strict=True)]
+    before = torch.stack(mistaken, 1)
     return clip._replace(before=before)
 
 

@@ -7,12 +7,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def corrupt(masks: Tensor, rng: torch.Generator, strength: float = 1.0) -> Tensor:
+def corrupt(masks: Tensor, rng: torch.Generator, strength: float = 1.0, leaks: float = 0.0) -> Tensor:
     """What a model's own previous mask looks like when it went wrong: shifted, scaled, warped, grown or shrunk, with a part
     missing or a spill onto its surroundings or onto another object.
 
     masks (B, K, H, W) in [0, 1], H and W multiples of 4 -> the same shape, soft, in [0, 1]. strength scales all that goes
     wrong. A few slots come back untouched, a few nearly empty; a slot without a pixel stays without.
+    leaks: share of the slots that take in large patches anywhere in the frame, as masks do that leaked onto the background long ago.
     """
     full = masks.shape[-2:]
     masks = F.avg_pool2d(masks, 4)  # shapes only: a quarter of the resolution is plenty
@@ -53,6 +54,10 @@ def corrupt(masks: Tensor, rng: torch.Generator, strength: float = 1.0) -> Tenso
     draw = torch.rand(n, 1, 1, 1, generator=rng).to(device)
     out = torch.where((draw < 0.22 * strength) & (blob > 0.62), torch.zeros_like(out), out)  # a part is missing
     out = torch.where((draw > 1 - 0.22 * strength) & (blob > 0.7) & near, torch.ones_like(out), out)  # a spill around it
+    if leaks:
+        patches = F.interpolate(torch.rand(n, 1, 4, 6, generator=rng), (h, w), mode="bicubic", align_corners=True).to(device) > 0.75
+        leaking = (torch.rand(n, 1, 1, 1, generator=rng) < leaks).to(device)
+        out = torch.where(leaking & patches, torch.ones_like(out), out)
     soft = F.avg_pool2d(F.pad(out, [2, 2, 2, 2], mode="replicate"), 5, 1)
     level = (0.5 + torch.randn(n, 1, 1, 1, generator=rng) * 0.2 * strength).clamp(0.1, 0.9).to(device)
     grown = torch.sigmoid((soft - level) * 20)

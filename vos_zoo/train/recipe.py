@@ -27,6 +27,7 @@ class Stage:
     sources: dict[str, float] = field(default_factory=dict)  # which real clips, name -> weight; default: all, by the sources' weights
     corrupt: float = 0.0  # share of batches whose first mask is corrupted
     corrupt_fed: float = 0.0  # share of the true masks fed back (own < 1) that are corrupted
+    leaks: float = 0.0  # share of the objects in corrupted masks that leak onto places far away, too
     lr: float = 6e-4  # of the head; the trunk's is trunk_lr times this
     lr_end: float | None = None  # None: constant over the stage; else from lr to this
     lr_course: str = "cosine"  # how: "cosine", "exponential" or "linear"
@@ -53,7 +54,7 @@ class Stage:
                 raise DataError(f"{where}: {name} {getattr(self, name)} must be at least 1")
         if not _values(self.max_skip) or min(_values(self.max_skip)) < 1:
             raise DataError(f"{where}: max_skip {self.max_skip} must be at least 1")
-        for name in ("real", "corrupt", "corrupt_fed", "own"):
+        for name in ("real", "corrupt", "corrupt_fed", "leaks", "own"):
             if not _values(getattr(self, name)) or not all(0 <= value <= 1 for value in _values(getattr(self, name))):
                 raise DataError(f"{where}: {name} {getattr(self, name)} is a share, between 0 and 1")
         _one_of(where, "lr_course", self.lr_course, ("cosine", "exponential", "linear"))
