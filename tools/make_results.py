@@ -89,7 +89,7 @@ def build(folder: Path) -> dict[str, str]:
     """RESULTS.md and results/*.svg as text, by their names in docs."""
     records = [_read(path) for path in sorted(folder.glob("*.json")) if path.name != PUBLISHED]
     kinds = {kind: [record for record in records if record["kind"] == kind] for kind in ("scores", "speed", "memory", "roofline")}
-    drawn = plots(_first_title(kinds["scores"]), kinds["speed"], kinds["memory"])
+    drawn = plots(_commonest_title(kinds["scores"]), kinds["speed"], kinds["memory"])
     measured = [
         *accuracy(kinds["scores"]),
         *speed(kinds["speed"]),
@@ -107,9 +107,10 @@ def build(folder: Path) -> dict[str, str]:
     return {"RESULTS.md": text, **{f"results/{name}": svg for name, svg in drawn.items()}}
 
 
-def _first_title(scores: Sequence[Record]) -> list[Record]:
-    """The figures of one data set, that of the first file: a plot of two would compare what can't be."""
-    return [record for record in scores if record["title"] == scores[0]["title"]]
+def _commonest_title(scores: Sequence[Record]) -> list[Record]:
+    """The figures of one data set, that of the most models: a plot of two would compare what can't be."""
+    of_title = [[record for record in scores if record["title"] == title] for title in dict.fromkeys(each["title"] for each in scores)]
+    return max(of_title, key=len, default=[])
 
 
 def _alt(svg: str) -> str:

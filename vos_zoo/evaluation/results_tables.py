@@ -13,8 +13,8 @@ Record = Mapping[str, Any]
 def accuracy(scores: Sequence[Record]) -> list[str]:
     if not scores:
         return ["### Accuracy\n\nNothing has been measured yet.\n"]
-    found = []
-    for title in dict.fromkeys(record["title"] for record in scores):
+    found, titles = [], [record["title"] for record in scores]
+    for title in sorted(dict.fromkeys(titles), key=lambda title: -titles.count(title)):
         of_title = sorted((record for record in scores if record["title"] == title), key=lambda record: -record["mean_jf"])
         head = ["model", "J&F", "J mean", "J recall", "J decay", "F mean", "F recall", "F decay", "frames/s", "peak MB"]
         rows = [
