@@ -14,7 +14,6 @@ import numpy as np
 
 from vos_zoo.errors import EvaluationError
 from vos_zoo.evaluation.synthetic import Size, SyntheticClip
-from vos_zoo.folding import folded
 from vos_zoo.io.sequence import MaskSequence
 from vos_zoo.io.video import open_video
 
@@ -69,8 +68,8 @@ def _loop(*, channels_last: bool = False, half: bool = False, fold: bool = False
     def stage(segmenter: Measurable, clip: SyntheticClip, video: Path, inside: Any) -> Callable[[], Any]:
         import torch
 
-        model, device, grid = copy.deepcopy(segmenter.model).float(), segmenter.device, segmenter.grid_for(clip.size, inside)
-        model = folded(model) if fold else model
+        model = copy.deepcopy(segmenter.inference_model if fold else segmenter.model)
+        device, grid = segmenter.device, segmenter.grid_for(clip.size, inside)
         model.to(segmenter.dtype if half else torch.float32)
         model.to(memory_format=torch.channels_last if channels_last else torch.contiguous_format)
         given = first_mask(segmenter, clip)
