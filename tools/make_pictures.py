@@ -2,7 +2,7 @@
 
 python tools/make_pictures.py --model crvos --out docs/example.png
     frames of the rendered example with the masks that a model finds in them
-python tools/make_pictures.py --clip CLIPS/pond-4 --results before=scores/crvos/masks after=scores/model/masks --out docs/finetuning.webp
+python tools/make_pictures.py --clip CLIPS/pond-4 --results before=scores/crvos/masks after=scores/model/masks --out docs/finetuning.png
     a clip's true masks above those that `vos-zoo evaluate --out scores` kept, with their scores
 python tools/make_pictures.py --clips CLIPS --only 'davis2016val__*' --masks scores/scm/masks --out docs/best-and-worst.webp
     of every clip the frames that a model met best, middling and worst, with the true outline
