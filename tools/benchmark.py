@@ -20,7 +20,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import re
 import subprocess
 import sys
 import tempfile
@@ -28,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 import vos_zoo
-from vos_zoo.commands.options import internal_size
+from vos_zoo.commands.options import frame_size, internal_size
 from vos_zoo.errors import EvaluationError, VosZooError
 from vos_zoo.evaluation import benchmark
 from vos_zoo.evaluation.baseline import Baseline, OtherModel, Yardstick
@@ -280,7 +279,7 @@ def _parser() -> argparse.ArgumentParser:
 
     of_roofline = commands.add_parser("roofline", parents=[shared], help="how near a model comes to what the device can do")
     of_roofline.add_argument("--frames", type=_count, default=8, help="frames of every run (default: 8)")
-    of_roofline.add_argument("--size", type=_size, default=(480, 854), help="HEIGHTxWIDTH of the video (default: 480x854)")
+    of_roofline.add_argument("--size", type=frame_size, default=(480, 854), help="HEIGHTxWIDTH of the video (default: 480x854)")
     of_roofline.add_argument("--repeats", type=_count, default=3, help="runs, of which the median counts (default: 3)")
     of_roofline.set_defaults(run=roofline)
 
@@ -304,7 +303,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_sizes(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--size", "--sizes", dest="sizes", type=_size, nargs="+", default=[(480, 854)],
+    parser.add_argument("--size", "--sizes", dest="sizes", type=frame_size, nargs="+", default=[(480, 854)],
                         help="HEIGHTxWIDTH of the videos (default: 480x854)")  # fmt: skip
 
 
@@ -312,13 +311,6 @@ def _count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 1 or more")
     return int(text)
-
-
-def _size(text: str) -> tuple[int, int]:
-    match = re.fullmatch(r"(\d+)x(\d+)", text)
-    if match is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is not HEIGHTxWIDTH, as in 480x854")
-    return int(match[1]), int(match[2])
 
 
 if __name__ == "__main__":

@@ -7,10 +7,10 @@ With --frames-too also example/frames/00000.png ...: `--out data/koi` makes data
 from __future__ import annotations
 
 import argparse
-import re
 import sys
 from pathlib import Path
 
+from vos_zoo.commands.options import frame_size
 from vos_zoo.errors import VosZooError
 from vos_zoo.example import Example, render_example
 
@@ -19,7 +19,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Render the example clip and its exact masks.")
     parser.add_argument("--out", type=Path, required=True, help="folder to write to")
     parser.add_argument("--frames", type=int, default=60, help="number of frames (default 60)")
-    parser.add_argument("--size", type=_size, default=(240, 432), help="HEIGHTxWIDTH (default 240x432)")
+    parser.add_argument("--size", type=frame_size, default=(240, 432), help="HEIGHTxWIDTH (default 240x432)")
     parser.add_argument("--seed", type=int, default=0, help="another number, another pond (default 0)")
     parser.add_argument("--frames-too", action="store_true", help="also write every frame as a PNG")
     options = parser.parse_args(arguments)
@@ -56,13 +56,6 @@ def write(example: Example, folder: Path, *, frames_too: bool = False) -> None:
         for index, frame in enumerate(example.frames):
             with atomic_write(folder / "frames" / f"{index:05d}.png") as temporary:
                 Image.fromarray(frame).save(temporary)
-
-
-def _size(text: str) -> tuple[int, int]:
-    match = re.fullmatch(r"(\d+)x(\d+)", text)
-    if match is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is not HEIGHTxWIDTH, as in 480x864")
-    return int(match[1]), int(match[2])
 
 
 if __name__ == "__main__":

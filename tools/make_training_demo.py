@@ -9,13 +9,13 @@ Every clip has other koi, stones, leaves and paths. The same seed gives the same
 from __future__ import annotations
 
 import argparse
-import re
 import shutil
 import sys
 from pathlib import Path
 
 from PIL import Image
 
+from vos_zoo.commands.options import frame_size
 from vos_zoo.errors import SaveError, VosZooError
 from vos_zoo.example import Example, Pond, render_example
 from vos_zoo.io.atomic import atomic_write
@@ -30,7 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True, help="a folder that is not there yet")
     parser.add_argument("--seed", type=int, default=0, help="another number, other ponds (default 0)")
     parser.add_argument("--frames", type=int, default=32, help="of a clip (default 32)")
-    parser.add_argument("--size", type=_size, default=(256, 448), help="HEIGHTxWIDTH (default 256x448)")
+    parser.add_argument("--size", type=frame_size, default=(256, 448), help="HEIGHTxWIDTH (default 256x448)")
     options = parser.parse_args(arguments)
     try:
         draw(options.out, options.seed, options.frames, options.size)
@@ -64,13 +64,6 @@ def write(clip: Example, folder: Path) -> None:
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
-
-
-def _size(text: str) -> tuple[int, int]:
-    match = re.fullmatch(r"(\d+)x(\d+)", text)
-    if match is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is not HEIGHTxWIDTH, as in 256x448")
-    return int(match[1]), int(match[2])
 
 
 if __name__ == "__main__":

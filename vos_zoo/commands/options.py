@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import re
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -49,6 +50,14 @@ def say(args: argparse.Namespace, what: str) -> None:
     """Tell someone at a terminal what takes a while."""
     if sys.stderr.isatty() and not getattr(args, "no_progress", False):
         print(f"{what} ...", file=sys.stderr)
+
+
+def frame_size(text: str) -> tuple[int, int]:
+    """480x854: (height, width) in pixels."""
+    match = re.fullmatch(r"(\d+)x(\d+)", text)
+    if match is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is not HEIGHTxWIDTH, as in 480x854")
+    return int(match[1]), int(match[2])
 
 
 def internal_size(text: str) -> int | tuple[int, int] | str:
