@@ -413,6 +413,27 @@ def test_gradients_reach_everything():
     assert not without
 
 
+@pytest.mark.parametrize("remember", [False, True])
+def test_what_is_fed_back_in_training_is_remembered_when_asked(remember):
+    """Frame 2 is predicted from a mask with a leak: its memory of frame 1 is the model's own, or holds that leak."""
+    model = build().float()
+    frames, masks = clip(3, 1)
+    masks = masks.float()[:, None].expand(-1, 3, -1, -1, -1)
+    leaky = masks.clone()
+    leaky[..., :16, :16] = 1
+    batch = ClipBatch(frames.float().transpose(0, 1), masks, torch.ones(1, 1).bool(), before=leaky)
+    states = []
+    predict = model.predict
+    model.predict = lambda features, state: states.append(state) or predict(features, state)
+    rollout(model, batch, own=torch.tensor([True, True, False]), remember=remember)
+    features = model.encode(batch.frames[:, 1])
+    key, value = model.encode_memory(features.frame, leaky[:, 1].clamp(1e-4, 1 - 1e-4) * features.inside)
+    assert torch.equal(states[1].masks, leaky[:, 2])
+    held = torch.cat([states[1].keys[:, :, PREVIOUS], states[1].values[:, :, PREVIOUS]], -1)
+    same = (held - torch.cat([key, value], -1)).abs().max() < 1e-3
+    assert bool(same) == remember
+
+
 @pytest.mark.parametrize("cap", [None, 3])
 def test_gradients_go_through_the_memory(cap):
     """Frame 3 depends on what was predicted for frame 1, though no prior connects them: frame 1 is kept."""

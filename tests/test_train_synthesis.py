@@ -144,6 +144,19 @@ def test_motion_blur_smears_what_moves_and_keeps_masks_in_place(bank: StillBank)
     torch.testing.assert_close(still_sharp, still_smeared, atol=2e-2, rtol=0)
 
 
+@pytest.mark.parametrize("skip", [None, 3])
+def test_cutouts_vanish_for_a_stretch_and_come_back(bank: StillBank, skip: int | None) -> None:
+    still = SynthesisConfig(together=0.0, pasted=(1.0,), freeze=1.0, vanishing=1.0)
+    clip = Synthesizer(bank, 48, 64, 1, still).batch(16, 6, torch.Generator().manual_seed(3), skip=skip)
+    areas = clip.masks.sum((2, 3, 4))
+    assert (areas[:, 0] > 0).all()
+    assert ((areas[:, 1:] == 0).any(1)).all(), "every cutout is gone at some time"
+    assert ((areas == 0) | (areas == areas[:, :1])).all(), "and whole at any other"
+    assert (areas[:, -1] > 0).any() and (areas[:, -1] == 0).any(), "some come back within the clip"
+    if skip:
+        assert clip.before is not None and (clip.before[:, 1].sum((1, 2, 3)) > 0).any()
+
+
 def test_frozen_clips_stand_still(bank: StillBank) -> None:
     masks = Synthesizer(bank, 32, 48, config=SynthesisConfig(freeze=1.0)).batch(4, 3, rng()).masks
     assert masks.equal(masks[:, :1].expand_as(masks)) and masks.sum() > 0

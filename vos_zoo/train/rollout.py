@@ -21,6 +21,7 @@ def rollout(
     own: Tensor | None = None,
     warm: int = 0,
     detach: bool = False,
+    remember: bool = False,
     loss: Loss | None = None,
     total: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
@@ -31,6 +32,8 @@ def rollout(
     own (T,) bool: frames that are predicted from the model's own masks; the others from the truth of the frame before. Default: all.
     warm: the first `warm` predicted frames are run without gradient and without loss, so that a long history of own mistakes costs
     little; fewer than the frames predicted. detach: no gradient through the masks fed back.
+    remember: a frame that is predicted from the truth of the frame before finds it in the model's memory too, as if the model had
+    predicted it; else only the mask that is fed back is replaced, and the memory holds the model's own.
     total: what the loss's sums are divided by, default that of this batch; see `losses`.
     The model's features are a tensor, or a NamedTuple of tensors, with the frames first.
     """
@@ -65,6 +68,8 @@ def rollout(
                 truth, matched = truth.by_slot(owner), owner >= 0
             if learns:
                 losses.append(loss(prediction, truth.at(i), active))
+            if remember and own is not None and i + 1 < t and not own[i + 1]:
+                prediction = prediction._replace(logits=truth.before(i + 1).float().logit(eps=1e-4))
             _, state = model.advance(seen, prediction, state)
             if detach:
                 state = state._replace(masks=state.masks.detach())

@@ -99,6 +99,8 @@ class Synthesizer:
                 seen.append(_smeared(textures[k], grids[k], border, passed))
             else:
                 seen.append(_sampled(textures[k], grids[k], border))
+        if self.config.vanishing:
+            _hide(seen, layers, self.config.vanishing, 1 if times is None else 2, rng)
         return seen
 
     def _textures(self, layers: list[Layer], raw: Tensor, rng: torch.Generator) -> Tensor:
@@ -132,6 +134,17 @@ class Synthesizer:
                 masks[b, layer.slot] += own[0] if layer.own else opacity[0]
                 active[b, layer.slot] = True
         return frames.transpose(1, 2), (masks > 0.5).float().transpose(1, 2).contiguous(), active.to(frames.device)
+
+
+def _hide(seen: list[Tensor], layers: list[Layer], share: float, since: int, rng: torch.Generator) -> None:
+    """A share of the cutouts lose their opacity for a stretch of frames, `since` the earliest and the fewest."""
+    for layer, pictures in zip(layers, seen, strict=True):
+        chosen, start, length = torch.rand(3, generator=rng).tolist()
+        if layer.number == 0 or layer.rider or chosen >= share:
+            continue
+        frames = pictures.shape[1]
+        first = since + int(start * (frames - since))
+        pictures[3, first : first + since + int(length * (frames - first))] = 0
 
 
 def _sampled(texture: Tensor, grid: Tensor, border: str) -> Tensor:
