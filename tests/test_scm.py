@@ -421,14 +421,15 @@ def test_what_is_fed_back_in_training_is_remembered_when_asked(remember):
     masks = masks.float()[:, None].expand(-1, 3, -1, -1, -1)
     leaky = masks.clone()
     leaky[..., :16, :16] = 1
-    batch = ClipBatch(frames.float().transpose(0, 1), masks, torch.ones(1, 1).bool(), before=leaky)
+    batch = ClipBatch(frames.float().transpose(0, 1), masks, torch.ones(1, 1).bool(), before=leaky, remembered=leaky if remember else None)
     states = []
     predict = model.predict
     model.predict = lambda features, state: states.append(state) or predict(features, state)
-    rollout(model, batch, own=torch.tensor([True, True, False]), remember=remember)
+    rollout(model, batch, own=torch.tensor([True, True, False]))
     features = model.encode(batch.frames[:, 1])
     key, value = model.encode_memory(features.frame, leaky[:, 1].clamp(1e-4, 1 - 1e-4) * features.inside)
     assert torch.equal(states[1].masks, leaky[:, 2])
+    assert torch.equal(states[0].masks, masks[:, 0])
     held = torch.cat([states[1].keys[:, :, PREVIOUS], states[1].values[:, :, PREVIOUS]], -1)
     same = (held - torch.cat([key, value], -1)).abs().max() < 1e-3
     assert bool(same) == remember

@@ -82,6 +82,18 @@ def test_a_batch_depends_on_its_number_alone(stills: StillBank, clips: list[AnyC
     assert not Batches(recipe(seed=4), stills, clips)[0][0].frames.equal(forwards[0][0].frames)
 
 
+@pytest.mark.parametrize("gaps", ["even", "random"])
+def test_what_is_remembered_has_the_mistakes_of_what_is_fed(stills: StillBank, clips: list[AnyClip], gaps: str) -> None:
+    run = recipe()
+    for stage in run.stages:
+        stage.own, stage.corrupt_fed, stage.leaks, stage.remember_fed, stage.gaps, stage.max_skip = 0.0, 1.0, 1.0, True, gaps, 4
+    clip = Batches(run, stills, clips)[0].clip
+    assert clip.before is not None and clip.remembered is not None and clip.remembered.shape == clip.masks.shape
+    assert not clip.before[:, 1:].equal(clip.masks[:, :-1]), "mistakes"
+    wrong = [(clip.remembered[:, i - 1] - clip.before[:, i]).abs().mean().item() for i in range(1, clip.masks.shape[1])]
+    assert max(wrong) < 0.1 if gaps == "random" else max(wrong) == 0, "the same mistakes, of a frame that is a gap away"
+
+
 def test_real_and_synthetic_batches_by_their_shares(stills: StillBank, clips: list[AnyClip]) -> None:
     def kinds(real: float, bank: StillBank | None) -> list[str]:
         run = recipe()

@@ -14,6 +14,7 @@ class ClipBatch(NamedTuple):
     masks: Tensor  # (B, T, K, H, W) float 0 or 1
     active: Tensor  # (B, K) bool: slots that hold an object
     before: Tensor | None = None  # (B, T, K, H, W): truth of the video's frame just before each, where frames are skipped
+    remembered: Tensor | None = None  # (B, T, K, H, W) in [0, 1]: masks to remember of each frame if the next is fed the truth, not the own
 
 
 class Sample(NamedTuple):

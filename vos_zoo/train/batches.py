@@ -94,7 +94,9 @@ class Batches(torch.utils.data.Dataset[Draft | Sample]):
         if share >= 1:
             return Sample(clip, first)
         own = torch.rand(stage.frames, generator=rng) < share
-        return Sample(_with_mistakes(clip, stage.corrupt_fed, stage.leaks, rng) if stage.corrupt_fed else clip, first, own)
+        if stage.corrupt_fed or stage.remember_fed:
+            clip = _with_mistakes(clip, stage.corrupt_fed, stage.leaks, stage.remember_fed, rng)
+        return Sample(clip, first, own)
 
     def _window(self, stage: Stage, within: int, rng: torch.Generator) -> ClipBatch:
         samplers = self._real[stage.name]
@@ -145,13 +147,20 @@ def _as_it_is(item: Any) -> Any:
     return item
 
 
-def _with_mistakes(clip: ClipBatch, share: float, leaks: float, rng: torch.Generator) -> ClipBatch:
-    """`before` filled, with mistakes in a share of its masks."""
+def _with_mistakes(clip: ClipBatch, share: float, leaks: float, remember: bool, rng: torch.Generator) -> ClipBatch:
+    """`before` filled, with mistakes in a share of its masks. remember: `remembered` too, with the same mistakes as the mask fed next."""
     before = torch.cat([clip.masks[:, :1], clip.masks[:, :-1]], 1) if clip.before is None else clip.before
     wrong = torch.rand(before.shape[1], generator=rng) < share
-    mistaken = [corrupt(masks, rng, leaks=leaks) if w else masks for masks, w in zip(before.unbind(1), wrong, strict=True)]
-    before = torch.stack(mistaken, 1)
-    return clip._replace(before=before)
+    fed, remembered = [], []
+    for i, masks in enumerate(before.unbind(1)):
+        again = torch.Generator()
+        again.set_state(rng.get_state())
+        fed.append(corrupt(masks, rng, leaks=leaks) if wrong[i] else masks)
+        if remember and i:
+            last = clip.masks[:, i - 1]
+            remembered.append(corrupt(last, again, leaks=leaks) if wrong[i] else last)
+    clip = clip._replace(before=torch.stack(fed, 1))
+    return clip._replace(remembered=torch.stack([*remembered, clip.masks[:, -1]], 1)) if remember else clip
 
 
 def _shuffled(clip: ClipBatch, rng: torch.Generator) -> ClipBatch:

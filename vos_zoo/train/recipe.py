@@ -28,7 +28,7 @@ class Stage:
     corrupt: float = 0.0  # share of batches whose first mask is corrupted
     corrupt_fed: float = 0.0  # share of the true masks fed back (own < 1) that are corrupted
     leaks: float = 0.0  # share of the objects in corrupted masks that leak onto places far away, too
-    remember_fed: bool = False  # true masks fed back are remembered too, as if the model had predicted them (SCM); needs gaps: even
+    remember_fed: bool = False  # true masks fed back are remembered too, with the same mistakes, not the model's own (SCM)
     lr: float = 6e-4  # of the head; the trunk's is trunk_lr times this
     lr_end: float | None = None  # None: constant over the stage; else from lr to this
     lr_course: str = "cosine"  # how: "cosine", "exponential" or "linear"
@@ -60,8 +60,6 @@ class Stage:
                 raise DataError(f"{where}: {name} {getattr(self, name)} is a share, between 0 and 1")
         _one_of(where, "lr_course", self.lr_course, ("cosine", "exponential", "linear"))
         _one_of(where, "gaps", self.gaps, ("even", "random"))
-        if self.remember_fed and self.gaps == "random":
-            raise DataError(f"{where}: remember_fed wants gaps: even, as a frame is remembered with the mask that is fed to the next one")
         if self.lr_course == "exponential" and self.lr_end is not None and self.lr_end <= 0:
             raise DataError(f"{where}: lr_end {self.lr_end} must be above 0 for an exponential course")
 

@@ -21,7 +21,6 @@ def rollout(
     own: Tensor | None = None,
     warm: int = 0,
     detach: bool = False,
-    remember: bool = False,
     loss: Loss | None = None,
     total: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
@@ -29,11 +28,10 @@ def rollout(
 
     first_masks (B, K, H, W): what the model is told of frame 0; default its truth. A model that finds objects is told nothing: it
     predicts frame 0 too, is matched to the objects there and keeps that match; its other slots are to stay empty.
-    own (T,) bool: frames that are predicted from the model's own masks; the others from the truth of the frame before. Default: all.
+    own (T,) bool: frames that are predicted from the model's own masks; the others from the truth of the frame before (clip.before). Default:
+    all. Where the clip has masks to be `remembered`, the memory of the frame in front of such a frame holds these, not the model's own.
     warm: the first `warm` predicted frames are run without gradient and without loss, so that a long history of own mistakes costs
     little; fewer than the frames predicted. detach: no gradient through the masks fed back.
-    remember: a frame that is predicted from the truth of the frame before finds it in the model's memory too, as if the model had
-    predicted it; else only the mask that is fed back is replaced, and the memory holds the model's own.
     total: what the loss's sums are divided by, default that of this batch; see `losses`.
     The model's features are a tensor, or a NamedTuple of tensors, with the frames first.
     """
@@ -60,7 +58,8 @@ def rollout(
                 seen = _rows(encoded, (i - together) * b, (i - together + 1) * b)
             else:
                 seen = features if i == 0 else model.encode(clip.frames[:, i])
-            if i > begin and own is not None and not own[i]:
+            fed = i > begin or (i > 0 and clip.remembered is not None)  # a memory holds the first frame's mask beside the one fed
+            if fed and own is not None and not own[i]:
                 state = model.replace_masks(state, truth.before(i))
             prediction = model.predict(seen, state)
             if i == 0:
@@ -68,8 +67,8 @@ def rollout(
                 truth, matched = truth.by_slot(owner), owner >= 0
             if learns:
                 losses.append(loss(prediction, truth.at(i), active))
-            if remember and own is not None and i + 1 < t and not own[i + 1]:
-                prediction = prediction._replace(logits=truth.before(i + 1).float().logit(eps=1e-4))
+            if clip.remembered is not None and own is not None and i + 1 < t and not own[i + 1]:
+                prediction = prediction._replace(logits=truth.remembered(i).float().logit(eps=1e-4))
             _, state = model.advance(seen, prediction, state)
             if detach:
                 state = state._replace(masks=state.masks.detach())
@@ -100,6 +99,11 @@ class _Truth:
     def before(self, i: int) -> Tensor:
         """What frame i's previous frame, of the window or of the video, should have handed on."""
         return self.at(i - 1) if self.clip.before is None else self._slots(self.clip.before[:, i])
+
+    def remembered(self, i: int) -> Tensor:
+        """What frame i is remembered with, where that is given."""
+        assert self.clip.remembered is not None
+        return self._slots(self.clip.remembered[:, i])
 
     def _slots(self, masks: Tensor) -> Tensor:
         return masks if self.owner is None else arrange(masks, self.owner)

@@ -83,15 +83,7 @@ class Trainer:
         for part in parts(sample, stage.accumulate):
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.low_precision):
                 loss, iou = rollout(
-                    self.model,
-                    part.clip,
-                    part.first,
-                    own=part.own,
-                    warm=stage.warm,
-                    detach=stage.detach,
-                    remember=stage.remember_fed,
-                    loss=loss_of,
-                    total=total,
+                    self.model, part.clip, part.first, own=part.own, warm=stage.warm, detach=stage.detach, loss=loss_of, total=total
                 )
             loss.backward()
             losses.append(loss.detach())
