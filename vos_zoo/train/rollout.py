@@ -28,8 +28,9 @@ def rollout(
 
     first_masks (B, K, H, W): what the model is told of frame 0; default its truth. A model that finds objects is told nothing: it
     predicts frame 0 too, is matched to the objects there and keeps that match; its other slots are to stay empty.
-    own (T,) bool: frames that are predicted from the model's own masks; the others from the truth of the frame before (clip.before). Default:
-    all. Where the clip has masks to be `remembered`, the memory of the frame in front of such a frame holds these, not the model's own.
+    own (T,) bool: frames that are predicted from the model's own masks; the others from the truth of the frame before (clip.before).
+    Default: all. Where the clip has masks to be `remembered`, the memory of the frame in front of such a frame holds these, not the
+    model's own.
     warm: the first `warm` predicted frames are run without gradient and without loss, so that a long history of own mistakes costs
     little; fewer than the frames predicted. detach: no gradient through the masks fed back.
     total: what the loss's sums are divided by, default that of this batch; see `losses`.
