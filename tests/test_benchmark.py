@@ -94,9 +94,20 @@ def test_memory_of_this_process(through):
     assert one.peak >= one.before > 1e7
     assert [frames for frames, _ in one.trace] == done
     assert one.case.objects == 2 and one.case.size == (48, 64) and one.case.model == "toy"
-    assert one.device_peak is None
+    assert one.device_peak is None and one.pace is None
     assert (one.masks is None) == (through == "stream")
     assert Memory.from_dict(json.loads(json.dumps(as_record(one)))) == one
+
+
+def test_the_pace_is_that_of_the_end_over_that_of_the_beginning(monkeypatch):
+    times = iter([0.0, *np.cumsum([9.0] * 25 + [1.0] * 25 + [9.0] * 10 + [2.0] * 25)])
+    monkeypatch.setattr(benchmark.time, "perf_counter", lambda: float(next(times)))
+    one = benchmark.measure_memory(toy_segmenter(), SyntheticClip(85, (48, 64)))
+    assert one.pace == 2
+    record = as_record(one)
+    assert Memory.from_dict(record).pace == 2
+    del record["pace"]
+    assert Memory.from_dict(record).pace is None, "records made before it was measured"
 
 
 def test_frames_that_get_lost_are_told(monkeypatch):

@@ -7,6 +7,8 @@ documents, and of its model the contract.
 from __future__ import annotations
 
 import statistics
+import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -20,6 +22,7 @@ from vos_zoo.evaluation.synthetic import Size, SyntheticClip
 from vos_zoo.io.writer import VideoWriter
 
 TRACE_POINTS = 20
+STRETCH = 25  # frames whose median time is the pace at a place of the video
 
 
 @dataclass(frozen=True)
@@ -67,12 +70,13 @@ class Memory:
     device_peak: int | None  # of tensors on the GPU; None without one
     masks: int | None  # the MaskSequence that propagate returned; None for stream
     trace: tuple[tuple[int, int], ...]  # (frames done, peak until then), TRACE_POINTS of them over the video
+    pace: float | None = None  # median time of the last STRETCH frames over that of those from STRETCH to 2 * STRETCH; None: too short
 
     @classmethod
     def from_dict(cls, record: dict[str, Any]) -> Memory:
         """The inverse of `as_record`, also after a trip through JSON."""
         case = {f.name: record[f.name] for f in fields(Case)}
-        own = {f.name: record[f.name] for f in fields(cls) if f.name != "case"}
+        own = {f.name: record[f.name] for f in fields(cls) if f.name in record}
         own["trace"] = tuple((int(frames), int(peak)) for frames, peak in own["trace"])
         return cls(Case(**{**case, "size": tuple(case["size"]), "grid": tuple(case["grid"])}), **own)
 
@@ -125,10 +129,11 @@ def measure_memory(segmenter: Measurable, clip: SyntheticClip, *, through: str =
 
     inside: the `size` argument of both; report: called with the number of frames done.
     """
-    before, trace = peak_memory(), []
+    before, trace, pace = peak_memory(), [], _Pace()
     points = {round(n * len(clip) / TRACE_POINTS) for n in range(1, TRACE_POINTS + 1)}
 
     def count(done: int, _: int | None = None) -> None:
+        pace.tick()
         if done in points:
             trace.append((done, peak_memory()))
         report(done)
@@ -146,7 +151,24 @@ def measure_memory(segmenter: Measurable, clip: SyntheticClip, *, through: str =
     if done != len(clip):
         raise EvaluationError(f"{done} of {len(clip)} frames came back: the figures would be wrong")
     on_gpu = device_peak(segmenter.device)
-    return Memory(Case.of(segmenter, clip, inside), through, done, before, peak_memory(), on_gpu, masks, tuple(trace))
+    return Memory(Case.of(segmenter, clip, inside), through, done, before, peak_memory(), on_gpu, masks, tuple(trace), pace.ratio())
+
+
+class _Pace:
+    """Whether frames take as long at the end of a video as at its beginning."""
+
+    def __init__(self) -> None:
+        self.early: list[float] = []
+        self.late: deque[float] = deque(maxlen=STRETCH)
+        self.last = time.perf_counter()
+
+    def tick(self) -> None:
+        now = time.perf_counter()
+        (self.early if len(self.early) < 2 * STRETCH else self.late).append(now - self.last)
+        self.last = now
+
+    def ratio(self) -> float | None:
+        return statistics.median(self.late) / statistics.median(self.early[STRETCH:]) if len(self.late) == STRETCH else None
 
 
 def growth(measured: Sequence[Memory]) -> float:

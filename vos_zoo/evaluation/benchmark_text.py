@@ -18,11 +18,12 @@ def too_much(measured: Sequence[Memory], tolerance: float) -> bool:
 def memory_table(measured: Sequence[Memory], tolerance: float) -> str:
     """One case at several lengths, and the verdict."""
     first, frames = measured[0], sorted(one.frames for one in measured)
-    lines = [f"\nmemory, {first.through}: {first.case}", f"{'frames':>8}{'peak MB':>10}{'GPU MB':>10}{'masks, bytes a frame':>22}"]
+    lines = [f"\nmemory, {first.through}: {first.case}", f"{'frames':>8}{'peak MB':>10}{'GPU MB':>10}{'masks, bytes a frame':>22}{'time a frame, late over early':>31}"]
     for one in measured:
         device = "-" if one.device_peak is None else f"{one.device_peak / MB:.1f}"
         masks = "-" if one.masks is None else f"{one.masks / one.frames:.0f}"
-        lines.append(f"{one.frames:>8}{one.peak / MB:>10.1f}{device:>10}{masks:>22}")
+        pace = "-" if one.pace is None else f"{one.pace:.2f}"
+        lines.append(f"{one.frames:>8}{one.peak / MB:>10.1f}{device:>10}{masks:>22}{pace:>31}")
     ratio = f"{frames[-1]} frames need {growth(measured):.3f} times the memory of {frames[0]}"
     if first.through == "stream":
         verdict = f"MORE than {tolerance:g} % above" if too_much(measured, tolerance) else f"within {tolerance:g} %"

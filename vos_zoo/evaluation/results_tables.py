@@ -171,7 +171,7 @@ def whole_way(run: Record) -> bool:
 def memory(runs: Sequence[Record]) -> list[str]:
     found = []
     for run in runs:
-        head = ["model", "video", "objects", "through", "frames", "peak MB", "GPU MB", "masks, bytes a frame"]
+        head = ["model", "video", "objects", "through", "frames", "peak MB", "GPU MB", "masks, bytes a frame", "time a frame, end over beginning"]
         rows = [
             [
                 f"`{row['model']}`{'' if row['trained'] else ' (untrained)'}",
@@ -182,6 +182,7 @@ def memory(runs: Sequence[Record]) -> list[str]:
                 f"{row['peak'] / 1e6:,.1f}",
                 "-" if row["device_peak"] is None else f"{row['device_peak'] / 1e6:,.1f}",
                 "-" if row["masks"] is None else f"{row['masks'] / row['frames']:,.0f}",
+                "-" if row.get("pace") is None else f"{row['pace']:.2f}",
             ]
             for row in run["results"]
         ]
