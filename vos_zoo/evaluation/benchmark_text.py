@@ -18,7 +18,10 @@ def too_much(measured: Sequence[Memory], tolerance: float) -> bool:
 def memory_table(measured: Sequence[Memory], tolerance: float) -> str:
     """One case at several lengths, and the verdict."""
     first, frames = measured[0], sorted(one.frames for one in measured)
-    lines = [f"\nmemory, {first.through}: {first.case}", f"{'frames':>8}{'peak MB':>10}{'GPU MB':>10}{'masks, bytes a frame':>22}{'time a frame, late over early':>31}"]
+    lines = [
+        f"\nmemory, {first.through}: {first.case}",
+        f"{'frames':>8}{'peak MB':>10}{'GPU MB':>10}{'masks, bytes a frame':>22}{'time a frame, late over early':>31}",
+    ]
     for one in measured:
         device = "-" if one.device_peak is None else f"{one.device_peak / MB:.1f}"
         masks = "-" if one.masks is None else f"{one.masks / one.frames:.0f}"

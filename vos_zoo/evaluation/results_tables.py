@@ -171,7 +171,7 @@ def whole_way(run: Record) -> bool:
 def memory(runs: Sequence[Record]) -> list[str]:
     found = []
     for run in runs:
-        head = ["model", "video", "objects", "through", "frames", "peak MB", "GPU MB", "masks, bytes a frame", "time a frame, end over beginning"]
+        head = ["model", "video", "objects", "through", "frames", "peak MB", "GPU MB", "masks, bytes a frame", "end : beginning, time"]
         rows = [
             [
                 f"`{row['model']}`{'' if row['trained'] else ' (untrained)'}",
