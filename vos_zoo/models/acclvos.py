@@ -253,7 +253,7 @@ class ACCLVOS(VOSModel):
                 hidden[n].append(above)
                 if self.config.recurrence != "temporal":
                     neighbours[n] = above, cell
-        return [torch.stack(each, 1) for each in hidden]
+        return [stack_objects(each) for each in hidden]
 
     def predict(self, features: Features, state: State) -> Prediction:
         hidden = self.decode(features, state)
@@ -278,6 +278,11 @@ class ACCLVOS(VOSModel):
         state = State(fed, F.pad(state.active, (0, new)) | given, *hidden)
         again = self.decode(features, state)
         return State(fed, state.active, *(torch.where(given_here[..., None], a, h) for a, h in zip(again, hidden, strict=True)))
+
+
+def stack_objects(maps: list[Tensor]) -> Tensor:
+    """K maps (B, C, h, w) -> (B, K, C, h, w), with the channels of a place side by side, as convolutions and resizing want them."""
+    return torch.stack([x.permute(0, 2, 3, 1) for x in maps], 1).permute(0, 1, 4, 2, 3)
 
 
 def upsample(x: Tensor, size: tuple[int, ...]) -> Tensor:
