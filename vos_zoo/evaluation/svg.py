@@ -80,7 +80,7 @@ def plot(title: str, x: Axis, y: Axis, series: Sequence[Series], *, alone: bool 
     parts.append(f'<text class="tick middle" x="{(_LEFT + right) / 2:.0f}" y="{HEIGHT - 6}">{escape(x.label)}</text>')
     parts.append(f'<text class="tick end" x="{right}" y="14">{escape(y.label)}</text>')
     taken: list[tuple[float, float, float]] = []
-    labels = []
+    labels, dots = [], []
     for one in series:
         colour = f"s{one.colour % SERIES}"
         places = [at(point) for point in one.points]
@@ -91,10 +91,10 @@ def plot(title: str, x: Axis, y: Axis, series: Sequence[Series], *, alone: bool 
             for (a, b), point in zip(places, one.points, strict=True):
                 told = f"{one.label}: {number(point[0])}, {number(point[1])}"
                 ring = " ring" if one.hollow else ""
-                parts.append(f'<circle class="{colour} fill{ring}" cx="{a:.1f}" cy="{b:.1f}" r="4"><title>{escape(told)}</title></circle>')
+                dots.append(f'<circle class="{colour} fill{ring}" cx="{a:.1f}" cy="{b:.1f}" r="4"><title>{escape(told)}</title></circle>')
         if places and legend:
             labels.append(_label(one.label, colour, places, taken, right))
-    body = "\n".join(parts + labels)
+    body = "\n".join(parts + labels + dots)
     style = f"<style>{_style()}</style>" if alone else ""
     ground = f'<rect class="ground" width="{WIDTH}" height="{HEIGHT}" rx="8"/>' if alone else ""
     return (f'<svg xmlns="http://www.w3.org/2000/svg" class="plot" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(title)}">'
