@@ -66,3 +66,8 @@ def coordinates(height: int, width: int, like: Tensor) -> Tensor:
     y = torch.linspace(-1, 1, height, dtype=torch.float32, device=like.device)[:, None].expand(height, width)
     x = torch.linspace(-1, 1, width, dtype=torch.float32, device=like.device)[None, :].expand(height, width)
     return torch.stack([y, x, (y * y + x * x).sqrt()]).to(like.dtype)
+
+
+def stack_objects(maps: list[Tensor]) -> Tensor:
+    """K maps (B, C, h, w) -> (B, K, C, h, w), with the channels of a place side by side, as convolutions and resizing want them."""
+    return torch.stack([x.permute(0, 2, 3, 1) for x in maps], 1).permute(0, 1, 4, 2, 3)

@@ -44,7 +44,7 @@ from torch import Tensor, nn
 
 from vos_zoo.models.backbones import Trunk, check_trunk, imagenet_statistics
 from vos_zoo.models.base import Prediction, VOSModel
-from vos_zoo.ops import compete, mask_pyramid
+from vos_zoo.ops import compete, mask_pyramid, stack_objects
 
 RECURRENCES = ("spatio-temporal", "spatial", "temporal")
 STRIDES = (16, 16, 8, 4)  # of the levels
@@ -278,11 +278,6 @@ class ACCLVOS(VOSModel):
         state = State(fed, F.pad(state.active, (0, new)) | given, *hidden)
         again = self.decode(features, state)
         return State(fed, state.active, *(torch.where(given_here[..., None], a, h) for a, h in zip(again, hidden, strict=True)))
-
-
-def stack_objects(maps: list[Tensor]) -> Tensor:
-    """K maps (B, C, h, w) -> (B, K, C, h, w), with the channels of a place side by side, as convolutions and resizing want them."""
-    return torch.stack([x.permute(0, 2, 3, 1) for x in maps], 1).permute(0, 1, 4, 2, 3)
 
 
 def upsample(x: Tensor, size: tuple[int, ...]) -> Tensor:
