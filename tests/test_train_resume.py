@@ -94,6 +94,23 @@ def test_what_is_remembered_has_the_mistakes_of_what_is_fed(stills: StillBank, c
     assert max(wrong) < 0.1 if gaps == "random" else max(wrong) == 0, "the same mistakes, of a frame that is a gap away"
 
 
+def test_mistakes_may_follow_the_picture_and_outlive_their_object(stills: StillBank, clips: list[AnyClip]) -> None:
+    drawn = {}
+    for aligned, ghosts in ((0.0, 0.0), (1.0, 0.0), (0.0, 1.0)):
+        run = recipe(synthesis={"vanishing": 1.0, "together": 0.0, "pasted": (1.0,)})
+        for stage in run.stages:
+            stage.own, stage.corrupt_fed, stage.leaks, stage.remember_fed, stage.real = 0.0, 1.0, 1.0, True, 0.0
+            stage.aligned, stage.ghosts, stage.batch, stage.frames = aligned, ghosts, 8, 4
+        clip = Batches(run, stills, clips)[0].clip
+        assert clip.before is not None
+        gone = (clip.masks[:, :-1, 0].amax((2, 3)) == 0) & clip.active[:, :1]
+        assert gone.any()
+        drawn[aligned, ghosts] = clip.before, clip.before[:, 1:, 0].amax((2, 3))[gone]
+    assert not drawn[1.0, 0.0][0].equal(drawn[0.0, 0.0][0])
+    assert drawn[0.0, 0.0][1].max() == 0 and drawn[1.0, 0.0][1].max() == 0, "no object, no mask"
+    assert (drawn[0.0, 1.0][1] > 0.5).float().mean() > 0.5, "ghosts"
+
+
 def test_real_and_synthetic_batches_by_their_shares(stills: StillBank, clips: list[AnyClip]) -> None:
     def kinds(real: float, bank: StillBank | None) -> list[str]:
         run = recipe()

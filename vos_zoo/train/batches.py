@@ -13,6 +13,7 @@ from vos_zoo.train.batch import ClipBatch, Sample
 from vos_zoo.train.clips import AnyClip
 from vos_zoo.train.corruption import corrupt
 from vos_zoo.train.interrupts import ignore_ctrl_c
+from vos_zoo.train.patches import Look
 from vos_zoo.train.recipe import Recipe, Stage
 from vos_zoo.train.scene import SynthesisConfig
 from vos_zoo.train.stills import StillBank
@@ -89,13 +90,14 @@ class Batches(torch.utils.data.Dataset[Draft | Sample]):
             clip = _shuffled(clip, rng)
         first = clip.masks[:, 0]
         if float(torch.rand((), generator=rng)) < stage.corrupt:
-            first = corrupt(first, rng, leaks=stage.leaks)
+            look = Look(stage.aligned, clip.frames[:, 0], clip.frames[:, 0]) if stage.aligned else None
+            first = corrupt(first, rng, leaks=stage.leaks, look=look)
         share = stage.own_share(within)
         if share >= 1:
             return Sample(clip, first)
         own = torch.rand(stage.frames, generator=rng) < share
         if stage.corrupt_fed or stage.remember_fed:
-            clip = _with_mistakes(clip, stage.corrupt_fed, stage.leaks, stage.remember_fed, rng)
+            clip = _with_mistakes(clip, stage, rng)
         return Sample(clip, first, own)
 
     def _window(self, stage: Stage, within: int, rng: torch.Generator) -> ClipBatch:
@@ -147,20 +149,29 @@ def _as_it_is(item: Any) -> Any:
     return item
 
 
-def _with_mistakes(clip: ClipBatch, share: float, leaks: float, remember: bool, rng: torch.Generator) -> ClipBatch:
-    """`before` filled, with mistakes in a share of its masks. remember: `remembered` too, with the same mistakes as the mask fed next."""
+def _with_mistakes(clip: ClipBatch, stage: Stage, rng: torch.Generator) -> ClipBatch:
+    """`before` filled, with mistakes in a share of its masks; `remembered` too if asked for, wrong like the mask fed next."""
     before = torch.cat([clip.masks[:, :1], clip.masks[:, :-1]], 1) if clip.before is None else clip.before
-    wrong = torch.rand(before.shape[1], generator=rng) < share
+    wrong = torch.rand(before.shape[1], generator=rng) < stage.corrupt_fed
     fed, remembered = [], []
     for i, masks in enumerate(before.unbind(1)):
+        ghosts = None
+        if stage.ghosts:
+            out_of_sight = clip.active & (masks.amax((2, 3)) == 0)
+            ghosts = out_of_sight & (torch.rand(clip.active.shape, generator=rng) < stage.ghosts).to(out_of_sight.device)
         again = torch.Generator()
         again.set_state(rng.get_state())
-        fed.append(corrupt(masks, rng, leaks=leaks) if wrong[i] else masks)
-        if remember and i:
+
+        def spoilt(masks: Tensor, at: int, draws: torch.Generator, like: int = i, ghosts: Tensor | None = ghosts) -> Tensor:
+            look = Look(stage.aligned, clip.frames[:, at], clip.frames[:, like]) if stage.aligned else None
+            return corrupt(masks, draws, leaks=stage.leaks, look=look, ghosts=ghosts)
+
+        fed.append(spoilt(masks, i, rng) if wrong[i] else masks)
+        if stage.remember_fed and i:
             last = clip.masks[:, i - 1]
-            remembered.append(corrupt(last, again, leaks=leaks) if wrong[i] else last)
+            remembered.append(spoilt(last, i - 1, again) if wrong[i] else last)
     clip = clip._replace(before=torch.stack(fed, 1))
-    return clip._replace(remembered=torch.stack([*remembered, clip.masks[:, -1]], 1)) if remember else clip
+    return clip._replace(remembered=torch.stack([*remembered, clip.masks[:, -1]], 1)) if stage.remember_fed else clip
 
 
 def _shuffled(clip: ClipBatch, rng: torch.Generator) -> ClipBatch:

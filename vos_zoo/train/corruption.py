@@ -6,14 +6,25 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from vos_zoo.train.patches import Look, coloured_patch
 
-def corrupt(masks: Tensor, rng: torch.Generator, strength: float = 1.0, leaks: float = 0.0) -> Tensor:
+
+def corrupt(
+    masks: Tensor,
+    rng: torch.Generator,
+    strength: float = 1.0,
+    leaks: float = 0.0,
+    look: Look | None = None,
+    ghosts: Tensor | None = None,
+) -> Tensor:
     """What a model's own previous mask looks like when it went wrong: shifted, scaled, warped, grown or shrunk, with a part
     missing or a spill onto its surroundings or onto another object.
 
     masks (B, K, H, W) in [0, 1], H and W multiples of 4 -> the same shape, soft, in [0, 1]. strength scales all that goes
     wrong. A few slots come back untouched, a few nearly empty; a slot without a pixel stays without.
     leaks: share of the slots that take in large patches anywhere in the frame, as masks do that leaked onto the background long ago.
+    look: patches, spills and missing parts follow the picture, in a share of the slots. ghosts (B, K) bool: slots that leak for sure,
+    even if nothing of the object is there, as masks do that stayed behind when their object left.
     """
     full = masks.shape[-2:]
     masks = F.avg_pool2d(masks, 4)  # shapes only: a quarter of the resolution is plenty
@@ -52,11 +63,25 @@ def corrupt(masks: Tensor, rng: torch.Generator, strength: float = 1.0, leaks: f
     blob = F.interpolate(torch.rand(n, 1, 5, 7, generator=rng), (h, w), mode="bicubic", align_corners=True).to(device)
     near = F.interpolate(F.avg_pool2d(out, 8, ceil_mode=True), (h, w), mode="bilinear") > 0.03
     draw = torch.rand(n, 1, 1, 1, generator=rng).to(device)
-    out = torch.where((draw < 0.22 * strength) & (blob > 0.62), torch.zeros_like(out), out)  # a part is missing
-    out = torch.where((draw > 1 - 0.22 * strength) & (blob > 0.7) & near, torch.ones_like(out), out)  # a spill around it
-    if leaks:
+    missing, spilt = blob > 0.62, (blob > 0.7) & near
+    if look is not None:
+        picture, reference = (F.avg_pool2d(each, 4).repeat_interleave(k, 0) for each in look[1:])
+        followed = (torch.rand(n, 1, 1, 1, generator=rng) < look.share).to(device)
+        missing = torch.where(followed, coloured_patch(picture, picture, out, rng), missing)
+        spilt = torch.where(followed, coloured_patch(picture, reference, near * (1 - out).clamp(min=0), rng), spilt)
+    out = torch.where((draw < 0.22 * strength) & missing, torch.zeros_like(out), out)
+    out = torch.where((draw > 1 - 0.22 * strength) & spilt, torch.ones_like(out), out)
+    if leaks or ghosts is not None:
         patches = F.interpolate(torch.rand(n, 1, 4, 6, generator=rng), (h, w), mode="bicubic", align_corners=True).to(device) > 0.75
         leaking = (torch.rand(n, 1, 1, 1, generator=rng) < leaks).to(device)
+        if look is not None:
+            anywhere = torch.ones_like(out)
+            coloured = coloured_patch(picture, reference, anywhere, rng)
+            twice = (torch.rand(n, 1, 1, 1, generator=rng) < 0.5).to(device)
+            coloured = coloured | twice & coloured_patch(picture, reference, anywhere, rng)
+            patches = torch.where(followed, coloured, patches)
+        if ghosts is not None:
+            leaking = leaking | ghosts.reshape(n, 1, 1, 1)
         out = torch.where(leaking & patches, torch.ones_like(out), out)
     soft = F.avg_pool2d(F.pad(out, [2, 2, 2, 2], mode="replicate"), 5, 1)
     level = (0.5 + torch.randn(n, 1, 1, 1, generator=rng) * 0.2 * strength).clamp(0.1, 0.9).to(device)
@@ -65,5 +90,8 @@ def corrupt(masks: Tensor, rng: torch.Generator, strength: float = 1.0, leaks: f
     fade = torch.where(torch.rand(n, 1, 1, 1, generator=rng) < 0.2, torch.rand(n, 1, 1, 1, generator=rng), torch.ones(1)).to(device)
     intact = (torch.rand(n, 1, 1, 1, generator=rng) < 0.1).to(device)
     out = torch.where(intact, flat, out * fade)
-    out = (out * (flat.amax((2, 3), keepdim=True) > 0)).reshape(b, k, h, w)
+    there = flat.amax((2, 3), keepdim=True) > 0
+    if ghosts is not None:
+        there = there | ghosts.reshape(n, 1, 1, 1)
+    out = (out * there).reshape(b, k, h, w)
     return F.interpolate(out, full, mode="bilinear")
