@@ -125,6 +125,8 @@ def test_plots_are_drawn_of_what_there_is():
     assert "toy: 8, 65.2" in drawn["accuracy-speed.svg"] and "other" not in drawn["accuracy-speed.svg"]
     assert "toy: 1, 10" in drawn["speed-objects.svg"] and "toy: 3, 7" in drawn["speed-objects.svg"]
     assert "toy: 300, 900" in drawn["memory-length.svg"] and "toy: 3,000, 910" in drawn["memory-length.svg"]
+    small = [{**each, "size": [12, 16], "frames": 10 * each["frames"]} for each in memory["results"][:1]]
+    assert plots([], [], [{**memory, "results": [*memory["results"], *small]}])["memory-length.svg"] == drawn["memory-length.svg"]
     untrained = {"results": [{**each, "trained": False} for each in speed["results"]]}
     assert "accuracy-speed.svg" not in plots(scores, [untrained], []), "random weights have no accuracy"
 

@@ -68,6 +68,13 @@ def coordinates(height: int, width: int, like: Tensor) -> Tensor:
     return torch.stack([y, x, (y * y + x * x).sqrt()]).to(like.dtype)
 
 
+def resized(x: Tensor, size: tuple[int, ...]) -> Tensor:
+    """(B, C, h, w) -> (B, C, *size), bilinear, corners on corners (RVOS, ACCLVOS)."""
+    if tuple(x.shape[-2:]) == tuple(size):
+        return x
+    return torch.nn.functional.interpolate(x, size=tuple(size), mode="bilinear", align_corners=True)
+
+
 def stack_objects(maps: list[Tensor]) -> Tensor:
     """K maps (B, C, h, w) -> (B, K, C, h, w), with the channels of a place side by side, as convolutions and resizing want them."""
     return torch.stack([x.permute(0, 2, 3, 1) for x in maps], 1).permute(0, 1, 4, 2, 3)

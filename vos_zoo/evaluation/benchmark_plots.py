@@ -51,8 +51,8 @@ def speed_against_length(timings: Sequence[Record]) -> str:
 
 
 def memory_against_length(peaks: Sequence[Record]) -> str:
-    """Peak memory of a fresh process, in MB, over the length of the streamed video."""
-    rows = [{**row, "mb": row["peak"] / 1e6} for row in peaks if row["through"] == "stream"]
+    """Peak memory of a fresh process, in MB, over the length of the streamed video, for the size that most were measured at."""
+    rows = _usual_size([{**row, "mb": row["peak"] / 1e6} for row in peaks if row["through"] == "stream"])
     return _lines("Memory and length", rows, "frames", "mb", "peak MB of the process, streaming", zero=True, log=True)
 
 

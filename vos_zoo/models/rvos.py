@@ -36,7 +36,7 @@ from torch import Tensor, nn
 
 from vos_zoo.models.backbones import Trunk, check_trunk, imagenet_statistics
 from vos_zoo.models.base import Prediction, VOSModel
-from vos_zoo.ops import compete, mask_pyramid, stack_objects
+from vos_zoo.ops import compete, mask_pyramid, resized, stack_objects
 
 RECURRENCES = ("spatio-temporal", "spatial", "temporal")
 STRIDES = (32, 16, 8, 4)  # of the levels
@@ -224,7 +224,7 @@ class RVOS(VOSModel):
             above = None
             for n, level in enumerate(self.levels):
                 if above is not None:
-                    above = upsample(above, known[n].shape[-2:])
+                    above = resized(above, known[n].shape[-2:])
                 above, cell = level(known[n][:, slot], weights[n], above, neighbours[n])
                 hidden[n].append(above)
                 if self.config.recurrence != "temporal":
@@ -234,8 +234,8 @@ class RVOS(VOSModel):
     def predict(self, features: Features, state: State) -> Prediction:
         hidden = self.decode(features, state)
         b, k, _, h, w = hidden[3].shape
-        logits = self.predictor(upsample(hidden[3].flatten(0, 1), (2 * h, 2 * w))).float()
-        return Prediction(upsample(logits, state.masks.shape[-2:]).view(b, k, *state.masks.shape[-2:]), (), tuple(hidden))
+        logits = self.predictor(resized(hidden[3].flatten(0, 1), (2 * h, 2 * w))).float()
+        return Prediction(resized(logits, state.masks.shape[-2:]).view(b, k, *state.masks.shape[-2:]), (), tuple(hidden))
 
     def advance(self, features: Features, prediction: Prediction, state: State) -> tuple[Tensor, State]:
         """Masks are fed back without gradient, as in the authors' training; it flows through the hidden maps."""
@@ -256,8 +256,3 @@ class RVOS(VOSModel):
         state = State(fed, F.pad(state.active, (0, new)) | given, *hidden)
         again = self.decode(features, state)
         return State(fed, state.active, *(torch.where(given_here[..., None], a, h) for a, h in zip(again, hidden, strict=True)))
-
-
-def upsample(x: Tensor, size: tuple[int, ...]) -> Tensor:
-    """(B, C, h, w) -> (B, C, *size), bilinear, corners on corners."""
-    return x if tuple(x.shape[-2:]) == tuple(size) else F.interpolate(x, size=tuple(size), mode="bilinear", align_corners=True)
