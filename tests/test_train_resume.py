@@ -111,6 +111,17 @@ def test_mistakes_may_follow_the_picture_and_outlive_their_object(stills: StillB
     assert (drawn[0.0, 1.0][1] > 0.5).float().mean() > 0.5, "ghosts"
 
 
+def test_a_blind_model_has_only_its_memory(stills: StillBank, clips: list[AnyClip]) -> None:
+    run = recipe()
+    for stage in run.stages:
+        stage.own, stage.blind, stage.remember_fed, stage.batch, stage.frames = 0.0, 0.5, True, 16, 4
+    clip = Batches(run, stills, clips)[0].clip
+    assert clip.before is not None and clip.remembered is not None
+    shares = clip.before.mean((3, 4))[clip.active[:, None].expand(-1, 4, -1)]
+    assert 0.1 < (shares == 1).float().mean() < 0.4 and (shares == 0).float().mean() > 0.1
+    assert clip.remembered.equal(clip.masks), "the memory is true where corrupt_fed is 0"
+
+
 def test_real_and_synthetic_batches_by_their_shares(stills: StillBank, clips: list[AnyClip]) -> None:
     def kinds(real: float, bank: StillBank | None) -> list[str]:
         run = recipe()

@@ -96,7 +96,7 @@ class Batches(torch.utils.data.Dataset[Draft | Sample]):
         if share >= 1:
             return Sample(clip, first)
         own = torch.rand(stage.frames, generator=rng) < share
-        if stage.corrupt_fed or stage.remember_fed:
+        if stage.corrupt_fed or stage.remember_fed or stage.blind:
             clip = _with_mistakes(clip, stage, rng)
         return Sample(clip, first, own)
 
@@ -166,12 +166,20 @@ def _with_mistakes(clip: ClipBatch, stage: Stage, rng: torch.Generator) -> ClipB
             look = Look(stage.aligned, clip.frames[:, at], clip.frames[:, like]) if stage.aligned else None
             return corrupt(masks, draws, leaks=stage.leaks, look=look, ghosts=ghosts)
 
-        fed.append(spoilt(masks, i, rng) if wrong[i] else masks)
+        told = spoilt(masks, i, rng) if wrong[i] else masks
+        fed.append(_blinded(told, clip.active, stage.blind, rng) if stage.blind else told)
         if stage.remember_fed and i:
             last = clip.masks[:, i - 1]
             remembered.append(spoilt(last, i - 1, again) if wrong[i] else last)
     clip = clip._replace(before=torch.stack(fed, 1))
     return clip._replace(remembered=torch.stack([*remembered, clip.masks[:, -1]], 1)) if stage.remember_fed else clip
+
+
+def _blinded(masks: Tensor, active: Tensor, share: float, rng: torch.Generator) -> Tensor:
+    """A share of the masks (B, K, H, W) of slots in use become the whole frame, or nothing: half of them each."""
+    draw = torch.rand(active.shape, generator=rng).to(active.device)[:, :, None, None]
+    whole = active[:, :, None, None] & (draw < share / 2)
+    return torch.where(whole, torch.ones_like(masks), torch.where(draw < share, torch.zeros_like(masks), masks))
 
 
 def _shuffled(clip: ClipBatch, rng: torch.Generator) -> ClipBatch:

@@ -30,6 +30,7 @@ class Stage:
     leaks: float = 0.0  # share of the objects in corrupted masks that leak onto places far away, too
     aligned: float = 0.0  # share of the leaks, spills and missing parts in corrupted masks that follow the picture's colours
     ghosts: float = 0.0  # share of the objects out of sight whose corrupted mask shows a leak all the same
+    blind: float = 0.0  # share of the true masks fed back that tell nothing, the whole frame or none of it: what is left is the memory
     remember_fed: bool = False  # true masks fed back are remembered too, with the same mistakes, not the model's own (SCM)
     lr: float = 6e-4  # of the head; the trunk's is trunk_lr times this
     lr_end: float | None = None  # None: constant over the stage; else from lr to this
@@ -57,7 +58,7 @@ class Stage:
                 raise DataError(f"{where}: {name} {getattr(self, name)} must be at least 1")
         if not _values(self.max_skip) or min(_values(self.max_skip)) < 1:
             raise DataError(f"{where}: max_skip {self.max_skip} must be at least 1")
-        for name in ("real", "corrupt", "corrupt_fed", "leaks", "aligned", "ghosts", "own"):
+        for name in ("real", "corrupt", "corrupt_fed", "leaks", "aligned", "ghosts", "blind", "own"):
             if not _values(getattr(self, name)) or not all(0 <= value <= 1 for value in _values(getattr(self, name))):
                 raise DataError(f"{where}: {name} {getattr(self, name)} is a share, between 0 and 1")
         _one_of(where, "lr_course", self.lr_course, ("cosine", "exponential", "linear"))
