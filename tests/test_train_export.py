@@ -84,3 +84,17 @@ def test_a_run_of_an_older_version_is_exported(tmp_path: Path, run: Trainer, exp
     old = {**json.loads((tmp_path / "run/recipe.json").read_text()), "dice": 0.5, "auxiliary": 0.25}
     (tmp_path / "run/recipe.json").write_text(json.dumps(old))
     assert export().training["recipe"]["loss"] == {"dice": 0.5, "auxiliary": 0.25}
+
+
+def test_weights_on_the_way_are_averaged_in(tmp_path: Path, run: Trainer, export: Callable[..., ModelConfig]) -> None:
+    record(tmp_path / "run", recipe(mean_with=(2, 4, 9)), "7", {"data": {}})
+    with pytest.raises(DataError, match=r"there is no .*000002.pt, which the recipe's mean_with asks for"):
+        export()
+    (tmp_path / "run/snapshots").mkdir()
+    for step in (2, 4):
+        shifted = {name: value + step if value.is_floating_point() else value for name, value in run.average.items()}
+        write({"step": step, "average": shifted}, tmp_path / f"run/snapshots/{step:06}.pt")
+    config = export()
+    weights = load(tmp_path / "out", device="cpu", dtype="float32").model.state_dict()["predictor.weight"]
+    assert (weights - (run.average["predictor.weight"] + 2)).abs().max() < 2e-3, "the mean of 0, 2 and 4 more; step 9 was not reached"
+    assert config.training["weights"] == "mean of the exponential moving averages of steps 2, 4 and 6"

@@ -216,6 +216,14 @@ def test_resumed_run_is_the_uninterrupted_run_bit_for_bit(tmp_path: Path, batche
     assert not whole["average"]["predictor.weight"].equal(whole["model"]["predictor.weight"])
 
 
+def test_weights_on_the_way_are_kept_for_the_mean(batches: Batches, tmp_path: Path) -> None:
+    assert train(trainer(mean_with=(2, 5)), batches, tmp_path, workers=0, show=False)
+    assert sorted(path.name for path in (tmp_path / "snapshots").iterdir()) == ["000002.pt", "000005.pt"]
+    assert torch.load(tmp_path / "snapshots/000005.pt", weights_only=True)["average"].keys() == read(tmp_path)["average"].keys()
+    with pytest.raises(DataError, match="mean_with 0, 5 holds no step: steps are counted from 1"):
+        recipe(mean_with=(0, 5))
+
+
 def test_ctrl_c_amid_the_update_waits_for_its_end_and_saves(tmp_path: Path, batches: Batches) -> None:
     train(trainer(), batches, tmp_path / "whole", max_minutes=0, workers=0, show=False)
     interrupted = trainer()

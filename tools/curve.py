@@ -100,7 +100,7 @@ def drawn(points: list[dict[str, Any]]) -> str:
         for n, run in enumerate(runs)
     ]
     x = Axis.over([point["samples"] / 1000 for point in points], "thousand predicted frames trained on", zero=True)
-    return plot("J&F against samples", x, Axis("J&F", (0, 20, 40, 60, 80, 100)), series, alone=True)
+    return plot("J&F against samples", x, Axis.over([point["J&F"] for point in points], "J&F"), series, alone=True)
 
 
 def _config_name(recipe: Recipe) -> str:

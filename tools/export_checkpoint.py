@@ -44,6 +44,11 @@ def main() -> int:
         raise DataError(f"there is no {file}" + ("; the run was never validated: leave --best out" if args.best else ""))
     checkpoint = torch.load(file, map_location="cpu", weights_only=True)
     how = "exponential moving average of the last step; no checkpoint was picked by validation"
+    average = checkpoint["average"]
+    earlier = [] if args.best else [step for step in recipe.mean_with if step < checkpoint["step"]]
+    if earlier:
+        average = mean_of([average, *(snapshot(args.run, step) for step in earlier)])
+        how = f"mean of the exponential moving averages of steps {', '.join(f'{step:,}' for step in earlier)} and {checkpoint['step']:,}"
     if args.best:
         how = f"exponential moving average of the step that validated best, J&F {checkpoint['score']:.1f}"
     training: dict[str, Any] = {
@@ -61,10 +66,28 @@ def main() -> int:
         training[key] = text
     config = config.replace(model_args=recipe.model_args, training=training, licence=args.licence or config.licence, metrics=[])
     segmenter = create(config, device="cpu", dtype="float32")
-    segmenter.model.load_state_dict(checkpoint["average"])
+    segmenter.model.load_state_dict(average)
     out = save(segmenter, args.out or args.folder, dtype="float16", overwrite=True)
     print(f"{out}: step {checkpoint['step']}, {(out / 'model.safetensors').stat().st_size / 1e6:.1f} MB")
     return 0
+
+
+def snapshot(run: Path, step: int) -> dict[str, torch.Tensor]:
+    """The averaged weights of a step that the recipe's `mean_with` names."""
+    file = run / "snapshots" / f"{step:06}.pt"
+    if not file.is_file():
+        raise DataError(
+            f"there is no {file}, which the recipe's mean_with asks for: the run passed step {step} before the recipe said so. Train again"
+        )
+    return torch.load(file, map_location="cpu", weights_only=True)["average"]
+
+
+def mean_of(weights: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
+    """The mean of each tensor; the first's own where it is no floating-point one."""
+    return {
+        name: torch.stack([each[name].float() for each in weights]).mean(0) if value.is_floating_point() else value
+        for name, value in weights[0].items()
+    }
 
 
 if __name__ == "__main__":

@@ -43,7 +43,8 @@ def train(
 
     out/checkpoint.pt is written at any stop too: the time limit, Ctrl-C, SIGTERM (these take effect after the step is done and saved).
     A run whose checkpoint is there goes on from it. validate: a score of the averaged weights, larger is better; the best are kept in
-    out/best.pt. Snapshots go to out/snapshots/STEP.pt. out/log.jsonl, out/tensorboard and out/sheets: see `log` and `sheet`.
+    out/best.pt. Snapshots, those of the recipe's `mean_with` too,
+    go to out/snapshots/STEP.pt. out/log.jsonl, out/tensorboard and out/sheets: see `log` and `sheet`.
     """
     every = every or Every()
     processes = trainer.processes
@@ -83,7 +84,7 @@ def train(
                             score = validate(trainer.model)
                         log.validated(score, best.keep(score, trainer))
                     processes.wait()
-                if _due(trainer.step, every.snapshot) and processes.main:
+                if (_due(trainer.step, every.snapshot) or trainer.step in trainer.recipe.mean_with) and processes.main:
                     (out / "snapshots").mkdir(exist_ok=True)
                     write({"step": trainer.step, "average": trainer.average}, out / "snapshots" / f"{trainer.step:06}.pt")
                 if _due(trainer.step, every.save):

@@ -108,6 +108,7 @@ class Recipe:
     weight_decay: float = 1e-4
     clip_norm: float = 2.0  # largest norm of the gradient; 0: whatever it is
     ema: float = 0.998  # of the averaged weights; 0: the last step's
+    mean_with: tuple[int, ...] = ()  # steps on the way whose averaged weights the exported ones are the mean with
     warmup: int = 150
     loss: dict[str, Any] = field(default_factory=dict)  # {kind: bce_dice | nll | soft_iou | scm, and its weights}
     backbone: str | None = None  # file name of the ImageNet trunk under --backbones
@@ -143,6 +144,8 @@ class Recipe:
             raise DataError(
                 f"the trunk starts from {self.backbone} or from {self.trunk_of}: take `backbone` or `trunk_of` out of the recipe"
             )
+        if any(step < 1 for step in self.mean_with):
+            raise DataError(f"mean_with {', '.join(map(str, self.mean_with))} holds no step: steps are counted from 1")
         _one_of("the recipe", "optimizer", self.optimizer, ("adamw", "adam"))
 
     @property
