@@ -90,8 +90,7 @@ class Batches(torch.utils.data.Dataset[Draft | Sample]):
             clip = _shuffled(clip, rng)
         first = clip.masks[:, 0]
         if float(torch.rand((), generator=rng)) < stage.corrupt:
-            look = Look(stage.aligned, clip.frames[:, 0], clip.frames[:, 0]) if stage.aligned else None
-            first = corrupt(first, rng, leaks=stage.leaks, look=look)
+            first = _spoilt(first, clip.frames[:, 0], clip.frames[:, 0], stage, rng)
         share = stage.own_share(within)
         if share >= 1:
             return Sample(clip, first)
@@ -161,18 +160,20 @@ def _with_mistakes(clip: ClipBatch, stage: Stage, rng: torch.Generator) -> ClipB
             ghosts = out_of_sight & (torch.rand(clip.active.shape, generator=rng) < stage.ghosts).to(out_of_sight.device)
         again = torch.Generator()
         again.set_state(rng.get_state())
-
-        def spoilt(masks: Tensor, at: int, draws: torch.Generator, like: int = i, ghosts: Tensor | None = ghosts) -> Tensor:
-            look = Look(stage.aligned, clip.frames[:, at], clip.frames[:, like]) if stage.aligned else None
-            return corrupt(masks, draws, leaks=stage.leaks, look=look, ghosts=ghosts)
-
-        told = spoilt(masks, i, rng) if wrong[i] else masks
+        here = clip.frames[:, i]
+        told = _spoilt(masks, here, here, stage, rng, ghosts) if wrong[i] else masks
         fed.append(_blinded(told, clip.active, stage.blind, rng) if stage.blind else told)
         if stage.remember_fed and i:
             last = clip.masks[:, i - 1]
-            remembered.append(spoilt(last, i - 1, again) if wrong[i] else last)
+            remembered.append(_spoilt(last, clip.frames[:, i - 1], here, stage, again, ghosts) if wrong[i] else last)
     clip = clip._replace(before=torch.stack(fed, 1))
     return clip._replace(remembered=torch.stack([*remembered, clip.masks[:, -1]], 1)) if stage.remember_fed else clip
+
+
+def _spoilt(masks: Tensor, picture: Tensor, reference: Tensor, stage: Stage, rng: torch.Generator, ghosts: Tensor | None = None) -> Tensor:
+    """Masks (B, K, H, W) of a picture, corrupted as the stage says; leaks take the reference's colours."""
+    look = Look(stage.aligned, picture, reference) if stage.aligned else None
+    return corrupt(masks, rng, leaks=stage.leaks, look=look, ghosts=ghosts)
 
 
 def _blinded(masks: Tensor, active: Tensor, share: float, rng: torch.Generator) -> Tensor:
