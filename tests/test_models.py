@@ -19,6 +19,7 @@ from vos_zoo import catalogue
 from vos_zoo.config import ModelConfig, checked_args
 from vos_zoo.flops import cost
 from vos_zoo.models.base import VOSModel
+from vos_zoo.ops import fed_back
 from vos_zoo.segmenter import Segmenter
 from vos_zoo.zoo import architecture_class, architectures
 
@@ -143,6 +144,33 @@ def test_a_step_leaves_its_arguments_alone(model):
     first, _ = model.step(features, state)
     assert all(torch.equal(a, b) for a, b in zip(before, state, strict=True))
     assert torch.equal(first, model.step(features, state)[0])
+
+
+@pytest.mark.parametrize("case", CASES)
+@torch.no_grad()
+def test_masks_are_handed_on_soft_or_as_zeros_and_ones(case):
+    name, args = CASES[case]
+    soft = build(case)
+    hard = architecture_class(name)(dataclasses.replace(soft.config, feedback_threshold=0.5)).to(torch.float64).eval()
+    hard.load_state_dict(soft.state_dict())
+    frames, masks = inputs(soft, frames=2)
+    state, features = begin(soft, frames[0], masks), soft.encode(frames[1])
+    prediction = soft.predict(features, state)
+    probs, handed_on = hard.advance(features, prediction, state)
+    torch.testing.assert_close(probs, soft.advance(features, prediction, state)[0], msg="what is shown is soft either way")
+    alone = probs[:, 1:] if name in ("CRVOS", "SCM") else prediction.logits.sigmoid()
+    certain = prediction._replace(logits=torch.where(alone > 0.5, 40.0, -40.0).to(prediction.logits))
+    same_state(handed_on, soft.advance(features, certain, state)[1])
+    with pytest.raises(ValueError, match="feedback_threshold lies between 0 and 1, or is None for soft masks, not 1.5"):
+        dataclasses.replace(soft.config, feedback_threshold=1.5)
+
+
+def test_hard_masks_have_the_gradient_of_soft_ones():
+    masks = torch.tensor([0.2, 0.5, 0.7], requires_grad=True)
+    handed_on = fed_back(masks, 0.5)
+    assert handed_on.tolist() == [0, 0, 1] and fed_back(masks, None) is masks
+    (handed_on * torch.tensor([1.0, 2.0, 3.0])).sum().backward()
+    assert masks.grad.tolist() == [1, 2, 3]
 
 
 @pytest.mark.parametrize("model", TOLD, indirect=True)

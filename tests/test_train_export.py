@@ -88,7 +88,7 @@ def test_a_run_of_an_older_version_is_exported(tmp_path: Path, run: Trainer, exp
 
 def test_weights_on_the_way_are_averaged_in(tmp_path: Path, run: Trainer, export: Callable[..., ModelConfig]) -> None:
     record(tmp_path / "run", recipe(mean_with=(2, 4, 9)), "7", {"data": {}})
-    with pytest.raises(DataError, match=r"there is no .*000002.pt, which the recipe's mean_with asks for"):
+    with pytest.raises(DataError, match=r"there is no .*000002.pt, which the recipe asks for"):
         export()
     (tmp_path / "run/snapshots").mkdir()
     for step in (2, 4):

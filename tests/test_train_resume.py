@@ -224,6 +224,40 @@ def test_weights_on_the_way_are_kept_for_the_mean(batches: Batches, tmp_path: Pa
         recipe(mean_with=(0, 5))
 
 
+def test_a_stage_may_start_from_averaged_weights(batches: Batches, tmp_path: Path) -> None:
+    def begun(*starts: int) -> Trainer:
+        fresh = trainer(warmup=2)
+        fresh.recipe.stages[-1].starts_from = starts
+        return fresh
+
+    first = sum(stage.steps for stage in begun().recipe.stages[:-1])
+    run = begun(1, first)
+    assert train(run, batches, tmp_path / "whole", workers=0, show=False)
+    kept = [torch.load(tmp_path / f"whole/snapshots/{step:06}.pt", weights_only=True)["average"] for step in (1, first)]
+    again = begun(1, first)
+    again.step = first
+    again.begin_from({name: (kept[0][name] + kept[1][name]) / 2 for name in kept[0]})
+    assert again.recipe.rate(first) == again.recipe.stages[-1].lr / 2, "warms up again"
+    for step in range(first, run.step):
+        again.train_step(batches[step])
+    assert_same(again.model.state_dict(), run.model.state_dict())
+    assert_same(again.average, run.average)
+
+    parts = tmp_path / "parts"
+    while not train(begun(1, first), batches, parts, max_minutes=0, workers=0, show=False):
+        pass
+    assert_same(read(parts), read(tmp_path / "whole"))
+    (parts / "snapshots/000001.pt").unlink()
+    stopped = {**torch.load(tmp_path / "whole/checkpoint.pt", weights_only=True), "step": first}
+    torch.save(stopped, parts / "checkpoint.pt")
+    with pytest.raises(DataError, match=r"there is no .*000001.pt, which the recipe asks for: the run passed step 1 before"):
+        train(begun(1, first), batches, parts, workers=0, show=False)
+    with pytest.raises(DataError, match=f"starts_from 1, {first + 1} must be steps before it, 1 to {first}"):
+        changed = recipe()
+        changed.stages[-1].starts_from = (1, first + 1)
+        changed.__post_init__()
+
+
 def test_ctrl_c_amid_the_update_waits_for_its_end_and_saves(tmp_path: Path, batches: Batches) -> None:
     train(trainer(), batches, tmp_path / "whole", max_minutes=0, workers=0, show=False)
     interrupted = trainer()

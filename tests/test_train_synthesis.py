@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from training_data import around, bank_of, core, save, still
 
+from vos_zoo.train.batch import ClipBatch
 from vos_zoo.train.inpainting import fill_in
 from vos_zoo.train.photometry import clip_photometry
 from vos_zoo.train.scene import Layer, SynthesisConfig
@@ -155,6 +156,26 @@ def test_cutouts_vanish_for_a_stretch_and_come_back(bank: StillBank, skip: int |
     assert (areas[:, -1] > 0).any() and (areas[:, -1] == 0).any(), "some come back within the clip"
     if skip:
         assert clip.before is not None and (clip.before[:, 1].sum((1, 2, 3)) > 0).any()
+
+
+@pytest.mark.parametrize("skip", [None, 3])
+def test_bars_hide_what_lies_behind_and_move_past_it(bank: StillBank, skip: int | None) -> None:
+    def drawn(bars: float) -> ClipBatch:
+        still = SynthesisConfig(together=0.0, pasted=(1.0,), freeze=1.0, bars=bars)
+        return Synthesizer(bank, 48, 80, 1, still).batch(24, 4, rng(5), skip=skip)
+
+    without, few, all_of_them = drawn(0.0), drawn(1e-9), drawn(1.0)
+    assert few.masks.equal(without.masks), "a share of next to nothing"
+    hidden = without.masks.bool() & ~all_of_them.masks.bool()
+    assert not (all_of_them.masks.bool() & ~without.masks.bool()).any(), "no mask grows"
+    touched = hidden.flatten(1).any(1)
+    assert 0.3 < touched.float().mean() <= 1
+    lost = hidden.sum() / without.masks[touched].sum()
+    assert 0.02 < lost < 0.5, f"thin: {lost:.2f} of the objects that they cross"
+    assert not hidden[:, 0].equal(hidden[:, -1]), "they move, the objects do not"
+    if skip:
+        assert few.before is not None and all_of_them.before is not None
+        assert (few.before.bool() & ~all_of_them.before.bool())[:, 1:].any(), "in the frames between, too"
 
 
 def test_frozen_clips_stand_still(bank: StillBank) -> None:

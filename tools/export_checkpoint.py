@@ -20,6 +20,7 @@ import vos_zoo
 from vos_zoo.config import ModelConfig
 from vos_zoo.errors import DataError, VosZooError
 from vos_zoo.train.provenance import provenance, read_recipe
+from vos_zoo.train.snapshots import mean_of, snapshot
 from vos_zoo.zoo import create, save
 
 OWN = {"data", "recipe", "recipe_sha256", "files", "started_from", "processes", "steps", "weights", "last_log", "versions", "before"}
@@ -70,24 +71,6 @@ def main() -> int:
     out = save(segmenter, args.out or args.folder, dtype="float16", overwrite=True)
     print(f"{out}: step {checkpoint['step']}, {(out / 'model.safetensors').stat().st_size / 1e6:.1f} MB")
     return 0
-
-
-def snapshot(run: Path, step: int) -> dict[str, torch.Tensor]:
-    """The averaged weights of a step that the recipe's `mean_with` names."""
-    file = run / "snapshots" / f"{step:06}.pt"
-    if not file.is_file():
-        raise DataError(
-            f"there is no {file}, which the recipe's mean_with asks for: the run passed step {step} before the recipe said so. Train again"
-        )
-    return torch.load(file, map_location="cpu", weights_only=True)["average"]
-
-
-def mean_of(weights: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
-    """The mean of each tensor; the first's own where it is no floating-point one."""
-    return {
-        name: torch.stack([each[name].float() for each in weights]).mean(0) if value.is_floating_point() else value
-        for name, value in weights[0].items()
-    }
 
 
 if __name__ == "__main__":

@@ -33,6 +33,24 @@ def aggregate(logits: Tensor, active: Tensor | None = None, background: str = "m
     return torch.cat([none_of_them, logits], 1).softmax(1)
 
 
+def fed_back(masks: Tensor, threshold: float | None) -> Tensor:
+    """What a model hands on to the next frame of its masks (..., in [0, 1]): all of them, or 1 above the threshold and 0 elsewhere.
+
+    Soft masks let a leak of 0.3 ring through every frame; hard ones are what the first frame's mask was. The gradient of hard masks is
+    that of the soft ones (straight through).
+    """
+    if threshold is None:
+        return masks
+    hard = (masks > threshold).to(masks.dtype)
+    return hard + (masks - masks.detach()) if masks.requires_grad else hard
+
+
+def check_threshold(threshold: float | None) -> None:
+    """ValueError unless `fed_back` takes it."""
+    if threshold is not None and not 0 < threshold < 1:
+        raise ValueError(f"feedback_threshold lies between 0 and 1, or is None for soft masks, not {threshold}")
+
+
 def compete(scores: Tensor, active: Tensor | None = None) -> Tensor:
     """Let objects whose scores are final compete for each pixel: the likeliest wins where it exceeds 0.5 (RVOS, ACCLVOS).
 

@@ -34,7 +34,7 @@ from torch import Tensor, nn
 
 from vos_zoo.models.backbones import Trunk, check_trunk, imagenet_statistics
 from vos_zoo.models.base import Prediction, VOSModel
-from vos_zoo.ops import aggregate, coordinates
+from vos_zoo.ops import aggregate, check_threshold, coordinates, fed_back
 
 GUIDE_CHANNELS = {"clue": 5, "mask": 2, "none": 0}  # of each specifier
 
@@ -48,9 +48,11 @@ class CRVOSConfig:
     blended: tuple[int, int, int] = (128, 128, 128)  # channels inside the refine modules at strides 16, 8, 4
     specifier: str = "clue"  # what tells the object: "clue", "mask" (no coordinates) or "none"
     refine: str = "deconvolution"  # refine modules: the paper's, or the general "bilinear" ones
+    feedback_threshold: float | None = None  # masks handed on are 1 above this and 0 elsewhere; None: soft, as they are
     background: str = "min"  # aggregation of objects: "min" as CRVOS, "prod" as STM
 
     def __post_init__(self) -> None:
+        check_threshold(self.feedback_threshold)
         check_trunk(self.backbone, self.batch_norm)
         if self.backbone_stages not in (3, 4):
             raise ValueError(f"backbone_stages is 3 or 4, not {self.backbone_stages}")
@@ -180,7 +182,8 @@ class CRVOS(VOSModel):
 
     def advance(self, features: Features, prediction: Prediction, state: State) -> tuple[Tensor, State]:
         probs = aggregate(prediction.logits, state.active, self.config.background)
-        return probs, State(F.avg_pool2d(probs[:, 1:], self.stride), state.active)
+        handed_on = fed_back(probs[:, 1:], self.config.feedback_threshold)
+        return probs, State(F.avg_pool2d(handed_on, self.stride), state.active)
 
     def replace_masks(self, state: State, masks: Tensor) -> State:
         return state._replace(masks=F.avg_pool2d(masks.float(), self.stride))

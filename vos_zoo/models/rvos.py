@@ -36,7 +36,7 @@ from torch import Tensor, nn
 
 from vos_zoo.models.backbones import Trunk, check_trunk, imagenet_statistics
 from vos_zoo.models.base import Prediction, VOSModel
-from vos_zoo.ops import compete, mask_pyramid, resized, stack_objects
+from vos_zoo.ops import check_threshold, compete, fed_back, mask_pyramid, resized, stack_objects
 
 RECURRENCES = ("spatio-temporal", "spatial", "temporal")
 STRIDES = (32, 16, 8, 4)  # of the levels
@@ -49,10 +49,12 @@ class RVOSConfig:
     batch_norm: str = "frozen"  # or "folded" into the trunk's convolutions
     hidden: int = 128  # channels of the deepest level's hidden map; each further level has half of the one before
     recurrence: str = "spatio-temporal"  # or "spatial", "temporal"
+    feedback_threshold: float | None = None  # masks handed on are 1 above this and 0 elsewhere; None: soft, as they are
     zero_shot: bool = False  # True: no mask goes in, the model finds the objects
     slots: int = 10  # objects that a zero-shot model looks for
 
     def __post_init__(self) -> None:
+        check_threshold(self.feedback_threshold)
         check_trunk(self.backbone, self.batch_norm)
         if self.backbone_stages not in (3, 4):
             raise ValueError(f"backbone_stages is 3 or 4, not {self.backbone_stages}")
@@ -240,7 +242,8 @@ class RVOS(VOSModel):
     def advance(self, features: Features, prediction: Prediction, state: State) -> tuple[Tensor, State]:
         """Masks are fed back without gradient, as in the authors' training; it flows through the hidden maps."""
         masks = prediction.logits.sigmoid()
-        return compete(masks, state.active), State(masks.detach(), state.active, *prediction.carry)
+        handed_on = fed_back(masks.detach(), self.config.feedback_threshold)
+        return compete(masks, state.active), State(handed_on, state.active, *prediction.carry)
 
     def replace_masks(self, state: State, masks: Tensor) -> State:
         return state._replace(masks=masks.float())

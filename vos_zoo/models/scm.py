@@ -39,7 +39,7 @@ from torch import Tensor, nn
 
 from vos_zoo.models.backbones import Trunk, check_trunk, imagenet_statistics
 from vos_zoo.models.base import Prediction, VOSModel
-from vos_zoo.ops import aggregate
+from vos_zoo.ops import aggregate, check_threshold, fed_back
 
 FIRST, PREVIOUS = 0, 1  # slots of the memory; kept frames follow
 BLOCK = 1 << 22  # affinities at once, where the read goes by chunks of queries
@@ -59,9 +59,11 @@ class SCMConfig:
     refine_width: int = 64  # channels inside the refine module
     memory_every: int = 5  # each so many frames one is kept
     max_memory: int | None = None  # frames kept, the first among them; None: all, so that the state grows
+    feedback_threshold: float | None = None  # masks handed on are 1 above this and 0 elsewhere; None: soft, as they are
     background: str = "prod"  # aggregation of objects: "prod" as STM, "min" as CRVOS
 
     def __post_init__(self) -> None:
+        check_threshold(self.feedback_threshold)
         check_trunk(self.backbone, self.batch_norm)
         for name in ("key", "value", "decoder", "refine_width"):
             if not 1 <= getattr(self, name) <= 4096:
@@ -288,7 +290,7 @@ class SCM(VOSModel):
 
     def advance(self, features: Features, prediction: Prediction, state: State) -> tuple[Tensor, State]:
         probs = aggregate(prediction.logits, state.active, self.config.background)
-        masks = probs[:, 1:] * features.inside
+        masks = fed_back(probs[:, 1:] * features.inside, self.config.feedback_threshold)
         return probs, self.memorise(features, state._replace(masks=masks, age=state.age + 1))
 
     def memorise(self, features: Features, state: State) -> State:

@@ -13,6 +13,7 @@ from vos_zoo.train.batches import Batches
 from vos_zoo.train.interrupts import Interrupts
 from vos_zoo.train.log import Log
 from vos_zoo.train.sheet import save_sheet
+from vos_zoo.train.snapshots import mean_of, save_snapshot, snapshot
 from vos_zoo.train.trainer import Trainer, write
 
 
@@ -43,8 +44,8 @@ def train(
 
     out/checkpoint.pt is written at any stop too: the time limit, Ctrl-C, SIGTERM (these take effect after the step is done and saved).
     A run whose checkpoint is there goes on from it. validate: a score of the averaged weights, larger is better; the best are kept in
-    out/best.pt. Snapshots, those of the recipe's `mean_with` too,
-    go to out/snapshots/STEP.pt. out/log.jsonl, out/tensorboard and out/sheets: see `log` and `sheet`.
+    out/best.pt. Snapshots, those that the recipe asks for too, go to out/snapshots/STEP.pt. DataError if one that a stage starts from is
+    not there. out/log.jsonl, out/tensorboard and out/sheets: see `log` and `sheet`.
     """
     every = every or Every()
     processes = trainer.processes
@@ -68,6 +69,9 @@ def train(
     with Interrupts() as interrupts:
         try:
             for sample in data.from_step(trainer.step, workers, device=trainer.device, rank=processes.rank, of=processes.count):
+                stage, within = trainer.recipe.stage_at(trainer.step)
+                if stage.starts_from and within == 0:
+                    trainer.begin_from(mean_of([snapshot(out, step) for step in stage.starts_from]))
                 loss, iou = trainer.train_step(sample)
                 b, t = sample.clip.frames.shape[:2]
                 log.add(loss, iou, frames=b * (t - 1))
@@ -84,9 +88,10 @@ def train(
                             score = validate(trainer.model)
                         log.validated(score, best.keep(score, trainer))
                     processes.wait()
-                if (_due(trainer.step, every.snapshot) or trainer.step in trainer.recipe.mean_with) and processes.main:
-                    (out / "snapshots").mkdir(exist_ok=True)
-                    write({"step": trainer.step, "average": trainer.average}, out / "snapshots" / f"{trainer.step:06}.pt")
+                if _due(trainer.step, every.snapshot) or trainer.step in trainer.recipe.kept:
+                    if processes.main:
+                        save_snapshot(out, trainer)
+                    processes.wait()
                 if _due(trainer.step, every.save):
                     save()
                 if processes.anyone(interrupts.asked is not None or log.minutes > max_minutes):

@@ -37,6 +37,7 @@ class Stage:
     lr_course: str = "cosine"  # how: "cosine", "exponential" or "linear"
     weight_decay: float | None = None  # None: the recipe's
     fresh_optimizer: bool = False  # forget the optimiser's moments when the stage begins
+    starts_from: tuple[int, ...] = ()  # begin with the mean of these steps' averaged weights, a fresh optimiser and a warm-up
     max_skip: int | tuple[int, ...] = 3  # real clips: the largest distance between neighbouring frames; several: a course
     gaps: str = "even"  # "even": one distance a window, in real clips only; "random": each by itself, in synthetic clips too
     loss: dict[str, Any] = field(default_factory=dict)  # over the recipe's
@@ -146,11 +147,22 @@ class Recipe:
             )
         if any(step < 1 for step in self.mean_with):
             raise DataError(f"mean_with {', '.join(map(str, self.mean_with))} holds no step: steps are counted from 1")
+        begin = 0
+        for stage in self.stages:
+            if any(not 1 <= step <= begin for step in stage.starts_from):
+                named = ", ".join(map(str, stage.starts_from))
+                raise DataError(f"stage {stage.name}: starts_from {named} must be steps before it, 1 to {begin}")
+            begin += stage.steps
         _one_of("the recipe", "optimizer", self.optimizer, ("adamw", "adam"))
 
     @property
     def steps(self) -> int:
         return sum(s.steps for s in self.stages)
+
+    @property
+    def kept(self) -> frozenset[int]:
+        """Steps whose averaged weights are wanted later on."""
+        return frozenset(self.mean_with).union(*(stage.starts_from for stage in self.stages))
 
     def stage_at(self, step: int) -> tuple[Stage, int]:
         """The stage that `step` belongs to, and the step's number within it. IndexError past the end."""
@@ -161,9 +173,10 @@ class Recipe:
         raise IndexError("the recipe is over")
 
     def rate(self, step: int) -> float:
-        """Rate of the head at a step of the run: the stage's, after a warm-up over the run's first steps."""
+        """Rate of the head at a step of the run: the stage's, after a warm-up over the run's first steps, or a fresh start's."""
         stage, within = self.stage_at(step)
-        return stage.rate(within) * min(1.0, (step + 1) / max(self.warmup, 1))
+        since = within if stage.starts_from else step
+        return stage.rate(within) * min(1.0, (since + 1) / max(self.warmup, 1))
 
     def weights_of(self, stage: Stage) -> dict[str, float]:
         """Sources of a stage's real clips and their weights."""

@@ -30,6 +30,7 @@ class SynthesisConfig:
     returning: float = 0.0  # share of cutouts that turn back midway: what left the frame, or went behind another, comes again
     vanishing: float = 0.0  # share of cutouts that are gone for a stretch behind the first frame, and there again if the clip goes on
     shake: float = 0.0  # camera shake, half frame heights a frame, in a third of the clips
+    bars: float = 0.0  # share of clips with thin things in front: poles, fences, twigs
     motion_blur: float = 0.0  # share of clips in which what moves is blurred along its way
     companions: float = 0.0  # share of the `together` clips in which the still's other objects are targets too
 

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from vos_zoo.train.bars import lay_bars
 from vos_zoo.train.batch import ClipBatch
 from vos_zoo.train.inpainting import fill_in
 from vos_zoo.train.motion import sampling_grids
@@ -67,6 +68,8 @@ class Synthesizer:
         clips = max(owner) + 1
         if skip is None or skip == 1:
             pictures, masks, active = self._composite(layers, owner, self._warp(scenes, frames, rng, device))
+            if self.config.bars:
+                lay_bars(pictures, masks, torch.arange(frames).expand(clips, frames), self.config.bars, rng)
             return ClipBatch(clip_photometry(pictures, rng), masks, active)
         gaps = torch.randint(1, skip + 1, (clips, frames - 1), generator=rng)
         times = F.pad(gaps.cumsum(1), (1, 0))
@@ -75,6 +78,8 @@ class Synthesizer:
         )  # every frame behind the one just before it, but the first: nothing was before
         seen = self._warp(scenes, 2 * frames, rng, device, times.clamp(min=0))
         pictures, masks, active = self._composite(layers, owner, seen)
+        if self.config.bars:
+            lay_bars(pictures, masks, times, self.config.bars, rng)
         return ClipBatch(clip_photometry(pictures[:, 1::2], rng), masks[:, 1::2].contiguous(), active, masks[:, ::2].contiguous())
 
     def _warp(

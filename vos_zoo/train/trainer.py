@@ -48,6 +48,12 @@ class Trainer:
         self.step = 0
         self.whole = True  # False amid an update: not the moment to save
 
+    def begin_from(self, weights: dict[str, Tensor]) -> None:
+        """Go on from these weights, which the average takes too, with an optimiser that remembers nothing."""
+        self.model.load_state_dict(weights)
+        self.average = {name: value.detach().clone() for name, value in self.model.state_dict().items()}
+        self.optimizer.state.clear()
+
     def train_step(self, sample: Sample) -> tuple[Tensor, Tensor]:
         """One optimiser step on this process's clips of a batch; (loss, IoU of the last frame), scalars, of these clips.
 
