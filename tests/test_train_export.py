@@ -62,6 +62,14 @@ def test_the_average_is_exported_with_its_provenance(tmp_path: Path, run: Traine
     assert "input_size" not in told and "no checkpoint was picked" in told["weights"]
 
 
+def test_the_exported_model_may_have_other_arguments(tmp_path: Path, run: Trainer, export: Callable[..., ModelConfig]) -> None:
+    record(tmp_path / "run", recipe(exported_args={"feedback_threshold": 0.5}), "7", {"data": {}})
+    config = export()
+    assert config.model_args["feedback_threshold"] == 0.5 and load(tmp_path / "out", device="cpu").model.config.feedback_threshold == 0.5
+    assert config.training["recipe"]["exported_args"] == {"feedback_threshold": 0.5}
+    assert "feedback_threshold" not in config.training["recipe"]["model_args"]
+
+
 def test_notes_made_by_hand_are_kept_when_asked_for(run: Trainer, export: Callable[..., ModelConfig]) -> None:
     told = export("--keep-notes", "--note", "sheets=looked at").training
     assert (told["input_size"], told["sheets"], told["data"], told["steps"]) == ("chosen on a Monday", "looked at", "old words", 6)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -288,4 +289,14 @@ def test_a_recipe_may_start_from_a_checkpoint(run: Callable[..., tuple[int, str]
     trained = torch.load(tmp_path / "out/checkpoint.pt", weights_only=True)["model"]
     assert trained["predictor.weight"].equal(load(checkpoint, device="cpu", dtype="float32").model.state_dict()["predictor.weight"])
     code, text = run("--from", str(checkpoint), "--set", "model_args.reduced=[4, 4, 4]")
+    assert code == 2 and "is another model than the recipe's" in text
+
+
+def test_a_recipe_goes_on_from_what_it_exported(run: Callable[..., tuple[int, str]], checkpoint: Path, tmp_path: Path) -> None:
+    config = json.loads((checkpoint / "config.json").read_text())
+    config["model_args"]["feedback_threshold"] = 0.5
+    hard = shutil.copytree(checkpoint, tmp_path / "hard")
+    (hard / "config.json").write_text(json.dumps(config))
+    assert run("--from", str(hard), "--set", "exported_args.feedback_threshold=0.5", "--set", "stages.0.lr=0")[0] == 0
+    code, text = run("--from", str(hard), "--set", "exported_args.feedback_threshold=0.7")
     assert code == 2 and "is another model than the recipe's" in text

@@ -221,7 +221,9 @@ def _cast(value: Any, hint: Any) -> Any:
         raise _WrongTypeError
     if origin is tuple:
         return _cast_tuple(value, inner)
-    if hint is float and type(value) in (int, float):
+    if hint is float:
+        if type(value) not in (int, float):
+            raise _WrongTypeError
         try:
             number = float(value)
         except OverflowError:

@@ -10,6 +10,7 @@ Any value of the recipe can be replaced: --set stages.0.lr=1e-4 --set stages.*.b
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import sys
 import warnings
 from pathlib import Path
@@ -115,9 +116,11 @@ def prepare(args: argparse.Namespace, fresh: bool) -> tuple[VOSModel, Recipe]:
     if args.start:
         model, config = trained(args.start)
         given = build(recipe, None)
-        if config.architecture != recipe.architecture or given.config != model.config:
+        as_exported = build(dataclasses.replace(recipe, model_args={**recipe.model_args, **recipe.exported_args}), None)
+        if config.architecture != recipe.architecture or model.config not in (given.config, as_exported.config):
             raise DataError(f"{args.start} is another model than the recipe's: {config.model_args} against {recipe.model_args}")
-        return model, recipe
+        given.load_state_dict(model.state_dict())
+        return given, recipe
     if recipe.backbone and fresh and args.backbones is None:
         raise VosZooError(f"this recipe starts from {recipe.backbone}: say --backbones FOLDER, or --set backbone=null for random weights")
     import torch

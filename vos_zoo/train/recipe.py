@@ -99,6 +99,7 @@ class Recipe:
     architecture: str
     model_args: dict[str, Any]
     stages: list[Stage]
+    exported_args: dict[str, Any] = field(default_factory=dict)  # model_args that the exported model has instead: feedback_threshold
     seed: int = 0
     slots: int = 2
     shuffle_slots: bool = False  # objects in random order; else the first is the one that a synthetic clip is about
