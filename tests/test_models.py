@@ -153,24 +153,29 @@ def test_masks_are_handed_on_soft_or_as_zeros_and_ones(case):
     soft = build(case)
     hard = architecture_class(name)(dataclasses.replace(soft.config, feedback_threshold=0.5)).to(torch.float64).eval()
     hard.load_state_dict(soft.state_dict())
-    frames, masks = inputs(soft, frames=2)
+    frames, masks = inputs(soft, frames=2, objects=1)
     state, features = begin(soft, frames[0], masks), soft.encode(frames[1])
     prediction = soft.predict(features, state)
+    prediction = prediction._replace(logits=8 * (prediction.logits - prediction.logits.median()))
     probs, handed_on = hard.advance(features, prediction, state)
     torch.testing.assert_close(probs, soft.advance(features, prediction, state)[0], msg="what is shown is soft either way")
     alone = probs[:, 1:] if name in ("CRVOS", "SCM") else prediction.logits.sigmoid()
+    assert ((alone > 0.5).sum((2, 3)) > 0.6 * alone.sum((2, 3))).all(), "none is nearly lost"
     certain = prediction._replace(logits=torch.where(alone > 0.5, 40.0, -40.0).to(prediction.logits))
     same_state(handed_on, soft.advance(features, certain, state)[1])
     with pytest.raises(ValueError, match="feedback_threshold lies between 0 and 1, or is None for soft masks, not 1.5"):
         dataclasses.replace(soft.config, feedback_threshold=1.5)
 
 
-def test_hard_masks_have_the_gradient_of_soft_ones():
-    masks = torch.tensor([0.2, 0.5, 0.7], requires_grad=True)
+def test_hard_masks_have_the_gradient_of_soft_ones_and_what_is_nearly_lost_keeps_its_trace():
+    masks = torch.tensor([[[[0.2, 0.5, 0.7]], [[0.4, 0.3, 0.6]], [[0.1, 0.0, 0.4]], [[0.0, 0.0, 0.0]]]], requires_grad=True)
     handed_on = fed_back(masks, 0.5)
-    assert handed_on.tolist() == [0, 0, 1] and fed_back(masks, None) is masks
+    expected = [[0.0, 0.0, 1.0], [0.0, 0.0, 1.0], [0.1, 0.0, 0.4], [0.0, 0.0, 0.0]]
+    torch.testing.assert_close(handed_on[0, :, 0], torch.tensor(expected))
+    torch.testing.assert_close(fed_back(torch.tensor([[[[0.4, 0.4, 0.6, 0.4]]]]), 0.5), torch.tensor([[[[0.4, 0.4, 0.6, 0.4]]]]))
+    assert fed_back(masks, None) is masks
     (handed_on * torch.tensor([1.0, 2.0, 3.0])).sum().backward()
-    assert masks.grad.tolist() == [1, 2, 3]
+    assert masks.grad.flatten().tolist() == [1, 2, 3] * 4
 
 
 @pytest.mark.parametrize("model", TOLD, indirect=True)

@@ -9,6 +9,7 @@ from torch import Tensor
 
 # Probabilities are kept in [1e-7, 1 - 1e-7] before objects compete (STM, A-GAME and CRVOS alike); this is that bound as log odds.
 MAX_LOG_ODDS = math.log((1 - 1e-7) / 1e-7)
+SURE = 0.6  # pixels above the threshold, in shares of a mask's sum, from which on it is handed on hard
 
 
 def aggregate(logits: Tensor, active: Tensor | None = None, background: str = "min") -> Tensor:
@@ -34,15 +35,19 @@ def aggregate(logits: Tensor, active: Tensor | None = None, background: str = "m
 
 
 def fed_back(masks: Tensor, threshold: float | None) -> Tensor:
-    """What a model hands on to the next frame of its masks (..., in [0, 1]): all of them, or 1 above the threshold and 0 elsewhere.
+    """What a model hands on to the next frame of its masks (B, K, H, W) in [0, 1]: all of them, or 1 above the threshold and 0 elsewhere.
 
-    Soft masks let a leak of 0.3 ring through every frame; hard ones are what the first frame's mask was. The gradient of hard masks is
-    that of the soft ones (straight through).
+    Soft masks let a leak of 0.3 ring through every frame; hard ones are what the first frame's mask was. A mask that is mostly below
+    the threshold (fewer pixels above it than 0.6 of the mask's sum) stays soft: of an object that is nearly lost, this trace is all
+    there is to find it again by. The gradient of hard masks is that of the soft ones (straight through).
     """
     if threshold is None:
         return masks
-    hard = (masks > threshold).to(masks.dtype)
-    return hard + (masks - masks.detach()) if masks.requires_grad else hard
+    soft = masks.detach()
+    hard = (soft > threshold).to(masks.dtype)
+    sure = hard.sum((2, 3), keepdim=True) > SURE * soft.sum((2, 3), keepdim=True)
+    handed_on = torch.where(sure, hard, soft)
+    return handed_on + (masks - soft) if masks.requires_grad else handed_on
 
 
 def check_threshold(threshold: float | None) -> None:

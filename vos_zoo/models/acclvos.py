@@ -59,7 +59,7 @@ class ACCLVOSConfig:
     recurrence: str = "spatio-temporal"  # or "spatial", "temporal"
     aspp: bool = True  # False: a skip convolution in its place
     aspp_rates: tuple[int, ...] = (2, 4, 8)  # dilations of its 3x3 convolutions
-    feedback_threshold: float | None = None  # masks handed on are 1 above this and 0 elsewhere; None: soft, as they are
+    feedback_threshold: float | None = None  # masks handed on are 1 above this, 0 elsewhere (ops.fed_back); None: soft, as they are
 
     def __post_init__(self) -> None:
         check_threshold(self.feedback_threshold)

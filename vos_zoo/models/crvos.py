@@ -48,7 +48,7 @@ class CRVOSConfig:
     blended: tuple[int, int, int] = (128, 128, 128)  # channels inside the refine modules at strides 16, 8, 4
     specifier: str = "clue"  # what tells the object: "clue", "mask" (no coordinates) or "none"
     refine: str = "deconvolution"  # refine modules: the paper's, or the general "bilinear" ones
-    feedback_threshold: float | None = None  # masks handed on are 1 above this and 0 elsewhere; None: soft, as they are
+    feedback_threshold: float | None = None  # masks handed on are 1 above this, 0 elsewhere (ops.fed_back); None: soft, as they are
     background: str = "min"  # aggregation of objects: "min" as CRVOS, "prod" as STM
 
     def __post_init__(self) -> None:

@@ -49,7 +49,7 @@ class RVOSConfig:
     batch_norm: str = "frozen"  # or "folded" into the trunk's convolutions
     hidden: int = 128  # channels of the deepest level's hidden map; each further level has half of the one before
     recurrence: str = "spatio-temporal"  # or "spatial", "temporal"
-    feedback_threshold: float | None = None  # masks handed on are 1 above this and 0 elsewhere; None: soft, as they are
+    feedback_threshold: float | None = None  # masks handed on are 1 above this, 0 elsewhere (ops.fed_back); None: soft, as they are
     zero_shot: bool = False  # True: no mask goes in, the model finds the objects
     slots: int = 10  # objects that a zero-shot model looks for
 

@@ -59,7 +59,7 @@ class SCMConfig:
     refine_width: int = 64  # channels inside the refine module
     memory_every: int = 5  # each so many frames one is kept
     max_memory: int | None = None  # frames kept, the first among them; None: all, so that the state grows
-    feedback_threshold: float | None = None  # masks handed on are 1 above this and 0 elsewhere; None: soft, as they are
+    feedback_threshold: float | None = None  # masks handed on are 1 above this, 0 elsewhere (ops.fed_back); None: soft, as they are
     background: str = "prod"  # aggregation of objects: "prod" as STM, "min" as CRVOS
 
     def __post_init__(self) -> None:
