@@ -15,7 +15,7 @@ def lay_bars(frames: Tensor, masks: Tensor, times: Tensor, share: float, rng: to
     """Draw bars over a share of the clips, in place: single ones, or a fence of them side by side.
 
     frames (B, T, 3, H, W) in [0, 1]; masks (B, T, K, H, W), 0 or 1, lose what is hidden; times (B, T): when each frame was taken. A bar is
-    straight or bent, up to a quarter of the frame's height wide, has one of the picture's colours or any, and moves past at a steady pace.
+    straight or bent, up to an eighth of the frame's height wide, has one of the picture's colours or any, and moves past at a steady pace.
     """
     for b in torch.nonzero(torch.rand(len(frames), generator=rng) < share).flatten().tolist():
         fence = _uniform(rng) < 0.35
