@@ -149,7 +149,7 @@ def test_a_step_leaves_its_arguments_alone(model):
 @pytest.mark.parametrize("case", CASES)
 @torch.no_grad()
 def test_masks_are_handed_on_soft_or_as_zeros_and_ones(case):
-    name, args = CASES[case]
+    name, _ = CASES[case]
     soft = build(case)
     hard = architecture_class(name)(dataclasses.replace(soft.config, feedback_threshold=0.5)).to(torch.float64).eval()
     hard.load_state_dict(soft.state_dict())

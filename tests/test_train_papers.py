@@ -63,8 +63,7 @@ def test_a_recipe_makes_the_model_that_lies_beside_it(name: str) -> None:
     recipe, config = load_recipe(CONFIGS / name), ModelConfig.read((CONFIGS / name).parent / "config.json")
     assert recipe.architecture == config.architecture
     kind = architecture_class(recipe.architecture).Config
-    exported = {**recipe.model_args, **recipe.exported_args}
-    assert kind(**checked_args(kind, exported, source=name)) == kind(**checked_args(kind, config.model_args, source=name))
+    assert kind(**checked_args(kind, recipe.shipped_args, source=name)) == kind(**checked_args(kind, config.model_args, source=name))
 
 
 @pytest.mark.parametrize("name", RECIPES)

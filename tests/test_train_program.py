@@ -300,3 +300,5 @@ def test_a_recipe_goes_on_from_what_it_exported(run: Callable[..., tuple[int, st
     assert run("--from", str(hard), "--set", "exported_args.feedback_threshold=0.5", "--set", "stages.0.lr=0")[0] == 0
     code, text = run("--from", str(hard), "--set", "exported_args.feedback_threshold=0.7")
     assert code == 2 and "is another model than the recipe's" in text
+    code, text = run("--set", "exported_args.feedback_threshold=7")
+    assert code == 2 and "CRVOS as the recipe wants it: feedback_threshold lies between 0 and 1" in text, "before hours of training"

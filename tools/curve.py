@@ -85,7 +85,7 @@ def samples(recipe: Recipe, step: int) -> int:
 
 
 def scored(recipe: Recipe, weights: dict[str, torch.Tensor], options: argparse.Namespace) -> float:
-    config = catalogue.read(_config_name(recipe)).replace(model_args={**recipe.model_args, **recipe.exported_args})
+    config = catalogue.read(_config_name(recipe)).replace(model_args=recipe.shipped_args)
     segmenter = create(config, device=options.device)
     segmenter.model.load_state_dict(weights)
     layout = "folder-unsupervised" if segmenter.finds_objects else "folder"

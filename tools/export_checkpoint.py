@@ -65,8 +65,7 @@ def main() -> int:
         if not equals or not key or key in OWN:
             raise DataError(f"--note {note!r} is not KEY=TEXT with a key of its own; {', '.join(sorted(OWN))} are written by this program")
         training[key] = text
-    model_args = {**recipe.model_args, **recipe.exported_args}
-    config = config.replace(model_args=model_args, training=training, licence=args.licence or config.licence, metrics=[])
+    config = config.replace(model_args=recipe.shipped_args, training=training, licence=args.licence or config.licence, metrics=[])
     segmenter = create(config, device="cpu", dtype="float32")
     segmenter.model.load_state_dict(average)
     out = save(segmenter, args.out or args.folder, dtype="float16", overwrite=True)

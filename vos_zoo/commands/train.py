@@ -10,7 +10,6 @@ Any value of the recipe can be replaced: --set stages.0.lr=1e-4 --set stages.*.b
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import sys
 import warnings
 from pathlib import Path
@@ -113,11 +112,11 @@ def prepare(args: argparse.Namespace, fresh: bool) -> tuple[VOSModel, Recipe]:
     if not args.recipe or not args.data:
         raise VosZooError("what is to be trained? Give a recipe and --data FOLDER, or --from MODEL and --clips FOLDER")
     recipe = load_recipe(recipe_path(args.recipe), args.changes)
+    shipped = model_config(recipe, recipe.shipped_args)
     if args.start:
         model, config = trained(args.start)
         given = build(recipe, None)
-        as_exported = build(dataclasses.replace(recipe, model_args={**recipe.model_args, **recipe.exported_args}), None)
-        if config.architecture != recipe.architecture or model.config not in (given.config, as_exported.config):
+        if config.architecture != recipe.architecture or model.config not in (given.config, shipped):
             raise DataError(f"{args.start} is another model than the recipe's: {config.model_args} against {recipe.model_args}")
         given.load_state_dict(model.state_dict())
         return given, recipe
@@ -146,18 +145,24 @@ def recipe_path(text: str) -> Path:
     return path
 
 
+def model_config(recipe: Recipe, arguments: dict[str, Any]) -> Any:
+    """The Config of the recipe's architecture with these arguments; DataError or CheckpointError if they can't be."""
+    from vos_zoo.config import checked_args
+    from vos_zoo.zoo import architecture_class
+
+    kind = architecture_class(recipe.architecture).Config
+    try:
+        return kind(**checked_args(kind, arguments, source="the recipe"))
+    except ValueError as error:
+        raise DataError(f"{recipe.architecture} as the recipe wants it: {error}") from error
+
+
 def build(recipe: Recipe, backbones: Path | None) -> VOSModel:
     """The recipe's model, its trunks from a file under `backbones` where both are given."""
-    from vos_zoo.config import checked_args
     from vos_zoo.train.trainer import scale_start
     from vos_zoo.zoo import architecture_class
 
-    architecture = architecture_class(recipe.architecture)
-    arguments = checked_args(architecture.Config, recipe.model_args, source="the recipe")
-    try:
-        model = architecture(architecture.Config(**arguments))
-    except ValueError as error:
-        raise DataError(f"{recipe.architecture} as the recipe wants it: {error}") from error
+    model = architecture_class(recipe.architecture)(model_config(recipe, recipe.model_args))
     scale_start(model, recipe.scaled)
     if recipe.backbone and backbones is not None:
         file, trunks = backbones / recipe.backbone, model.trunks()

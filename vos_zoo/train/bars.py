@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from vos_zoo.train.scene import uniform
+
 MOST = 7  # bars of a clip
 
 
@@ -18,13 +20,13 @@ def lay_bars(frames: Tensor, masks: Tensor, times: Tensor, share: float, rng: to
     straight or bent, up to an eighth of the frame's height wide, has one of the picture's colours or any, and moves past at a steady pace.
     """
     for b in torch.nonzero(torch.rand(len(frames), generator=rng) < share).flatten().tolist():
-        fence = _uniform(rng) < 0.35
-        count = 2 + int(_uniform(rng) * (MOST - 1)) if fence else 1 + int(_uniform(rng) * 3)
-        turn = _uniform(rng) - 0.5 if _uniform(rng) < 0.75 else math.pi * _uniform(rng)  # from upright, radians
-        half_width = 0.008 * 15 ** _uniform(rng) / (2 if fence else 1)  # half frame heights
+        fence = uniform(rng) < 0.35
+        count = 2 + int(uniform(rng) * (MOST - 1)) if fence else 1 + int(uniform(rng) * 3)
+        turn = uniform(rng) - 0.5 if uniform(rng) < 0.75 else math.pi * uniform(rng)  # from upright, radians
+        half_width = 0.008 * 15 ** uniform(rng) / (2 if fence else 1)  # half frame heights
         velocity = torch.randn(2, generator=rng) * 0.04
         start = (torch.rand(2, generator=rng) * 2 - 1) * torch.tensor([frames.shape[-1] / frames.shape[-2], 1.0]) * 0.9
-        spacing = half_width * (3 + 8 * _uniform(rng))
+        spacing = half_width * (3 + 8 * uniform(rng))
         for n in range(count):
             if not fence:
                 turn = turn + 0.3 * float(torch.randn((), generator=rng))
@@ -50,10 +52,10 @@ def _lay(
     across = across - float(bend) * along.square()
     width = half_width * (1 + float(taper) * along).clamp(min=0.3)
     opacity = ((width - across.abs()) * h / 2 + 0.5).clamp(0, 1)
-    if _uniform(rng) < 0.3:  # a twig has an end
-        opacity = opacity * (along < _uniform(rng)).float()
-    row, column = int(_uniform(rng) * h), int(_uniform(rng) * w)
-    colour = frames[0, :, row, column].clone() if _uniform(rng) < 0.6 else torch.rand(3, generator=rng).to(device) ** 1.5
+    if uniform(rng) < 0.3:  # a twig has an end
+        opacity = opacity * (along < uniform(rng)).float()
+    row, column = int(uniform(rng) * h), int(uniform(rng) * w)
+    colour = frames[0, :, row, column].clone() if uniform(rng) < 0.6 else torch.rand(3, generator=rng).to(device) ** 1.5
     grain = F.interpolate(torch.randn(1, 1, 40, 5, generator=rng).to(device), (160, 20), mode="bicubic")
     seen = torch.stack([across / width, along / 3], -1).clamp(-1, 1)
     light = F.grid_sample(grain.expand(len(seen), 1, 160, 20), seen, align_corners=False)[:, 0]
@@ -61,7 +63,3 @@ def _lay(
     look = (colour[:, None, None] * (round_off * (1 + 0.15 * light))[:, None]).clamp(0, 1)
     frames += (look - frames) * opacity[:, None]
     masks *= (opacity < 0.5)[:, None]
-
-
-def _uniform(rng: torch.Generator) -> float:
-    return float(torch.rand((), generator=rng))

@@ -161,6 +161,11 @@ class Recipe:
         return sum(s.steps for s in self.stages)
 
     @property
+    def shipped_args(self) -> dict[str, Any]:
+        """model_args of the exported model."""
+        return {**self.model_args, **self.exported_args}
+
+    @property
     def kept(self) -> frozenset[int]:
         """Steps whose averaged weights are wanted later on."""
         return frozenset(self.mean_with).union(*(stage.starts_from for stage in self.stages))

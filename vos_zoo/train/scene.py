@@ -50,27 +50,27 @@ class Layer(NamedTuple):
 
 def plan_scene(bank: StillBank, config: SynthesisConfig, ratio: float, slots: int, rng: torch.Generator) -> list[Layer]:
     """The layers of one clip, the base first. ratio: width / height of the frames. The first target has slot 0."""
-    target = int(_uniform(rng) * len(bank.objects))
+    target = int(uniform(rng) * len(bank.objects))
     still, index = bank.objects[target].tolist()
     cutouts: list[tuple[int, int]] = []  # (object, slot)
     own = fill = 0
-    if _uniform(rng) < config.together:
+    if uniform(rng) < config.together:
         base, own = still, index
-    elif _uniform(rng) < config.own_background:
+    elif uniform(rng) < config.own_background:
         base, fill = still, index
     else:
-        base = int(_uniform(rng) * len(bank))
+        base = int(uniform(rng) * len(bank))
     if not own:
         cutouts.append((target, 0))
     for slot in range(1, 1 + _count(config.pasted, rng)):
-        pasted = target if _uniform(rng) < config.look_alike else int(_uniform(rng) * len(bank.objects))
+        pasted = target if uniform(rng) < config.look_alike else int(uniform(rng) * len(bank.objects))
         cutouts.append((pasted, slot if slot < slots else -1))
     layers = [_base(bank, base, target if own else None, fill, ratio, rng)]
-    riders = _riders(bank, layers[0], slots, rng) if config.companions and own and _uniform(rng) < config.companions else []
+    riders = _riders(bank, layers[0], slots, rng) if config.companions and own and uniform(rng) < config.companions else []
     if riders:
         cutouts = [(pasted, slot + len(riders) if 0 <= slot < slots - len(riders) else -1) for pasted, slot in cutouts]
     layers += [_cutout(bank, pasted, slot, ratio, rng) for pasted, slot in cutouts]
-    if len(layers) > 2 and _uniform(rng) < 0.5:  # a pasted thing may lie behind the target
+    if len(layers) > 2 and uniform(rng) < 0.5:  # a pasted thing may lie behind the target
         layers[1], layers[-1] = layers[-1], layers[1]
     return [layers[0], *riders, *layers[1:]]
 
@@ -85,7 +85,7 @@ def _riders(bank: StillBank, base: Layer, slots: int, rng: torch.Generator) -> l
 
 def _count(probabilities: tuple[float, ...], rng: torch.Generator) -> int:
     """0, 1, 2 ... with these probabilities."""
-    draw = _uniform(rng)
+    draw = uniform(rng)
     for n, p in enumerate(probabilities):
         if draw < p:
             return n
@@ -97,16 +97,16 @@ def _base(bank: StillBank, still: int, target: int | None, fill: int, ratio: flo
     """A whole still that covers the frame; it looks at its target, the object that moves with it, if it has one."""
     aspect = float(bank.aspects[still])
     cover = max(ratio / aspect, 1.0)
-    scale = cover * (1 + 0.5 * _uniform(rng) ** 2)
-    x, y = (_uniform(rng) * 2 - 1) * 0.3 * aspect, (_uniform(rng) * 2 - 1) * 0.3
+    scale = cover * (1 + 0.5 * uniform(rng) ** 2)
+    x, y = (uniform(rng) * 2 - 1) * 0.3 * aspect, (uniform(rng) * 2 - 1) * 0.3
     if target is not None:
         x0, y0, x1, y1 = bank.boxes[target].tolist()
-        x = (x0 + x1) / 2 * aspect + 0.5 * (_uniform(rng) * 2 - 1) / scale
-        y = (y0 + y1) / 2 + 0.5 * (_uniform(rng) * 2 - 1) / scale
+        x = (x0 + x1) / 2 * aspect + 0.5 * (uniform(rng) * 2 - 1) / scale
+        y = (y0 + y1) / 2 + 0.5 * (uniform(rng) * 2 - 1) / scale
     free_x, free_y = max(aspect - ratio / scale, 0), max(1 - 1 / scale, 0)
     centre = (max(-free_x, min(free_x, x)), max(-free_y, min(free_y, y)))
     own = 0 if target is None else int(bank.objects[target, 1])
-    return Layer(still, 0, 0 if own else -1, own, fill, centre, scale, (0.0, 0.0), _uniform(rng) < 0.5)
+    return Layer(still, 0, 0 if own else -1, own, fill, centre, scale, (0.0, 0.0), uniform(rng) < 0.5)
 
 
 def _cutout(bank: StillBank, number: int, slot: int, ratio: float, rng: torch.Generator) -> Layer:
@@ -115,11 +115,11 @@ def _cutout(bank: StillBank, number: int, slot: int, ratio: float, rng: torch.Ge
     aspect = float(bank.aspects[texture])
     x0, y0, x1, y1 = bank.boxes[number].tolist()
     extent = max((x1 - x0) * aspect, y1 - y0) / 2
-    size = 0.15 + 0.65 * _uniform(rng) if slot == 0 else 0.12 + 0.55 * _uniform(rng)
-    place = ((_uniform(rng) * 2 - 1) * 0.8 * ratio, (_uniform(rng) * 2 - 1) * 0.75)
+    size = 0.15 + 0.65 * uniform(rng) if slot == 0 else 0.12 + 0.55 * uniform(rng)
+    place = ((uniform(rng) * 2 - 1) * 0.8 * ratio, (uniform(rng) * 2 - 1) * 0.75)
     centre = ((x0 + x1) / 2 * aspect, (y0 + y1) / 2)
-    return Layer(texture, index, slot, 0, 0, centre, min(size / extent, 3.0), place, _uniform(rng) < 0.5)
+    return Layer(texture, index, slot, 0, 0, centre, min(size / extent, 3.0), place, uniform(rng) < 0.5)
 
 
-def _uniform(rng: torch.Generator) -> float:
+def uniform(rng: torch.Generator) -> float:
     return float(torch.rand((), generator=rng))
