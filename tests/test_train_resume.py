@@ -174,6 +174,20 @@ def test_true_masks_are_fed_by_their_share_and_spoilt_by_theirs(stills: StillBan
     assert Batches(run, stills, [])[3].own is None
 
 
+def test_rehearsals_are_drawn_up_to_their_limit_and_the_clips_stay_the_same(stills: StillBank) -> None:
+    run = recipe()
+    for stage in run.stages:
+        stage.real, stage.steps, stage.corrupt = 0.0, 40, 0.0
+    plain = [Batches(run, stills, [])[n] for n in range(40)]
+    for stage in run.stages:
+        stage.rehearsal = 3
+    batches = Batches(run, stills, [])
+    rehearsed = [batches[n] for n in range(40)]
+    assert {sample.rehearsal for sample in plain} == {0} and {sample.rehearsal for sample in rehearsed} == {0, 1, 2, 3}
+    assert all(a.clip.frames.equal(b.clip.frames) and b.own is None for a, b in zip(plain, rehearsed, strict=True))
+    assert batches[5].rehearsal == rehearsed[5].rehearsal == rehearsed[5].rows(slice(0, 1)).rehearsal
+
+
 def test_sources_are_drawn_by_their_weights(tmp_path: Path, clips: list[AnyClip]) -> None:
     run = recipe(clips=False, sources={"a": Source("folder", "a", weight=3.0), "b": Source("folder", "b", every=5)})
     for stage in run.stages:

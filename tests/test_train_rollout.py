@@ -61,6 +61,28 @@ def test_rollout_is_the_plain_loop(clip: ClipBatch, kind: Callable[[], VOSModel]
             torch.testing.assert_close(found[name], parameter.grad, rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.parametrize("kind", [tiny_crvos, tiny_rvos, lambda: tiny_rvos(zero_shot=True, slots=3)], ids=["crvos", "rvos", "zeroshot"])
+@pytest.mark.parametrize("rehearsal", [1, 2, 7])
+def test_a_rehearsal_is_the_clip_played_to_and_fro(clip: ClipBatch, kind: Callable[[], VOSModel], rehearsal: int) -> None:
+    clip.masks[:, 1:] = clip.masks[:, 1:].roll(5, -2)
+    torch.manual_seed(0)
+    model = kind()
+    loss, iou = rollout(model, clip, warm=1, rehearsal=rehearsal)
+    loss.backward()
+    found = {n: p.grad.clone() for n, p in model.named_parameters() if p.grad is not None}
+
+    model.zero_grad()
+    order = [0, 1, 2, 3, 2, 1, 0, 1, 2, 3, 2][: 4 + rehearsal]
+    played = clip._replace(frames=clip.frames[:, order], masks=clip.masks[:, order])
+    expected, same = rollout(model, played, warm=1 + rehearsal)
+    expected.backward()
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-5) and float(iou) == float(same)
+    learnt = {n: p.grad for n, p in model.named_parameters() if p.grad is not None}
+    assert found and found.keys() == learnt.keys()
+    for name, gradient in found.items():
+        torch.testing.assert_close(gradient, learnt[name], rtol=1e-3, atol=1e-5)
+
+
 def test_what_the_model_is_told_of_the_first_frame_matters(clip: ClipBatch) -> None:
     torch.manual_seed(0)
     model = tiny_crvos()
@@ -99,11 +121,12 @@ def test_detach_cuts_the_gradient_through_masks_fed_back(clip: ClipBatch) -> Non
         assert [masks.requires_grad for masks in fed(tiny_crvos(), clip, detach=detach)] == [False, *([not detach] * 2)]
 
 
-def test_all_weights_learn_after_warm_frames_in_low_precision(clip: ClipBatch) -> None:
+@pytest.mark.parametrize("unseen", [{"warm": 2}, {"rehearsal": 3}], ids=["warm", "rehearsal"])
+def test_all_weights_learn_after_frames_without_gradient_in_low_precision(clip: ClipBatch, unseen: dict[str, int]) -> None:
     torch.manual_seed(0)
     model = tiny_crvos().requires_grad_(True)
     with torch.autocast("cpu", torch.bfloat16):
-        loss, _ = rollout(model, clip, warm=2)
+        loss, _ = rollout(model, clip, **unseen)
     loss.backward()
     assert [name for name, p in model.named_parameters() if p.grad is None] == []
 

@@ -23,12 +23,13 @@ class Sample(NamedTuple):
     clip: ClipBatch
     first: Tensor  # (B, K, H, W) in [0, 1]: what the model is told of the first frame, corrupted or true
     own: Tensor | None = None  # (T,) bool: frames that are predicted from the model's own previous masks, not from the truth; None: all
+    rehearsal: int = 0  # frames that are predicted first, to and fro, without gradient and without loss
 
     def rows(self, index: Tensor | slice) -> Sample:
         """Some of its clips."""
         clip = ClipBatch(*(None if each is None else each[index] for each in self.clip))  # type: ignore[arg-type]
-        return Sample(clip, self.first[index], self.own)
+        return self._replace(clip=clip, first=self.first[index])
 
     def to(self, where: device | str) -> Sample:
         clip = ClipBatch(*(None if each is None else each.to(where, non_blocking=True) for each in self.clip))  # type: ignore[arg-type]
-        return Sample(clip, self.first.to(where, non_blocking=True), self.own)
+        return self._replace(clip=clip, first=self.first.to(where, non_blocking=True))

@@ -91,6 +91,8 @@ class Batches(torch.utils.data.Dataset[Draft | Sample]):
         first = clip.masks[:, 0]
         if float(torch.rand((), generator=rng)) < stage.corrupt:
             first = _spoilt(first, clip.frames[:, 0], clip.frames[:, 0], stage, rng)
+        if stage.rehearsal:
+            return Sample(clip, first, rehearsal=int(torch.randint(stage.rehearsal + 1, (), generator=rng)))
         share = stage.own_share(within)
         if share >= 1:
             return Sample(clip, first)

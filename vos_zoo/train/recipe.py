@@ -21,6 +21,7 @@ class Stage:
     accumulate: int = 1  # parts that a process's share of a batch is computed in, one after another: less memory, the same gradient
     frames: int = 2  # frames a clip, the first included
     warm: int = 0  # predicted frames without gradient before those with
+    rehearsal: int = 0  # up to so many predicted frames more before those, to and fro, also without gradient; drawn for each batch
     own: float | tuple[float, ...] = 1.0  # share of frames predicted from the model's own masks, not the true ones; several: a course
     detach: bool = False  # no gradient through masks fed back
     real: float = 0.0  # share of batches that come from real clips
@@ -54,6 +55,10 @@ class Stage:
             raise DataError(f"{where}: frames {self.frames} must be at least 2, the annotated one and one to predict")
         if not 0 <= self.warm < self.frames - 1:
             raise DataError(f"{where}: warm {self.warm} must leave a predicted frame of {self.frames - 1}; raise frames or lower warm")
+        if self.rehearsal < 0:
+            raise DataError(f"{where}: rehearsal {self.rehearsal} must be 0, none, or the largest number of frames")
+        if self.rehearsal and self.own != 1:
+            raise DataError(f"{where}: a rehearsal is played with the model's own masks; leave out `own`, or set it to 1")
         for name in ("steps", "batch", "accumulate"):
             if getattr(self, name) < 1:
                 raise DataError(f"{where}: {name} {getattr(self, name)} must be at least 1")

@@ -20,6 +20,7 @@ def rollout(
     *,
     own: Tensor | None = None,
     warm: int = 0,
+    rehearsal: int = 0,
     detach: bool = False,
     loss: Loss | None = None,
     total: Tensor | None = None,
@@ -32,7 +33,9 @@ def rollout(
     Default: all. Where the clip has masks to be `remembered`, the memory of the frame in front of such a frame holds these, not the
     model's own.
     warm: the first `warm` predicted frames are run without gradient and without loss, so that a long history of own mistakes costs
-    little; fewer than the frames predicted. detach: no gradient through the masks fed back.
+    little; fewer than the frames predicted. rehearsal: so many frames more are run like that in front of them, the clip played to and
+    fro, so that a short clip has a history of any length; then the frames that learn are where the play has come to, and `own` must be
+    None. detach: no gradient through the masks fed back.
     total: what the loss's sums are divided by, default that of this batch; see `losses`.
     The model's features are a tensor, or a NamedTuple of tensors, with the frames first.
     """
@@ -40,30 +43,35 @@ def rollout(
     b, t = clip.frames.shape[:2]
     finds = model.finds_objects
     begin = 0 if finds else 1
-    features = model.encode(clip.frames[:, 0]) if model.needs_first_frame or finds else None
+    unseen = warm + rehearsal  # predicted frames without gradient
+    together = 0 if rehearsal else max(1, begin + warm)  # frames from here on are encoded at once
+    encoded = _encoded(model, clip, 0) if rehearsal else None
+    features = None
+    if model.needs_first_frame or finds:
+        features = model.encode(clip.frames[:, 0]) if encoded is None else _rows(encoded, 0, b)
     if finds:
         state = model.start(features, None)
     else:
         state = model.start(features, clip.masks[:, 0] if first_masks is None else first_masks, clip.active)
     truth, matched, active = _Truth(clip), clip.active, slots_in_use(model, clip)
-    together = max(1, begin + warm)  # frames from here on are encoded at once
-    encoded, losses = None, []
-    for i in range(begin, t):
-        learns = i >= begin + warm
-        if warm and i == begin + warm:
+    losses = []
+    for played in range(begin, t + rehearsal):
+        i = _to_and_fro(played, t)
+        learns = played >= begin + unseen
+        if unseen and played == begin + unseen:
             torch.clear_autocast_cache()  # older torch keeps the low-precision weights made without gradient, which would get none here
         with torch.set_grad_enabled(learns and torch.is_grad_enabled()):
             if i >= together and encoded is None:
-                encoded = model.encode(clip.frames[:, together:].transpose(0, 1).flatten(0, 1))
+                encoded = _encoded(model, clip, together)
             if i >= together:
                 seen = _rows(encoded, (i - together) * b, (i - together + 1) * b)
             else:
                 seen = features if i == 0 else model.encode(clip.frames[:, i])
-            fed = i > begin or (i > 0 and clip.remembered is not None)  # a memory holds the first frame's mask beside the one fed
+            fed = played > begin or (played > 0 and clip.remembered is not None)  # a memory holds the first frame's mask beside the one fed
             if fed and own is not None and not own[i]:
                 state = model.replace_masks(state, truth.before(i))
             prediction = model.predict(seen, state)
-            if i == 0:
+            if played == 0:
                 owner = match_slots(prediction.logits.sigmoid(), clip.masks[:, 0], clip.active)
                 truth, matched = truth.by_slot(owner), owner >= 0
             if learns:
@@ -74,7 +82,7 @@ def rollout(
             if detach:
                 state = state._replace(masks=state.masks.detach())
     divisor = (loss.total(active) if total is None else total).clamp(min=1)
-    return torch.stack(losses).mean() / divisor, mean_iou(prediction.logits.detach(), truth.at(t - 1), matched)
+    return torch.stack(losses).mean() / divisor, mean_iou(prediction.logits.detach(), truth.at(i), matched)
 
 
 def slots_in_use(model: VOSModel, clip: ClipBatch) -> Tensor:
@@ -83,6 +91,17 @@ def slots_in_use(model: VOSModel, clip: ClipBatch) -> Tensor:
         return clip.active
     config: Any = model.config
     return clip.active.new_ones(len(clip.active), config.slots)
+
+
+def _to_and_fro(played: int, frames: int) -> int:
+    """The frame that is shown at `played` when so many frames, at least 2, are played forwards, backwards, forwards ..."""
+    at = played % (2 * (frames - 1))
+    return min(at, 2 * (frames - 1) - at)
+
+
+def _encoded(model: VOSModel, clip: ClipBatch, first: int) -> Any:
+    """Features of all frames from `first` on, the frames first."""
+    return model.encode(clip.frames[:, first:].transpose(0, 1).flatten(0, 1))
 
 
 class _Truth:

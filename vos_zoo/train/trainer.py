@@ -89,7 +89,15 @@ class Trainer:
         for part in parts(sample, stage.accumulate):
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.low_precision):
                 loss, iou = rollout(
-                    self.model, part.clip, part.first, own=part.own, warm=stage.warm, detach=stage.detach, loss=loss_of, total=total
+                    self.model,
+                    part.clip,
+                    part.first,
+                    own=part.own,
+                    warm=stage.warm,
+                    rehearsal=part.rehearsal,
+                    detach=stage.detach,
+                    loss=loss_of,
+                    total=total,
                 )
             loss.backward()
             losses.append(loss.detach())
