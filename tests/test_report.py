@@ -191,11 +191,24 @@ def test_points_lie_where_they_should():
     assert "prefers-color-scheme:dark" in alone and "ring" in alone and "<style>" not in text
 
 
+def test_labels_do_not_cover_points_of_others():
+    places = {"acclvos": (13.6, 64.6), "crvos": (14.2, 69.8), "rvos": (10.6, 60.3), "scm": (7.28, 67.1)}
+    series = [Series(name, (place,), n, line=False) for n, (name, place) in enumerate(places.items())]
+    drawn = plot("J&F against speed", Axis("fps", (5, 10, 20), True), Axis("J&F", (0, 50, 100)), series)
+    points = [(float(a), float(b)) for a, b in re.findall(r'cx="([\d.]+)" cy="([\d.]+)"', drawn)]
+    written = re.findall(r'class="label s\d" x="([\d.]+)" y="([\d.]+)">(\w+)<', drawn)
+    assert len(points) == len(written) == 4
+    for left, down, text in written:
+        x, y = float(left), float(down)
+        assert not any(x <= a <= x + 7 * len(text) and y - 10 <= b <= y for a, b in points), f"{text} lies on a point"
+
+
 def test_labels_do_not_cover_each_other():
     x, y = Axis("x", (0, 10)), Axis("y", (0, 10))
     text = plot("t", x, y, [Series(f"name {n}", ((8, 5 + 0.1 * n),), n, line=False) for n in range(4)])
-    levels = sorted(float(level) for level in re.findall(r'class="label s\d" x="[\d.]+" y="([\d.]+)"', text))
-    assert all(below - above >= 12 for above, below in zip(levels, levels[1:], strict=False))
+    places = [(float(x), float(y)) for x, y in re.findall(r'class="label s\d" x="([\d.]+)" y="([\d.]+)"', text)]
+    pairs = [(a, b) for n, a in enumerate(places) for b in places[n + 1 :]]
+    assert len(pairs) == 6 and all(abs(a[1] - b[1]) >= 12 or abs(a[0] - b[0]) >= 7 * len("name 0") for a, b in pairs)
 
 
 def test_numbers_are_short():

@@ -80,6 +80,7 @@ def plot(title: str, x: Axis, y: Axis, series: Sequence[Series], *, alone: bool 
     parts.append(f'<text class="tick middle" x="{(_LEFT + right) / 2:.0f}" y="{HEIGHT - 6}">{escape(x.label)}</text>')
     parts.append(f'<text class="tick end" x="{right}" y="14">{escape(y.label)}</text>')
     taken: list[tuple[float, float, float]] = []
+    points = [at(point) for one in series if not one.line for point in one.points]
     labels, dots = [], []
     for one in series:
         colour = f"s{one.colour % SERIES}"
@@ -93,7 +94,7 @@ def plot(title: str, x: Axis, y: Axis, series: Sequence[Series], *, alone: bool 
                 ring = " ring" if one.hollow else ""
                 dots.append(f'<circle class="{colour} fill{ring}" cx="{a:.1f}" cy="{b:.1f}" r="4"><title>{escape(told)}</title></circle>')
         if places and legend:
-            labels.append(_label(one.label, colour, places, taken, right))
+            labels.append(_label(one.label, colour, places, taken, [point for point in points if point not in places], right))
     body = "\n".join(parts + labels + dots)
     style = f"<style>{_style()}</style>" if alone else ""
     ground = f'<rect class="ground" width="{WIDTH}" height="{HEIGHT}" rx="8"/>' if alone else ""
@@ -132,18 +133,33 @@ def _style() -> str:
     return f".plot{{{variables(LIGHT)}}}@media(prefers-color-scheme:dark){{.plot{{{variables(DARK)}}}}}{RULES}"
 
 
-def _label(text: str, colour: str, places: Sequence[tuple[float, float]], taken: list[tuple[float, float, float]], right: float) -> str:
-    """Beside the last point, on the side where there is room, above its own line, moved until it covers no other label."""
+def _label(
+    text: str,
+    colour: str,
+    places: Sequence[tuple[float, float]],
+    taken: list[tuple[float, float, float]],
+    points: Sequence[tuple[float, float]],
+    right: float,
+) -> str:
+    """Beside the last point, on the side where there is room, above its own line, moved until it covers no other label and no point."""
     width, (across, down) = len(text) * _CHARACTER, places[-1]
-    left = across + 8 if across + 8 + width <= right else across - 8 - width
-    left = max(left, _LEFT + 2)
-    level = min([down, *(b for a, b in places if left - 6 <= a <= left + width + 6)]) - 7
-    level = level if level > _TOP + 4 else down + 16
-    for shift in (0, -13, 13, -26, 26, -39, 39, 52, 65):
-        here = min(max(level + shift, _TOP + 8), HEIGHT - _BOTTOM - 4)
-        if all(abs(here - other) >= 12 or left > end or left + width < begin for begin, end, other in taken):
-            level = here
+    sides = [left for left in (across + 8, across - 8 - width) if left >= _LEFT + 2 and left + width <= right] or [_LEFT + 2]
+    wanted = []
+    for left in sides:
+        level = min([down, *(b for a, b in places if left - 6 <= a <= left + width + 6)]) - 7
+        wanted.append((left, level if level > _TOP + 4 else down + 16))
+    tried = [
+        (left, min(max(level + shift, _TOP + 8), HEIGHT - _BOTTOM - 4))
+        for shift in (0, -13, 13, -26, 26, -39, 39, 52, 65)
+        for left, level in wanted
+    ]
+    for left, level in tried:
+        over_label = any(abs(level - other) < 12 and left <= end and left + width >= begin for begin, end, other in taken)
+        over_point = any(left - 4 <= a <= left + width + 4 and level - 14 <= b <= level + 6 for a, b in points)
+        if not over_label and not over_point:
             break
+    else:
+        left, level = tried[0]
     taken.append((left, left + width, level))
     return f'<text class="label {colour}" x="{left:.1f}" y="{level:.1f}">{escape(text)}</text>'
 
