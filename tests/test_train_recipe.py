@@ -67,6 +67,7 @@ def test_every_recipe_that_comes_along_can_be_read() -> None:
         ("[32, 48]", "[32]", r"stage one: size is \[32\], expected tuple\[int, int\]"),
         ("[32, 48]", "32", r"stage one: size is 32, expected tuple\[int, int\]"),
         ("warm: 3", "warm: 4", r"stage two: warm 4 must leave a predicted frame of 4; raise frames or lower warm"),
+        ("warm: 3", "feedback_threshold: 1.5", r"stage two: feedback_threshold lies between 0 and 1, or is None for soft masks, not 1\.5"),
         ("warm: 3", "rehearsal: -1", r"stage two: rehearsal -1 must be 0, none, or the largest number of frames"),
         ("warm: 3", "rehearsal: 9, own: 0.5", r"stage two: a rehearsal is played with the model's own masks; leave out `own`"),
         ("frames: 5, warm: 3", "frames: 1", r"stage two: frames 1 must be at least 2"),

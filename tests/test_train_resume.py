@@ -238,6 +238,28 @@ def test_weights_on_the_way_are_kept_for_the_mean(batches: Batches, tmp_path: Pa
         recipe(mean_with=(0, 5))
 
 
+def test_a_stage_may_hand_on_hard_masks(batches: Batches) -> None:
+    run = trainer()
+    own = run.model.config
+    run.recipe.stages[-1].feedback_threshold = 0.4
+    used: list[Any] = []
+    advance = run.model.advance
+
+    def spy(*arguments: Any) -> Any:
+        used.append(run.model.config.feedback_threshold)  # type: ignore[union-attr]
+        return advance(*arguments)
+
+    run.model.advance = spy  # type: ignore[method-assign]
+    thresholds = []
+    for step in range(run.recipe.steps):
+        used.clear()
+        run.train_step(batches[step])
+        assert len(set(used)) == 1 and run.model.config is own
+        thresholds.append(used[0])
+    last = run.recipe.stages[-1].steps
+    assert thresholds == [None] * (run.recipe.steps - last) + [0.4] * last
+
+
 def test_a_stage_may_start_from_averaged_weights(batches: Batches, tmp_path: Path) -> None:
     def begun(*starts: int) -> Trainer:
         fresh = trainer(warmup=2)

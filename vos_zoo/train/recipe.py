@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from vos_zoo.errors import DataError
+from vos_zoo.ops import check_threshold
 from vos_zoo.train.losses import LOSSES
 
 GRID = 16  # crops are multiples of this in both directions
@@ -23,6 +24,7 @@ class Stage:
     warm: int = 0  # predicted frames without gradient before those with
     rehearsal: int = 0  # up to so many predicted frames more before those, to and fro, also without gradient; drawn for each batch
     own: float | tuple[float, ...] = 1.0  # share of frames predicted from the model's own masks, not the true ones; several: a course
+    feedback_threshold: float | None = None  # masks handed on are cut at this, as the model argument of that name says; None: the model's
     detach: bool = False  # no gradient through masks fed back
     real: float = 0.0  # share of batches that come from real clips
     sources: dict[str, float] = field(default_factory=dict)  # which real clips, name -> weight; default: all, by the sources' weights
@@ -64,6 +66,10 @@ class Stage:
                 raise DataError(f"{where}: {name} {getattr(self, name)} must be at least 1")
         if not _values(self.max_skip) or min(_values(self.max_skip)) < 1:
             raise DataError(f"{where}: max_skip {self.max_skip} must be at least 1")
+        try:
+            check_threshold(self.feedback_threshold)
+        except ValueError as error:
+            raise DataError(f"{where}: {error}") from error
         for name in ("real", "corrupt", "corrupt_fed", "leaks", "aligned", "ghosts", "blind", "own"):
             if not _values(getattr(self, name)) or not all(0 <= value <= 1 for value in _values(getattr(self, name))):
                 raise DataError(f"{where}: {name} {getattr(self, name)} is a share, between 0 and 1")

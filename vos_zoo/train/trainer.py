@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import pickle
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +89,8 @@ class Trainer:
         total = self.processes.total(loss_of.total(slots_in_use(self.model, sample.clip)).float())
         losses, ious, counts = [], [], []
         for part in parts(sample, stage.accumulate):
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.low_precision):
+            low_precision = torch.autocast(self.device.type, torch.bfloat16, enabled=self.low_precision)
+            with low_precision, handing_on(self.model, stage.feedback_threshold):
                 loss, iou = rollout(
                     self.model,
                     part.clip,
@@ -137,6 +140,18 @@ class Trainer:
                 f"{path} belongs to another model or recipe ({error}); go on with the recipe it was made by, or choose another folder"
             ) from error
         self.step = step
+
+
+@contextmanager
+def handing_on(model: VOSModel, threshold: float | None) -> Iterator[None]:
+    """Inside the block the model's `feedback_threshold` is another; None: its own."""
+    own: Any = model.config
+    if threshold is not None:
+        model.config = replace(own, feedback_threshold=threshold)
+    try:
+        yield
+    finally:
+        model.config = own
 
 
 def scale_start(model: VOSModel, factors: Mapping[str, float]) -> None:
