@@ -7,6 +7,7 @@ import sys
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,7 +27,8 @@ def validation_clips(tmp_path: Path) -> Callable[[str], Path]:
         if not archive.is_file():
             pytest.skip(f"no {archive}; set VOS_ZOO_DATA to the folder with the validation clips")
         with tarfile.open(archive) as tar:
-            tar.extractall(tmp_path, members=[m for m in tar.getmembers() if word in m.name], filter="data")
+            safely: Any = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}  # Python 3.11.4 and later have it
+            tar.extractall(tmp_path, members=[m for m in tar.getmembers() if word in m.name], **safely)
         return tmp_path
 
     return unpack

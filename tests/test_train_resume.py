@@ -267,7 +267,7 @@ def test_a_stage_may_start_from_averaged_weights(batches: Batches, tmp_path: Pat
         return fresh
 
     first = sum(stage.steps for stage in begun().recipe.stages[:-1])
-    run = begun(1, first)
+    run = begun(1, 0)  # 0: the last step before the stage
     assert train(run, batches, tmp_path / "whole", workers=0, show=False)
     kept = [torch.load(tmp_path / f"whole/snapshots/{step:06}.pt", weights_only=True)["average"] for step in (1, first)]
     again = begun(1, first)

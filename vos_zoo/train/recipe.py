@@ -40,7 +40,9 @@ class Stage:
     lr_course: str = "cosine"  # how: "cosine", "exponential" or "linear"
     weight_decay: float | None = None  # None: the recipe's
     fresh_optimizer: bool = False  # forget the optimiser's moments when the stage begins
-    starts_from: tuple[int, ...] = ()  # begin with the mean of these steps' averaged weights, a fresh optimiser and a warm-up
+    starts_from: tuple[
+        int, ...
+    ] = ()  # begin with the mean of these steps' averaged weights (0: those so far), a fresh optimiser, a warm-up
     max_skip: int | tuple[int, ...] = 3  # real clips: the largest distance between neighbouring frames; several: a course
     gaps: str = "even"  # "even": one distance a window, in real clips only; "random": each by itself, in synthetic clips too
     loss: dict[str, Any] = field(default_factory=dict)  # over the recipe's
@@ -161,9 +163,9 @@ class Recipe:
             raise DataError(f"mean_with {', '.join(map(str, self.mean_with))} holds no step: steps are counted from 1")
         begin = 0
         for stage in self.stages:
-            if any(not 1 <= step <= begin for step in stage.starts_from):
+            if any(not 0 <= step <= begin for step in stage.starts_from) or (stage.starts_from and not begin):
                 named = ", ".join(map(str, stage.starts_from))
-                raise DataError(f"stage {stage.name}: starts_from {named} must be steps before it, 1 to {begin}")
+                raise DataError(f"stage {stage.name}: starts_from {named} must be steps before it, 1 to {begin}, or 0, the last of them")
             begin += stage.steps
         _one_of("the recipe", "optimizer", self.optimizer, ("adamw", "adam"))
 
@@ -179,7 +181,11 @@ class Recipe:
     @property
     def kept(self) -> frozenset[int]:
         """Steps whose averaged weights are wanted later on."""
-        return frozenset(self.mean_with).union(*(stage.starts_from for stage in self.stages))
+        kept, begin = set(self.mean_with), 0
+        for stage in self.stages:
+            kept.update(step or begin for step in stage.starts_from)
+            begin += stage.steps
+        return frozenset(kept)
 
     def stage_at(self, step: int) -> tuple[Stage, int]:
         """The stage that `step` belongs to, and the step's number within it. IndexError past the end."""
