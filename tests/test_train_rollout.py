@@ -14,6 +14,7 @@ from training_data import tiny_crvos
 from vos_zoo.errors import DataError
 from vos_zoo.models.base import VOSModel
 from vos_zoo.models.rvos import RVOS, RVOSConfig
+from vos_zoo.models.scm import SCM, SCMConfig
 from vos_zoo.train.batch import ClipBatch
 from vos_zoo.train.losses import BceDice, SoftIou, mean_iou
 from vos_zoo.train.matching import arrange, match_slots
@@ -61,7 +62,13 @@ def test_rollout_is_the_plain_loop(clip: ClipBatch, kind: Callable[[], VOSModel]
             torch.testing.assert_close(found[name], parameter.grad, rtol=1e-3, atol=1e-5)
 
 
-@pytest.mark.parametrize("kind", [tiny_crvos, tiny_rvos, lambda: tiny_rvos(zero_shot=True, slots=3)], ids=["crvos", "rvos", "zeroshot"])
+def tiny_scm() -> SCM:
+    return SCM(SCMConfig(backbone="resnet10t", key=8, value=16, decoder=8, refine_width=8, max_memory=3)).train()
+
+
+@pytest.mark.parametrize(
+    "kind", [tiny_crvos, tiny_rvos, lambda: tiny_rvos(zero_shot=True, slots=3), tiny_scm], ids=["crvos", "rvos", "zeroshot", "scm"]
+)
 @pytest.mark.parametrize("rehearsal", [1, 2, 7])
 def test_a_rehearsal_is_the_clip_played_to_and_fro(clip: ClipBatch, kind: Callable[[], VOSModel], rehearsal: int) -> None:
     clip.masks[:, 1:] = clip.masks[:, 1:].roll(5, -2)
