@@ -79,6 +79,8 @@ def test_a_rehearsal_is_the_clip_played_to_and_fro(clip: ClipBatch, kind: Callab
     found = {n: p.grad.clone() for n, p in model.named_parameters() if p.grad is not None}
 
     model.zero_grad()
+    with pytest.raises(ValueError, match="own must be None"):
+        rollout(model, clip, rehearsal=rehearsal, own=torch.ones(4, dtype=torch.bool))
     order = [0, 1, 2, 3, 2, 1, 0, 1, 2, 3, 2][: 4 + rehearsal]
     played = clip._replace(frames=clip.frames[:, order], masks=clip.masks[:, order])
     expected, same = rollout(model, played, warm=1 + rehearsal)

@@ -39,6 +39,8 @@ def rollout(
     total: what the loss's sums are divided by, default that of this batch; see `losses`.
     The model's features are a tensor, or a NamedTuple of tensors, with the frames first.
     """
+    if rehearsal and own is not None:
+        raise ValueError("a rehearsal is played with the model's own masks: own must be None")
     loss = loss or BceDice()
     b, t = clip.frames.shape[:2]
     finds = model.finds_objects
