@@ -55,10 +55,11 @@ LAYERS = {
     "many": "errors io progress session propagation",
     "segmenter": "errors io config transforms devices folding branches pipeline session propagation many",
     "ensembles": "errors config transforms branches segmenter",
-    "zoo": "errors io config weights shards catalogue sources models/base models/<name> segmenter",
+    "zoo": "errors io config weights shards catalogue sources models/base models/<name> segmenter ensembles",
     "publish": "errors config card hub weights sources zoo",
     "face": "errors",  # vos_zoo/__init__.py, which hands out the rest by name when it is asked for
-    "commands": "errors io config memory catalogue devices example evaluation jobs progress train segmenter workers zoo publish face flops",
+    "commands": "errors io config memory catalogue sources devices example evaluation jobs progress train segmenter workers zoo publish "
+    "face flops",
     "convert": "errors io config weights card zoo face",
     "cli": "errors commands face",
 }

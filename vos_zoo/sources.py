@@ -117,6 +117,19 @@ def find(name_or_path: str | os.PathLike[str], access: Access | None = None, *, 
     )
 
 
+def joined(name_or_path: str | os.PathLike[str]) -> list[str | os.PathLike[str]]:
+    """The names in "crvos+scm"; one that joins none, or is a folder or file here, is itself.
+
+    Raises ModelNotFoundError where a name is missing on one side of a plus.
+    """
+    if not isinstance(name_or_path, str) or "+" not in name_or_path or os.path.exists(os.path.expanduser(name_or_path)):
+        return [name_or_path]
+    names = name_or_path.split("+")
+    if not all(names):
+        raise ModelNotFoundError(f"{name_or_path!r} joins models that decide together: a name is missing beside a '+', as in 'crvos+scm'")
+    return list(names)
+
+
 def in_folder(folder: Path, access: Access | None = None) -> Source:
     """The checkpoint in a folder that holds a config.json."""
     refuse_way_out(folder, CONFIG_FILE)

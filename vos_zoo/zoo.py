@@ -16,7 +16,7 @@ import dataclasses
 import functools
 import importlib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,21 +53,47 @@ def load(
 
     name_or_path: looked up in this order: a folder with config.json and its weights; a name of
         `list_models()`, whose weights come with the library or are fetched from the commit that its config
-        pins; "owner/repo" on the Hugging Face Hub.
+        pins; "owner/repo" on the Hugging Face Hub. Several of these joined by "+", as in "crvos+scm", decide
+        together: the same as `ensemble([load("crvos"), load("scm")])`.
     device, dtype: as in Segmenter; "auto" takes the best that is there.
     revision: branch, tag or commit of a Hub repository.
     token: access token for the Hub; None takes HF_TOKEN or the saved login, False sends none.
     local_files_only: True takes what lies on the Hub from the cache, without the network; HF_HUB_OFFLINE=1 does so for all.
     cache_dir: where files from the Hub are kept; None is the Hub's own cache (HF_HOME).
     model_args: replace arguments of the config, for instance `background="prod"`; checked against the
-        model's own.
+        model's own. They and `revision` are for one model, not for several that are joined.
 
     Raises ModelNotFoundError when there is no such model, or none with weights, and CheckpointError when
     config or weights are corrupt, do not fit each other, or hold NaN. Only safetensors is read; no code comes
     from a checkpoint.
     """
-    source = sources.find(name_or_path, Access(revision, token, local_files_only, cache_dir))
-    return load_source(source, device=device, dtype=dtype, **model_args)
+    names = sources.joined(name_or_path)
+    if len(names) > 1 and model_args:
+        raise VosZooError(
+            f"{', '.join(model_args)} belongs to one model, and {name_or_path!r} are {len(names)}: load each by itself and join them, "
+            "ensemble([load(...), load(...)])"
+        )
+    access = Access(revision, token, local_files_only, cache_dir)
+    return load_together(names, access, device=device, dtype=dtype, **model_args)
+
+
+def load_together(
+    names: Sequence[str | os.PathLike[str]], access: Access | None = None, *, device: Any = "auto", dtype: Any = "auto", **model_args: Any
+) -> Segmenter:
+    """`load` for names that are taken apart; several are an ensemble. All are found before one is built."""
+    access = access or Access()
+    if len(names) > 1 and access.revision is not None:
+        raise VosZooError(
+            f"revision {access.revision!r} belongs to one repository, and these are {len(names)} models: load each by itself and join "
+            "them, ensemble([load(...), load(...)])"
+        )
+    found = [sources.find(name, access) for name in names]
+    loaded = [load_source(source, device=device, dtype=dtype, **model_args) for source in found]
+    if len(loaded) == 1:
+        return loaded[0]
+    from vos_zoo.ensembles import ensemble
+
+    return ensemble(loaded)
 
 
 def load_source(source: Source, *, device: Any = "auto", dtype: Any = "auto", **model_args: Any) -> Segmenter:
@@ -123,9 +149,11 @@ def download(
 
     Arguments and errors are those of `load`; size and SHA-256 are verified. A checkpoint that is here already costs nothing.
     """
-    source = sources.find(name_or_path, Access(revision, token, local_files_only, cache_dir))
-    architecture_class(source.config.architecture)
-    return source.files()
+    access = Access(revision, token, local_files_only, cache_dir)
+    found = [sources.find(name, access) for name in sources.joined(name_or_path)]
+    for source in found:
+        architecture_class(source.config.architecture)
+    return [path for source in found for path in source.files()]
 
 
 def save(

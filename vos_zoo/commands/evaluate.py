@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vos_zoo import __version__
-from vos_zoo.commands.options import add_model_options, add_progress_option, internal_size, load_model, settings_of
+from vos_zoo.commands.options import add_model_options, add_progress_option, internal_size, label_of, load_model, settings_of
 from vos_zoo.errors import SaveError, VosZooError
 
 if TYPE_CHECKING:
@@ -42,7 +42,8 @@ def add(commands: Any) -> None:
     parser = commands.add_parser("evaluate", help="J and F on annotated clips", description=__doc__,
                                  formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
     parser.add_argument(
-        "--model", nargs="+", metavar="MODEL", help="name (see vos-zoo list), folder, or owner/repo on the Hugging Face Hub"
+        "--model", nargs="+", metavar="MODEL", help="name (see vos-zoo list), folder, or owner/repo on the Hugging Face Hub; several "
+        "joined by +, as in crvos+scm, decide together"
     )
     parser.add_argument("--results", nargs="+", type=Path, metavar="FOLDER", help="score these masks instead: FOLDER/CLIP/*.png")
     parser.add_argument("--dataset", required=True, metavar="LAYOUT:ROOT", help=LAYOUTS)
@@ -153,8 +154,7 @@ def _models(args: argparse.Namespace, clips: Sequence[Clip]) -> list[Candidate]:
         wanted = argparse.Namespace(**{**vars(args), "model": name})
         segmenter: Any = load_model(wanted)
         checked(clips, segmenter)
-        label = Path(name).expanduser().resolve().name if Path(name).expanduser().is_dir() else name.replace("/", "--")
-        label += f"+{args.tta}" * bool(args.tta) + "+finetune" * (args.finetune is not None)
+        label = label_of(name) + f"+{args.tta}" * bool(args.tta) + "+finetune" * (args.finetune is not None)
         save = args.out / label / "masks" if args.out else args.save_masks
         loader: Callable[[], Any] = partial(_again, {**vars(wanted), "run": None})
         if len(args.model) == 1 and args.jobs == 1:
@@ -182,11 +182,12 @@ def _about(segmenter: Any, args: argparse.Namespace) -> dict[str, Any]:
 
     machine = environment(segmenter.device)
     config, parameters = segmenter.config, sum(each.numel() for each in segmenter.model.parameters())
-    preprocess = config.preprocess.size or config.preprocess.short_side
+    members = [member.config for member in getattr(segmenter, "members", (segmenter,))]
+    sizes = [args.size or member.preprocess.size or member.preprocess.short_side or "that of the video" for member in members]
     return {
         "model": f"{config.name} ({config.architecture}, {parameters / 1e6:.1f} M parameters)",
-        "weights": f"sha256 {config.weights.sha256[:16]}" if config.weights else "none",
-        "size inside": str(args.size or preprocess or "that of the video"),
+        "weights": ", ".join(f"sha256 {member.weights.sha256[:16]}" if member.weights else "none" for member in members),
+        "size inside": ", ".join(map(str, sizes)),
         "precision": str(segmenter.dtype).removeprefix("torch."),
         "augmentation": args.tta or "none",
         "adapted to the first mask": "no" if args.finetune is None else "yes",

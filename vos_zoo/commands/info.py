@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from vos_zoo.commands.options import add_model_options, internal_size, load_model
 from vos_zoo.errors import ModelNotFoundError
+from vos_zoo.sources import joined
 
 if TYPE_CHECKING:
     from vos_zoo.segmenter import Segmenter
@@ -30,8 +31,12 @@ def add(commands: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    info = _info(args)
-    print(json.dumps(info, indent=2) if args.json else _words(info))
+    names = joined(args.model)
+    infos = [_info(argparse.Namespace(**{**vars(args), "model": name})) for name in names]
+    if args.json:
+        print(json.dumps(infos[0] if len(names) == 1 else infos, indent=2))
+    else:
+        print("\n\n".join(map(_words, infos)))
     return 0
 
 

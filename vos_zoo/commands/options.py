@@ -6,9 +6,11 @@ import argparse
 import dataclasses
 import re
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vos_zoo import __version__
+from vos_zoo.sources import joined
 
 if TYPE_CHECKING:
     from vos_zoo.segmenter import Segmenter
@@ -19,6 +21,12 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dtype", default="auto", choices=("auto", "float32", "bfloat16", "float16"), help="precision (default: auto)")
     parser.add_argument("--revision", help="branch, tag or commit of a Hub repository")
     parser.add_argument("--local-files-only", action="store_true", help="take a Hub repository from the cache, without the network")
+
+
+def label_of(model: str) -> str:
+    """A name for results of --model, fit for a folder's."""
+    named = [(str(name), Path(name).expanduser()) for name in joined(model)]
+    return "+".join(path.resolve().name if path.is_dir() else name.replace("/", "--") for name, path in named)
 
 
 def add_progress_option(parser: argparse.ArgumentParser) -> None:
@@ -33,8 +41,9 @@ def load_model(args: argparse.Namespace) -> Segmenter:
 
 
 def settings_of(segmenter: Any) -> dict[str, Any]:
-    """What masks depend on, of the model: a run that is gone on with must not mix them."""
+    """What masks depend on, of the model or the ensemble: a run that is gone on with must not mix them."""
     config = segmenter.config
+    members = [settings_of(member) for member in getattr(segmenter, "members", ())]
     return {
         "model": config.name,
         "architecture": config.architecture,
@@ -43,6 +52,7 @@ def settings_of(segmenter: Any) -> dict[str, Any]:
         "preprocess": dataclasses.asdict(config.preprocess),
         "dtype": str(segmenter.dtype).removeprefix("torch."),
         "vos_zoo": __version__,
+        **({"members": members} if members else {}),
     }
 
 

@@ -233,13 +233,13 @@ def _on_ray(args: argparse.Namespace, plan: Plan, identity: str, todo: Sequence[
 
 def _job(args: argparse.Namespace, plan: Plan, identity: str, device: str) -> Propagating:
     from vos_zoo.jobs.work import Propagating
-    from vos_zoo.zoo import load
+    from vos_zoo.sources import Access, joined
+    from vos_zoo.zoo import load_together
 
-    here = Path(args.model).expanduser().is_dir()
-    model = os.path.abspath(Path(args.model).expanduser()) if here else args.model
-    loader: Callable[[], Any] = partial(
-        load, model, device=device, dtype=plan.settings["dtype"], revision=args.revision, local_files_only=args.local_files_only
-    )
+    paths = [(name, Path(name).expanduser()) for name in joined(args.model)]
+    names = [os.path.abspath(path) if path.is_dir() else name for name, path in paths]
+    access = Access(args.revision, local_files_only=args.local_files_only)
+    loader: Callable[[], Any] = partial(load_together, names, access, device=device, dtype=plan.settings["dtype"])
     out = plan.out if "://" in plan.out else os.path.abspath(plan.out)
     return Propagating(loader, plan.options, tuple(plan.forms), out, identity, args.backend)
 

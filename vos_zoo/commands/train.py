@@ -191,9 +191,12 @@ def take_trunk(model: VOSModel, name: str) -> None:
 
 
 def trained(name: str) -> tuple[VOSModel, Any]:
-    """A model with its weights, in float32 and ready to learn, and its config."""
+    """A model with its weights, in float32 and ready to learn, and its config. DataError for several that are joined."""
+    from vos_zoo.sources import joined
     from vos_zoo.zoo import load
 
+    if len(joined(name)) > 1:
+        raise DataError(f"{name}: one model is trained at a time; name one of them")
     segmenter = load(name, device="cpu", dtype="float32")
     return segmenter.model.requires_grad_(True), segmenter.config
 
