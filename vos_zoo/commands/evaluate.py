@@ -41,10 +41,8 @@ TTA = {"flip": "flip", "scales": "scales", "both": True}
 def add(commands: Any) -> None:
     parser = commands.add_parser("evaluate", help="J and F on annotated clips", description=__doc__,
                                  formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
-    parser.add_argument(
-        "--model", nargs="+", metavar="MODEL", help="name (see vos-zoo list), folder, or owner/repo on the Hugging Face Hub; several "
-        "joined by +, as in crvos+scm, decide together"
-    )
+    parser.add_argument("--model", nargs="+", metavar="MODEL", help="name (see vos-zoo list), folder, or owner/repo on the Hub; "
+                        "several joined by +, as in crvos+scm, decide together")  # fmt: skip
     parser.add_argument("--results", nargs="+", type=Path, metavar="FOLDER", help="score these masks instead: FOLDER/CLIP/*.png")
     parser.add_argument("--dataset", required=True, metavar="LAYOUT:ROOT", help=LAYOUTS)
     parser.add_argument("--subset", default="val", help="list of sequences in DAVIS's ImageSets (default: val)")
