@@ -109,8 +109,8 @@ def test_a_folder_with_a_plus_in_its_name_is_that_folder(here):
     [
         ("one+", {}, ModelNotFoundError, r"'one\+' joins models that decide together: a name is missing"),
         ("one+three", {}, ModelNotFoundError, "no model is called 'three'"),
-        ("one+two", {"background": "prod"}, VosZooError, r"background belongs to one model, and 'one\+two' are 2"),
-        ("one+two", {"revision": "main"}, VosZooError, "revision 'main' belongs to one repository"),
+        ("one+two", {"background": "prod"}, VosZooError, r"background can be given for one model, and one\+two are 2"),
+        ("one+two", {"revision": "main"}, VosZooError, r"revision can be given for one model, and one\+two are 2"),
         ("one+rvos-zeroshot", {}, VosZooError, "rvos-zeroshot finds the objects itself"),
     ],
 )

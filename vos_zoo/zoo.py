@@ -67,14 +67,8 @@ def load(
     config or weights are corrupt, do not fit each other, or hold NaN. Only safetensors is read; no code comes
     from a checkpoint.
     """
-    names = sources.joined(name_or_path)
-    if len(names) > 1 and model_args:
-        raise VosZooError(
-            f"{', '.join(model_args)} belongs to one model, and {name_or_path!r} are {len(names)}: load each by itself and join them, "
-            "ensemble([load(...), load(...)])"
-        )
     access = Access(revision, token, local_files_only, cache_dir)
-    return load_together(names, access, device=device, dtype=dtype, **model_args)
+    return load_together(sources.joined(name_or_path), access, device=device, dtype=dtype, **model_args)
 
 
 def load_together(
@@ -82,10 +76,11 @@ def load_together(
 ) -> Segmenter:
     """`load` for names that are taken apart; several are an ensemble. All are found before one is built."""
     access = access or Access()
-    if len(names) > 1 and access.revision is not None:
+    of_one = [*model_args, *(["revision"] if access.revision is not None else [])]
+    if len(names) > 1 and of_one:
         raise VosZooError(
-            f"revision {access.revision!r} belongs to one repository, and these are {len(names)} models: load each by itself and join "
-            "them, ensemble([load(...), load(...)])"
+            f"{', '.join(of_one)} can be given for one model, and {'+'.join(map(str, names))} are {len(names)}: load each by itself and "
+            "join them, ensemble([load(...), load(...)])"
         )
     found = [sources.find(name, access) for name in names]
     loaded = [load_source(source, device=device, dtype=dtype, **model_args) for source in found]
