@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 
 import pytest
 import torch
@@ -141,3 +142,11 @@ def test_plots_by_command(tool, tmp_path, capsys):
                           ("none", "none.json can't be read as JSON")):  # fmt: skip
         assert tool.main(["plot", str(tmp_path / f"{name}.json"), "--out", str(tmp_path / "plots")]) == 2
         assert message in capsys.readouterr().err
+
+
+def test_what_is_not_drawn_takes_no_colour():
+    """Seven were scored and two timed: with six colours the first and the last would look the same."""
+    scores = [{"label": name, "mean_jf": 0.5} for name in ("toy", "a", "b", "c", "d", "e", "last")]
+    speed = {"results": [record(what="end to end", fps=8.0), record("last", what="end to end", fps=9.0)]}
+    drawn = plots(scores, [speed], [])["accuracy-speed.svg"]
+    assert re.findall(r'circle class="(s\d)', drawn) == ["s0", "s1"]

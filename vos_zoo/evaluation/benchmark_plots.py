@@ -28,11 +28,11 @@ def plots(scores: Sequence[Record], speed: Sequence[Record], memory: Sequence[Re
 
 def accuracy_against_speed(scores: Sequence[Record], timings: Sequence[Record]) -> str:
     """J&F of every model over its frames per second, end to end with one object as the benchmark measured them."""
-    series = []
-    for n, score in enumerate(scores):
+    series: list[Series] = []
+    for score in scores:
         rows = [row for row in _trained(timings, "end to end") if row["model"] == score["label"] and row["objects"] == 1]
         if rows and score["mean_jf"] is not None:
-            series.append(Series(score["label"], ((rows[0]["fps"], 100 * score["mean_jf"]),), n, line=False))
+            series.append(Series(score["label"], ((rows[0]["fps"], 100 * score["mean_jf"]),), len(series), line=False))
     if not series:
         return ""
     x = Axis.over([point[0] for one in series for point in one.points], "frames per second, end to end, one object", log=True)
@@ -58,11 +58,11 @@ def memory_against_length(peaks: Sequence[Record]) -> str:
 
 def _lines(title: str, rows: Sequence[Record], across: str, up: str, label: str, *, zero: bool = True, log: bool = False) -> str:
     """A line a model, where there are at least two points; several measurements of one point count by the first."""
-    series = []
-    for n, model in enumerate(dict.fromkeys(row["model"] for row in rows)):
+    series: list[Series] = []
+    for model in dict.fromkeys(row["model"] for row in rows):
         points = {row[across]: row[up] for row in reversed(rows) if row["model"] == model}
         if len(points) > 1:
-            series.append(Series(model, tuple(sorted(points.items())), n))
+            series.append(Series(model, tuple(sorted(points.items())), len(series)))
     if not series:
         return ""
     every = [point for one in series for point in one.points]
