@@ -58,7 +58,19 @@ def reference_memory(model: SCM, picture: torch.Tensor, masks: torch.Tensor, k: 
     summed = summed + F.conv2d(masks[k][None, None], weight[:, 3:4], None, 2, 3)
     summed = summed + F.conv2d(others.clamp(0, 1)[None, None], weight[:, 4:5], None, 2, 3)
     s16 = trunk_features(net, summed)[2]
-    return conv(s16, model.memory_key)[0].flatten(1), conv(s16, model.memory_value)[0].flatten(1)
+    if model.config.shared_keys:
+        asking = model.query_trunk.net
+        key = conv(trunk_features(asking, F.conv2d(picture, asking.conv1.weight, None, 2, 3))[2], model.query_key)
+    else:
+        key = conv(s16, model.memory_key)
+    return key[0].flatten(1), conv(s16, model.memory_value)[0].flatten(1)
+
+
+def similarity(model: SCM, key: torch.Tensor, query: torch.Tensor) -> torch.Tensor:
+    """key (C, positions), query (C, 1) -> (positions,): STM eq. 1's f before its exponential, or a cosine over the temperature."""
+    if model.config.similarity == "dot":
+        return (key * query).sum(0) / len(query) ** 0.5
+    return torch.cosine_similarity(key, query, dim=0) / model.config.temperature
 
 
 def conv(x: torch.Tensor, layer: torch.nn.Conv2d, dilation: int = 1) -> torch.Tensor:
@@ -81,7 +93,7 @@ def reference_segment(model: SCM, picture: torch.Tensor, memory: list, mask: tor
     read = torch.zeros_like(value)
     for y in range(query.shape[1]):
         for x in range(query.shape[2]):
-            weights = [(key * query[:, y, x, None]).sum(0) / len(query) ** 0.5 for key, _ in memory]
+            weights = [similarity(model, key, query[:, y, x, None]) for key, _ in memory]
             share = torch.cat(weights).softmax(0)
             read[:, y, x] = torch.cat([v for _, v in memory], 1) @ share
     both = torch.cat([read, value])[None]

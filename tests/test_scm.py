@@ -24,6 +24,7 @@ Config = SCM.Config
 OFF = {"spatial_constraint": False, "aspp": False, "refine": False}
 ROWS = [OFF, {**OFF, "aspp": True}, {**OFF, "spatial_constraint": True}, {**OFF, "refine": True}, {}]
 ROW_NAMES = ["STM", "ASPP", "constraint", "refine", "SCM"]
+COSINE = {"similarity": "cosine", "temperature": 0.1}
 
 
 def build(seed: int = 0, **changes: object) -> SCM:
@@ -36,7 +37,7 @@ def build(seed: int = 0, **changes: object) -> SCM:
             module.running_mean.normal_(0, 0.1)
             module.running_var.uniform_(0.5, 1.5)
             torch.nn.init.uniform_(module.weight, 0.5, 1.5)
-    for conv in (model.query_key, model.memory_key):
+    for conv in filter(None, (model.query_key, model.memory_key)):
         torch.nn.init.normal_(conv.weight, std=0.05)
     torch.nn.init.normal_(model.predictor.weight, std=1.0)
     if model.refine is not None:
@@ -65,7 +66,9 @@ def run(model: SCM, frames: torch.Tensor, masks: torch.Tensor) -> tuple[list[tor
 # ---- the model
 
 
-@pytest.mark.parametrize("row", ROWS, ids=ROW_NAMES)
+@pytest.mark.parametrize(
+    "row", [*ROWS, COSINE, {"shared_keys": True}, {"shared_keys": True, **COSINE}], ids=[*ROW_NAMES, "cosine", "shared", "both"]
+)
 def test_a_video_equals_the_reference(row):
     """41 x 53 pads by 3 + 4 and 5 + 6; eight frames with every third kept exercise each case of the schedule."""
     model = build(**row, backbone="resnet18", memory_every=3)
@@ -116,6 +119,15 @@ def test_sizes_of_the_official_stm():
     assert [round(memorising), round(encoding + one), round(encoding + fifteen)] == [75, 287, 334]
 
 
+def test_shared_keys_cost_one_convolution_less():
+    shared, own = build(shared_keys=True), build()
+    assert own.memory_key.weight.numel() + 5 == sum(p.numel() for p in own.parameters()) - sum(p.numel() for p in shared.parameters())
+    frames, masks = clip(1, 2)
+    seen = shared.encode(frames[0])
+    keys, _ = shared.encode_memory(seen, masks)
+    assert torch.equal(keys[0, 0], seen.key[0].flatten(1).T) and torch.equal(keys[0, 0], keys[0, 1])
+
+
 def test_what_each_module_adds():
     def cost(**row: bool) -> tuple[int, float]:
         with torch.device("meta"):
@@ -148,7 +160,7 @@ def counted(model: SCM, monkeypatch: pytest.MonkeyPatch) -> SCM:
     """A model whose memory values are the number of the memorised frame."""
     calls = iter(range(10**6))
 
-    def numbered(frame: torch.Tensor, masks: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def numbered(features: scm.Features, masks: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         b, k, h, w = masks.shape
         shape = (b, k, h * w // 256)
         return torch.zeros(*shape, model.config.key), torch.full((*shape, model.config.value), float(next(calls)))
@@ -335,7 +347,7 @@ def test_a_correction_on_a_kept_frame_replaces_it():
     with torch.no_grad():
         features = model.encode(frames[2])
         corrected = model.annotate(features, wiped, given, state)
-        expected = model.encode_memory(features.frame, torch.cat([wiped[:, :1], state.masks[:, 1:].double()], 1))
+        expected = model.encode_memory(features, torch.cat([wiped[:, :1], state.masks[:, 1:].double()], 1))
     assert torch.equal(corrected.valid, state.valid) and torch.equal(corrected.age, state.age)
     torch.testing.assert_close(corrected.keys[:, :, 2], expected[0])
     torch.testing.assert_close(corrected.values[:, :, 2], expected[1])
@@ -427,7 +439,7 @@ def test_what_is_fed_back_in_training_is_remembered_when_asked(remember):
     model.predict = lambda features, state: states.append(state) or predict(features, state)
     rollout(model, batch, own=torch.tensor([True, True, False]))
     features = model.encode(batch.frames[:, 1])
-    key, value = model.encode_memory(features.frame, leaky[:, 1].clamp(1e-4, 1 - 1e-4) * features.inside)
+    key, value = model.encode_memory(features, leaky[:, 1].clamp(1e-4, 1 - 1e-4) * features.inside)
     assert torch.equal(states[1].masks, leaky[:, 2])
     assert torch.equal(states[0].masks, masks[:, 0])
     held = torch.cat([states[1].keys[:, :, PREVIOUS], states[1].values[:, :, PREVIOUS]], -1)
@@ -477,6 +489,23 @@ def test_both_trunks_start_from_imagenet(tmp_path):
     assert torch.equal(model.memory_trunk.net.conv1[0].weight, torch.cat([source.conv1[0].weight, own], 1))
 
 
+@pytest.mark.parametrize("shared", [True, False], ids=["shared", "own"])
+def test_by_cosine_a_frame_finds_itself_before_anything_is_learnt(shared):
+    """Trunks that begin as one and keys that begin alike: each position reads itself, in the memory of the same frame without a mask."""
+    model = build(backbone="resnet18", similarity="cosine", shared_keys=shared, temperature=0.001)
+    model.memory_trunk.take(model.query_trunk.net.state_dict())
+    scm.start_alike(model.query_key, model.memory_key)
+    frames, masks = clip(1, 1)
+    with torch.no_grad():
+        seen = model.encode(frames[0])
+        model.memory_trunk.net.conv1.weight[:, 3:] = 0
+        keys, values = model.encode_memory(seen, masks)
+        read = read_memory(seen.key, keys[:, :, None], values[:, :, None], torch.ones(1, 1, 1, dtype=torch.bool))
+    torch.testing.assert_close(seen.key.norm(dim=1), torch.full((1, 2, 3), 5**0.5 / 0.001).double())
+    torch.testing.assert_close(keys.norm(dim=-1), torch.ones(1, 1, 6).double())
+    torch.testing.assert_close(read.flatten(2)[0].T, values[0, 0], atol=1e-3, rtol=0)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -488,6 +517,8 @@ def test_both_trunks_start_from_imagenet(tmp_path):
         ({"aspp_rates": (2, 4, 0)}, r"aspp_rates must be one to eight dilations"),
         ({"memory_every": 0}, r"memory_every is 1 \(keep every frame\) or more, not 0"),
         ({"max_memory": 0}, r"max_memory is 1 \(the first frame\) or more, or None for no limit, not 0"),
+        ({"similarity": "l2"}, r"similarity is 'dot' or 'cosine', not 'l2'"),
+        ({"temperature": 0}, r"temperature is between 0.001 and 10, not 0"),
         ({"background": "max"}, r"'min' or 'prod', not 'max'"),
     ],
 )

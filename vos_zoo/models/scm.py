@@ -50,6 +50,9 @@ class SCMConfig:
     backbone: str = "resnet50"  # any timm model with features at strides 4, 8, 16
     batch_norm: str = "frozen"  # or "folded" into the convolutions
     key: int = 128  # channels of a key
+    similarity: str = "dot"  # of a query's key and a memory's: "dot" over sqrt(channels), STM eq. 1, or "cosine" over `temperature`
+    shared_keys: bool = False  # a memorised frame's key is that with which it asked (STCN, arXiv 2106.05210); False: the memory encoder's
+    temperature: float = 0.03  # of the cosine: the lower, the fewer positions a query listens to
     value: int = 512  # channels of a value
     decoder: int = 256  # channels inside the decoder
     spatial_constraint: bool = True  # SCM 2.1
@@ -71,6 +74,10 @@ class SCMConfig:
         object.__setattr__(self, "aspp_rates", tuple(self.aspp_rates))
         if not 1 <= len(self.aspp_rates) <= 8 or not all(isinstance(r, int) and 1 <= r <= 64 for r in self.aspp_rates):
             raise ValueError(f"aspp_rates must be one to eight dilations between 1 and 64, not {self.aspp_rates}")
+        if self.similarity not in ("dot", "cosine"):
+            raise ValueError(f"similarity is 'dot' or 'cosine', not {self.similarity!r}")
+        if not 0.001 <= self.temperature <= 10:
+            raise ValueError(f"temperature is between 0.001 and 10, not {self.temperature}")
         if self.memory_every < 1:
             raise ValueError(f"memory_every is 1 (keep every frame) or more, not {self.memory_every}")
         if self.max_memory is not None and self.max_memory < 1:
@@ -247,7 +254,10 @@ class SCM(VOSModel):
         self.memory_trunk = Trunk(c.backbone, (3,), batch_norm=c.batch_norm, extra_channels=2)
         at4, at8, at16 = self.query_trunk.channels
         self.query_key, self.query_value = (nn.Conv2d(at16, width, 3, padding=1) for width in (c.key, c.value))
-        self.memory_key, self.memory_value = (nn.Conv2d(at16, width, 3, padding=1) for width in (c.key, c.value))
+        self.memory_key = None if c.shared_keys else nn.Conv2d(at16, c.key, 3, padding=1)
+        self.memory_value = nn.Conv2d(at16, c.value, 3, padding=1)
+        if c.similarity == "cosine":
+            start_alike(self.query_key, self.memory_key)
         self.mix = Mix(c.value, c.decoder, c.aspp_rates if c.aspp else None)
         self.constraint = SpatialConstraint(c.decoder) if c.spatial_constraint else None
         self.block16 = Residual(c.decoder)
@@ -260,7 +270,18 @@ class SCM(VOSModel):
         frame = ((frames - self.mean) / self.std).to(self.predictor.weight.dtype)
         s4, s8, s16 = self.query_trunk(frame)
         value = self.mix.of_query(self.query_value(s16))
-        return Features(self.query_key(s16), value, self.level8.skip(s8), self.level4.skip(s4), frame, inside(frames, self.stride))
+        return Features(
+            self.asking(self.query_key(s16)), value, self.level8.skip(s8), self.level4.skip(s4), frame, inside(frames, self.stride)
+        )
+
+    @property
+    def sharpness(self) -> float:
+        """What the unit keys of a query are multiplied by, so that key . query / sqrt(channels) is cosine / temperature."""
+        return self.config.key**0.5 / self.config.temperature
+
+    def asking(self, key: Tensor) -> Tensor:
+        """A query's key (B, key, h, w), scaled so that key . query / sqrt(channels) is the similarity."""
+        return key if self.config.similarity == "dot" else unit(key) * self.sharpness
 
     def start(self, features: Features, masks: Tensor, active: Tensor | None = None) -> State:
         b, k, h, w = masks.shape
@@ -295,7 +316,7 @@ class SCM(VOSModel):
 
     def memorise(self, features: Features, state: State) -> State:
         """Write this frame, with the state's masks, to the memory slots that belong to the objects' ages."""
-        key, value = self.encode_memory(features.frame, state.masks)
+        key, value = self.encode_memory(features, state.masks)
         slot = self.slot_of(state.age)
         keys, values, valid = state.keys, state.values, state.valid
         if self.config.max_memory is None:
@@ -320,20 +341,28 @@ class SCM(VOSModel):
             ring = torch.full_like(count, PREVIOUS)
         return torch.where(age == 0, FIRST, torch.where(kept, ring, PREVIOUS))
 
-    def encode_memory(self, frame: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
-        """frame (B, 3, H, W) normalised, masks (B, K, H, W) -> key (B, K, positions, key), value (B, K, positions, value)."""
+    def encode_memory(self, features: Features, masks: Tensor) -> tuple[Tensor, Tensor]:
+        """A frame with its masks (B, K, H, W) -> key (B, K, positions, key), value (B, K, positions, value)."""
         b, k = masks.shape[:2]
         others = (masks.sum(1, keepdim=True) - masks).clamp(0, 1)
         size = k if torch.is_grad_enabled() else self.objects_at_once
         parts = []
         for mask, other in zip(masks.split(size, 1), others.split(size, 1), strict=True):
-            pictures = frame[:, None].expand(-1, mask.shape[1], -1, -1, -1)
-            seen = torch.cat([pictures, torch.stack([mask, other], 2).to(frame.dtype)], 2).flatten(0, 1)
+            pictures = features.frame[:, None].expand(-1, mask.shape[1], -1, -1, -1)
+            seen = torch.cat([pictures, torch.stack([mask, other], 2).to(features.frame.dtype)], 2).flatten(0, 1)
             (s16,) = self.memory_trunk(seen.contiguous(memory_format=torch.channels_last))
-            both = torch.cat([self.memory_key(s16), self.memory_value(s16)], 1)
-            parts.append(both.permute(0, 2, 3, 1).flatten(1, 2).unflatten(0, (b, -1)))
+            both = [self.memory_value(s16)] if self.memory_key is None else [self.memory_value(s16), self.remembered(self.memory_key(s16))]
+            parts.append(torch.cat(both, 1).permute(0, 2, 3, 1).flatten(1, 2).unflatten(0, (b, -1)))
         memory = torch.cat(parts, 1)
-        return memory[..., : self.config.key], memory[..., self.config.key :]
+        values = memory[..., : self.config.value]
+        if self.memory_key is not None:
+            return memory[..., self.config.value :], values
+        key = features.key if self.config.similarity == "dot" else features.key / self.sharpness
+        return key.flatten(2).transpose(1, 2)[:, None].expand(-1, k, -1, -1), values
+
+    def remembered(self, key: Tensor) -> Tensor:
+        """A memory's key (B, key, h, w), as `asking` is for a query's."""
+        return key if self.config.similarity == "dot" else unit(key)
 
     def replace_masks(self, state: State, masks: Tensor) -> State:
         return state._replace(masks=masks.float())
@@ -353,6 +382,27 @@ class SCM(VOSModel):
             age=F.pad(torch.where(given[:, : state.age.shape[1]], kept_age, state.age), (0, new)),
         )
         return self.memorise(features, grown)
+
+
+def unit(key: Tensor) -> Tensor:
+    """(B, C, h, w), each pixel's C channels over their length, which float32 at least adds up."""
+    return F.normalize(key, dim=1) if key.dtype == torch.float64 else F.normalize(key.float(), dim=1).to(key.dtype)
+
+
+def start_alike(*convolutions: nn.Conv2d | None) -> None:
+    """First weights of key convolutions: the same rotation of a pixel's features onto fewer channels.
+
+    What looks alike to the trunk is then found before anything is learned. With random weights of their own a query's and a memory's
+    keys have nothing in common: the read is near the mean of all that is remembered, and a small training goes on without it.
+    """
+    keys = [conv for conv in convolutions if conv is not None]
+    middle = torch.empty_like(keys[0].weight[:, :, 1, 1])
+    nn.init.orthogonal_(middle)
+    for conv in keys:
+        with torch.no_grad():
+            conv.weight.zero_()
+            conv.weight[:, :, 1, 1] = middle
+        nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
 
 
 def add_per_object(of_objects: Tensor, of_frame: Tensor) -> Tensor:

@@ -78,6 +78,8 @@ def rollout(
                 truth, matched = truth.by_slot(owner), owner >= 0
             if learns:
                 losses.append(loss(prediction, truth.at(i), active))
+            if played + 1 == t + rehearsal:
+                break  # nobody asks what the last frame would hand on
             if clip.remembered is not None and own is not None and i + 1 < t and not own[i + 1]:
                 prediction = prediction._replace(logits=truth.remembered(i).float().logit(eps=1e-4))
             _, state = model.advance(seen, prediction, state)
