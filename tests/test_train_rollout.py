@@ -92,6 +92,19 @@ def test_a_rehearsal_is_the_clip_played_to_and_fro(clip: ClipBatch, kind: Callab
         torch.testing.assert_close(gradient, learnt[name], rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.parametrize(("rehearsal", "steps"), [(0, 2), (3, 5)])
+def test_the_last_frame_is_predicted_but_not_stepped_past(
+    clip: ClipBatch, monkeypatch: pytest.MonkeyPatch, rehearsal: int, steps: int
+) -> None:
+    """What it would hand on costs a memory encoder and nobody asks for it."""
+    model = tiny_scm()
+    advanced = []
+    advance = model.advance
+    monkeypatch.setattr(model, "advance", lambda *arguments: (advanced.append(1), advance(*arguments))[1])
+    rollout(model, clip, rehearsal=rehearsal)
+    assert len(advanced) == steps
+
+
 def test_what_the_model_is_told_of_the_first_frame_matters(clip: ClipBatch) -> None:
     torch.manual_seed(0)
     model = tiny_crvos()
