@@ -17,6 +17,11 @@ Memory. Frame t reads the frame before it, with its soft masks, and those kept f
 the others, so that with the previous frame there are m + 1 slots, whatever the length of the video. Every object counts from its own
 first frame. A frame whose mask was corrected is kept, for the objects corrected, as an n-th frame is.
 
+Keys. In STM the memory encoder makes its own, and the affinity is a dot product. Two arguments depart from that, for trainings too small
+to teach it: `shared_keys` keeps a frame's query key as its memory's (STCN: Cheng et al., NeurIPS 2021, arXiv 2106.05210), and
+`similarity="cosine"` compares directions only, so that strong features do not outshout the rest, and lets keys begin as a rotation of
+the trunk's features. Defaults are STM's.
+
 Where the paper is silent: the order is read, ASPP, prior, decoder; ASPP replaces the decoder's first convolution and has no batch norm;
 the prior's bias starts at 2, so that it begins near one; the refine module works at stride 4 on the decoder's feature, its last
 convolution starts at zero. Deviations in how, not in what, is computed:
