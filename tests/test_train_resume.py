@@ -243,13 +243,13 @@ def test_a_stage_may_hand_on_hard_masks(batches: Batches) -> None:
     own = run.model.config
     run.recipe.stages[-1].feedback_threshold = 0.4
     used: list[Any] = []
-    advance = run.model.advance
+    predict = run.model.predict
 
     def spy(*arguments: Any) -> Any:
         used.append(run.model.config.feedback_threshold)  # type: ignore[union-attr]
-        return advance(*arguments)
+        return predict(*arguments)
 
-    run.model.advance = spy  # type: ignore[method-assign]
+    run.model.predict = spy  # type: ignore[method-assign]
     thresholds = []
     for step in range(run.recipe.steps):
         used.clear()

@@ -71,7 +71,7 @@ def train(
             for sample in data.from_step(trainer.step, workers, device=trainer.device, rank=processes.rank, of=processes.count):
                 stage, within = trainer.recipe.stage_at(trainer.step)
                 if stage.starts_from and within == 0:
-                    trainer.begin_from(mean_of([snapshot(out, step or trainer.step) for step in stage.starts_from]))
+                    trainer.begin_from(mean_of([snapshot(out, step) for step in trainer.recipe.starts_of(stage)]))
                 loss, iou = trainer.train_step(sample)
                 b, t = sample.clip.frames.shape[:2]
                 log.add(loss, iou, frames=b * (t - 1))

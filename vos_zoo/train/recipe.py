@@ -40,7 +40,9 @@ class Stage:
     lr_course: str = "cosine"  # how: "cosine", "exponential" or "linear"
     weight_decay: float | None = None  # None: the recipe's
     fresh_optimizer: bool = False  # forget the optimiser's moments when the stage begins
-    starts_from: tuple[int, ...] = ()  # begin with the mean of these steps' averaged weights (0: those so far), warm up, optimiser anew
+    starts_from: tuple[
+        int, ...
+    ] = ()  # begin with the mean of these steps' averaged weights (0: those so far, -1: a stage earlier), warm up, optimiser anew
     max_skip: int | tuple[int, ...] = 3  # real clips: the largest distance between neighbouring frames; several: a course
     gaps: str = "even"  # "even": one distance a window, in real clips only; "random": each by itself, in synthetic clips too
     loss: dict[str, Any] = field(default_factory=dict)  # over the recipe's
@@ -160,8 +162,8 @@ class Recipe:
         if any(step < 1 for step in self.mean_with):
             raise DataError(f"mean_with {', '.join(map(str, self.mean_with))} holds no step: steps are counted from 1")
         begin = 0
-        for stage in self.stages:
-            if any(not 0 <= step <= begin for step in stage.starts_from) or (stage.starts_from and not begin):
+        for n, stage in enumerate(self.stages):
+            if any(not 1 - n <= step <= begin for step in stage.starts_from) or (stage.starts_from and not begin):
                 named = ", ".join(map(str, stage.starts_from))
                 raise DataError(f"stage {stage.name}: starts_from {named} must be steps before it, 1 to {begin}, or 0, the last of them")
             begin += stage.steps
@@ -179,11 +181,13 @@ class Recipe:
     @property
     def kept(self) -> frozenset[int]:
         """Steps whose averaged weights are wanted later on."""
-        kept, begin = set(self.mean_with), 0
-        for stage in self.stages:
-            kept.update(step or begin for step in stage.starts_from)
-            begin += stage.steps
-        return frozenset(kept)
+        return frozenset(self.mean_with).union(*(self.starts_of(stage) for stage in self.stages))
+
+    def starts_of(self, stage: Stage) -> tuple[int, ...]:
+        """The steps that a stage's `starts_from` names: 0 is the last before it, -1 the last before the stage in front of it, and so on."""
+        n = next(n for n, one in enumerate(self.stages) if one is stage)
+        begins = [sum(each.steps for each in self.stages[:i]) for i in range(n + 1)]
+        return tuple(step if step > 0 else begins[n + step] for step in stage.starts_from)
 
     def stage_at(self, step: int) -> tuple[Stage, int]:
         """The stage that `step` belongs to, and the step's number within it. IndexError past the end."""
