@@ -24,6 +24,7 @@ LAYERS = {
     "progress": "",
     "memory": "",
     "ops": "",
+    "affinity": "",
     "transforms": "",
     "batching": "",
     "folding": "",
@@ -43,7 +44,7 @@ LAYERS = {
     "jobs": "errors io workers",
     "evaluation": "errors io workers",
     "models/base": "ops",
-    "models/<name>": "ops models/base models/backbones",
+    "models/<name>": "ops affinity models/base models/backbones",
     "flops": "models/base",
     "train": "errors io ops models/base",
     "adapt": "errors io progress transforms train",
@@ -66,7 +67,18 @@ LAYERS = {
 # Inside a function only: Segmenter.from_pretrained and save_pretrained are zoo's load and save, above it; finetune is adapt's, which is
 # training.
 LATE = {("segmenter", "zoo"), ("segmenter", "publish"), ("segmenter", "adapt")}
-NEED_TORCH = {"ops", "transforms", "models/backbones", "models/base", "models/<name>", "session", "propagation", "segmenter", "train"}
+NEED_TORCH = {
+    "ops",
+    "affinity",
+    "transforms",
+    "models/backbones",
+    "models/base",
+    "models/<name>",
+    "session",
+    "propagation",
+    "segmenter",
+    "train",
+}
 NEED_TORCH |= {"folding", "batching", "branches", "devices", "many", "adapt", "ensembles"}
 NEED_TORCH |= {"flops", "convert"}
 OUTSIDE = {"tools", "demo", "tests", "toy", "conftest"}

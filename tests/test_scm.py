@@ -10,12 +10,13 @@ from safetensors.torch import save_file
 from scm_reference import reference_video
 from torch.utils.flop_counter import FlopCounterMode
 
-from vos_zoo import catalogue
+from vos_zoo import affinity, catalogue
+from vos_zoo.affinity import read_fused, read_in_chunks, read_memory
 from vos_zoo.config import checked_args
 from vos_zoo.folding import fold_batch_norm
 from vos_zoo.models import scm
 from vos_zoo.models.base import Prediction
-from vos_zoo.models.scm import FIRST, PREVIOUS, SCM, State, read_fused, read_in_chunks, read_memory
+from vos_zoo.models.scm import FIRST, PREVIOUS, SCM, State
 from vos_zoo.train.batch import ClipBatch
 from vos_zoo.train.rollout import rollout
 from vos_zoo.transforms import make_grid
@@ -229,7 +230,7 @@ def test_the_read_equals_the_plain_softmax(read, monkeypatch):
     asked, keys, values = torch.randn(2, 1, 21, 4).double(), torch.randn(2, 3, 50, 4).double() * 4, torch.randn(2, 3, 50, 6).double()
     mask = torch.rand(2, 3, 1, 50) > 0.4
     share = (torch.einsum("bnc,bkpc->bknp", asked[:, 0], keys) / 2).masked_fill(~mask, -torch.inf).softmax(-1)
-    monkeypatch.setattr(scm, "BLOCK", 1)  # 16 queries at once, then 5
+    monkeypatch.setattr(affinity, "BLOCK", 1)  # 16 queries at once, then 5
     torch.testing.assert_close(read(asked, keys, values, mask), share @ values)
     whole = (torch.einsum("bnc,bkpc->bknp", asked[:, 0], keys) / 2).softmax(-1) @ values
     torch.testing.assert_close(read(asked, keys, values, None), whole)
@@ -239,7 +240,7 @@ def test_the_affinity_is_never_held_whole(monkeypatch):
     seen = []
     plain = torch.Tensor.softmax
     monkeypatch.setattr(torch.Tensor, "softmax", lambda x, *a, **o: (seen.append(x.numel()), plain(x, *a, **o))[1])
-    monkeypatch.setattr(scm, "BLOCK", 20_000)
+    monkeypatch.setattr(affinity, "BLOCK", 20_000)
     read_memory(torch.randn(1, 4, 12, 20), torch.randn(1, 2, 3, 240, 4), torch.randn(1, 2, 3, 240, 6), torch.ones(1, 2, 3).bool())
     assert sum(seen) == 240 * 2 * 3 * 240 and max(seen) <= 16 * 2 * 3 * 240
 
@@ -494,14 +495,14 @@ def test_by_cosine_a_frame_finds_itself_before_anything_is_learnt(shared):
     """Trunks that begin as one and keys that begin alike: each position reads itself, in the memory of the same frame without a mask."""
     model = build(backbone="resnet18", similarity="cosine", shared_keys=shared, temperature=0.001)
     model.memory_trunk.take(model.query_trunk.net.state_dict())
-    scm.start_alike(model.query_key, model.memory_key)
+    affinity.start_alike(model.query_key, model.memory_key)
     frames, masks = clip(1, 1)
     with torch.no_grad():
         seen = model.encode(frames[0])
         model.memory_trunk.net.conv1.weight[:, 3:] = 0
         keys, values = model.encode_memory(seen, masks)
-        read = read_memory(seen.key, keys[:, :, None], values[:, :, None], torch.ones(1, 1, 1, dtype=torch.bool))
-    torch.testing.assert_close(seen.key.norm(dim=1), torch.full((1, 2, 3), 5**0.5 / 0.001).double())
+        read = read_memory(seen.key * model.sharpness, keys[:, :, None], values[:, :, None], torch.ones(1, 1, 1, dtype=torch.bool))
+    torch.testing.assert_close(seen.key.norm(dim=1), torch.ones(1, 2, 3).double())
     torch.testing.assert_close(keys.norm(dim=-1), torch.ones(1, 1, 6).double())
     torch.testing.assert_close(read.flatten(2)[0].T, values[0, 0], atol=1e-3, rtol=0)
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from vos_zoo.errors import SaveError, VideoError
-from vos_zoo.io.atomic import atomic_write
+from vos_zoo.io.atomic import atomic_write, write_json
 from vos_zoo.io.video import open_video
 from vos_zoo.io.writer import VideoWriter
 
@@ -217,6 +217,15 @@ def test_atomic_write_keeps_the_old_file_when_the_block_raises(tmp_path: Path) -
         raise ZeroDivisionError
     assert path.read_text() == "old"
     assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_write_json_keeps_the_old_file_when_json_cannot_hold_the_value(tmp_path: Path) -> None:
+    write_json(tmp_path / "new" / "a.json", {"J": 0.5})
+    assert (tmp_path / "new" / "a.json").read_text() == '{\n "J": 0.5\n}\n'
+    with pytest.raises(TypeError):
+        write_json(tmp_path / "new" / "a.json", {"J": object()})
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["a.json"]
+    assert (tmp_path / "new" / "a.json").read_text() == '{\n "J": 0.5\n}\n'
 
 
 def test_atomic_write_of_a_folder(tmp_path: Path) -> None:

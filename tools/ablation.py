@@ -10,7 +10,6 @@ is not trained again: after a stop the same command goes on. Writes OUT/ablation
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ from vos_zoo.commands.train import main as train
 from vos_zoo.errors import EvaluationError, VosZooError
 from vos_zoo.evaluation.datasets import load_dataset
 from vos_zoo.evaluation.evaluate import evaluate
-from vos_zoo.io.atomic import atomic_write
+from vos_zoo.io.atomic import write_json
 from vos_zoo.train.recipe_file import load_recipe
 from vos_zoo.zoo import create
 
@@ -48,8 +47,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     options.out.mkdir(parents=True, exist_ok=True)
-    with atomic_write(options.out / "ablation.json") as temporary:
-        temporary.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+    write_json(options.out / "ablation.json", rows)
     print("\n" + table(rows))
     return 0
 

@@ -38,7 +38,7 @@ from vos_zoo.evaluation.machine import environment
 from vos_zoo.evaluation.roofline import Ceilings, Work, ceilings_of, work_of
 from vos_zoo.evaluation.stages import STAGES, USUAL, chosen_stages
 from vos_zoo.evaluation.synthetic import SyntheticClip
-from vos_zoo.io.atomic import atomic_write
+from vos_zoo.io.atomic import atomic_write, write_json
 from vos_zoo.progress import reporter
 
 
@@ -70,7 +70,7 @@ def memory(options: argparse.Namespace) -> int:
         print(memory_table(of_case, options.tolerance), flush=True)
     grown = [of_case for of_case in measured if too_much(of_case, options.tolerance)]
     records = [as_record(one) for of_case in measured for one in of_case]
-    _write_json(options, machine, records, {"tolerance_percent": options.tolerance, "within_tolerance": not grown})
+    _save(options, machine, records, {"tolerance_percent": options.tolerance, "within_tolerance": not grown})
     return 1 if grown else 0
 
 
@@ -128,7 +128,7 @@ def speed(options: argparse.Namespace) -> int:
     print(speed_table(measured))
     unit = (baseline.name, str(baseline)) if baseline else (None, None)
     facts = {"repeats": options.repeats, "baseline": unit[0], "baseline_is": unit[1]}
-    _write_json(options, machine, [as_record(one) for one in measured], facts)
+    _save(options, machine, [as_record(one) for one in measured], facts)
     return 0
 
 
@@ -158,7 +158,7 @@ def roofline(options: argparse.Namespace) -> int:
     _print_machine(machine)
     print(roofline_table(ceilings, measured))
     records = [{**as_record(one), **vars(work), "bound": work.bound(ceilings), "by": work.limit(ceilings)} for one, work in measured]
-    _write_json(options, machine, records, {"ceilings": vars(ceilings)})
+    _save(options, machine, records, {"ceilings": vars(ceilings)})
     return 0
 
 
@@ -182,7 +182,7 @@ def loader(options: argparse.Namespace) -> int:
     _print_machine(machine)
     print(table(measured))
     records = [{**vars(one), "share": one.share} for one in measured]
-    _write_json(options, machine, records, {"recipe": options.recipe, "steps": options.steps})
+    _save(options, machine, records, {"recipe": options.recipe, "steps": options.steps})
     return 0
 
 
@@ -228,7 +228,7 @@ def _print_machine(machine: dict[str, Any]) -> None:
         print("others were at work on this machine: seconds are too long, and even ratios are rough")
 
 
-def _write_json(options: argparse.Namespace, machine: dict[str, Any], records: list[dict[str, Any]], facts: dict[str, Any]) -> None:
+def _save(options: argparse.Namespace, machine: dict[str, Any], records: list[dict[str, Any]], facts: dict[str, Any]) -> None:
     if options.json is None:
         return
     report = {
@@ -239,8 +239,7 @@ def _write_json(options: argparse.Namespace, machine: dict[str, Any], records: l
         **facts,
         "results": records,
     }
-    with atomic_write(options.json) as temporary:
-        Path(temporary).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    write_json(options.json, report)
     print(f"wrote {options.json}")
 
 

@@ -22,7 +22,7 @@ from vos_zoo.errors import EvaluationError, VosZooError
 from vos_zoo.evaluation.datasets import load_dataset
 from vos_zoo.evaluation.evaluate import evaluate
 from vos_zoo.evaluation.svg import Axis, Series, plot
-from vos_zoo.io.atomic import atomic_write
+from vos_zoo.io.atomic import atomic_write, write_json
 from vos_zoo.train.provenance import read_recipe
 from vos_zoo.train.recipe import Recipe
 from vos_zoo.zoo import create
@@ -67,8 +67,7 @@ def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
             points.append(point)
             print(f"{name}, step {saved['step']}, {point['samples']} samples: J&F {jf:.1f}", flush=True)
             points.sort(key=lambda each: (each["run"], each["step"]))
-            with atomic_write(options.json) as temporary:
-                temporary.write_text(json.dumps(points, indent=1) + "\n", encoding="utf-8")
+            write_json(options.json, points)
     if not points:
         raise EvaluationError(f"there is no snapshot or checkpoint in {', '.join(map(str, options.runs))}")
     return list(points)

@@ -24,7 +24,7 @@ from typing import Any
 from vos_zoo.errors import EvaluationError, VosZooError
 from vos_zoo.evaluation.benchmark_plots import plots
 from vos_zoo.evaluation.results_tables import accuracy, fast_path, memory, published, roofline, speed, step_by_step, whole_way
-from vos_zoo.io.atomic import atomic_write
+from vos_zoo.io.atomic import atomic_write, write_json
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 PUBLISHED, PAGE = "published.json", "page.md"  # what others publish; the page's text, with places for the tables
@@ -61,8 +61,7 @@ def add(source: Path, folder: Path, title: str | None, command: str | None) -> P
         models = "-".join(dict.fromkeys(_slug(row["model"]) for row in record["results"]))
         kind = "stages" if record["kind"] == "speed" and not whole_way(record) else record["kind"]
         name = f"{kind}-{models[:60]}-{_slug(record['environment']['device'])[:40]}.json"
-    with atomic_write(folder / name) as temporary:
-        temporary.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    write_json(folder / name, record)
     return folder / name
 
 

@@ -11,7 +11,6 @@ it gets is that mask carried over, without decoder, prior or any later memory. I
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
@@ -21,12 +20,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 import vos_zoo
+from vos_zoo.affinity import unit
 from vos_zoo.errors import EvaluationError, VosZooError
 from vos_zoo.evaluation.clip import Clip
 from vos_zoo.evaluation.datasets import load_dataset
-from vos_zoo.io.atomic import atomic_write
+from vos_zoo.io.atomic import write_json
 from vos_zoo.io.video import open_video
-from vos_zoo.models.scm import SCM, unit
+from vos_zoo.models.scm import SCM
 
 FRAMES = 8  # of a clip, evenly
 
@@ -45,8 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     if options.json:
-        with atomic_write(options.json) as temporary:
-            temporary.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+        write_json(options.json, report)
         print(f"wrote {options.json}")
     return 0
 
@@ -69,7 +68,7 @@ def probe(segmenter: vos_zoo.Segmenter, model: SCM, clip: Clip) -> dict[str, flo
         """Its query's keys (key, h, w), scaled as they are asked with, and unit features of the trunk (C, h * w)."""
         pixels = grid.frame(frames[t], torch.device("cpu"))
         features = model.encode(pixels)
-        return features.key[0], unit(model.query_trunk(features.frame)[-1])[0].flatten(1)
+        return features.key[0] * model.sharpness, unit(model.query_trunk(features.frame)[-1])[0].flatten(1)
 
     start = model.start(model.encode(grid.frame(frames[clip.first], torch.device("cpu"))), masks(clip.first))
     first = F.avg_pool2d(masks(clip.first), model.stride)[0].flatten(1)

@@ -11,7 +11,6 @@ J under 0.2). Of a model that finds the objects itself: which of several objects
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,7 @@ from vos_zoo.evaluation import stress, stress_scenes
 from vos_zoo.evaluation.clip import Clip
 from vos_zoo.evaluation.datasets import load_dataset
 from vos_zoo.evaluation.scoring import score as score_clip
-from vos_zoo.io.atomic import atomic_write
+from vos_zoo.io.atomic import write_json
 from vos_zoo.io.masks import read_mask
 from vos_zoo.io.video import open_video
 
@@ -41,8 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     if options.json:
-        with atomic_write(options.json) as temporary:
-            temporary.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+        write_json(options.json, report)
         print(f"wrote {options.json}")
     return 0
 

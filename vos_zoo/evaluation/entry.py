@@ -19,7 +19,7 @@ from vos_zoo.errors import EvaluationError, SaveError
 from vos_zoo.evaluation.clip import Clip
 from vos_zoo.evaluation.scores import Scores
 from vos_zoo.evaluation.scoring import ClipScore
-from vos_zoo.io.atomic import atomic_write
+from vos_zoo.io.atomic import write_json
 
 FORMAT = 1
 ENTRY_FILE = "entry.json"
@@ -68,7 +68,7 @@ class Entry:
                 entry.forget()
         elif folder.is_dir() and any(folder.iterdir()):
             raise SaveError(f"{folder} is there already and holds something else: choose another folder for the results")
-        _write_json(folder / ENTRY_FILE, entry.as_dict())
+        write_json(folder / ENTRY_FILE, entry.as_dict())
         return entry
 
     def as_dict(self) -> dict[str, Any]:
@@ -105,7 +105,7 @@ class Entry:
 
     def keep(self, clip: Clip, score: ClipScore) -> None:
         """From now on the clip is finished."""
-        _write_json(self._record(clip.name), {"truth": clip.digest(), "score": score.as_dict()})
+        write_json(self._record(clip.name), {"truth": clip.digest(), "score": score.as_dict()})
 
     def write(self, scores: Scores, subset: str) -> None:
         """scores.json and the official CSV files."""
@@ -150,8 +150,3 @@ def _short(value: Any) -> str:
 
 def _count(number: int, what: str) -> str:
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
-
-
-def _write_json(path: Path, record: Mapping[str, Any]) -> None:
-    with atomic_write(path) as temporary:
-        temporary.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")

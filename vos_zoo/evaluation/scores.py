@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -15,7 +14,7 @@ import numpy as np
 
 from vos_zoo.evaluation.metrics import Statistics, statistics
 from vos_zoo.evaluation.scoring import ClipScore
-from vos_zoo.io.atomic import atomic_write
+from vos_zoo.io.atomic import atomic_write, write_json
 
 GLOBAL_COLUMNS = ("J&F-Mean", "J-Mean", "J-Recall", "J-Decay", "F-Mean", "F-Recall", "F-Decay")  # of davis2017-evaluation
 SEQUENCE_COLUMNS = ("Sequence", "J-Mean", "F-Mean")
@@ -193,8 +192,7 @@ class Scores:
 
     def to_json(self, path: str | Path, **about: Any) -> None:
         """Writes `about` and `as_dict()`. Raises: SaveError; nothing half-written is left."""
-        with atomic_write(path) as temporary:
-            Path(temporary).write_text(json.dumps({**about, **self.as_dict()}, indent=1) + "\n", encoding="utf-8")
+        write_json(path, {**about, **self.as_dict()})
 
     def to_csv(self, path: str | Path) -> None:
         """Writes a line an object, values in [0, 1]. Raises: SaveError; nothing half-written is left."""

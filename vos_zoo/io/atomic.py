@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import json
 import os
 import secrets
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from vos_zoo.errors import SaveError
 
@@ -105,3 +107,9 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
         target.discard()
         raise
     target.commit()
+
+
+def write_json(path: str | os.PathLike[str], value: Any) -> None:
+    """Writes `value` to `path` as indented JSON. Raises SaveError, as `atomic_write` does; TypeError if JSON can't hold `value`."""
+    with atomic_write(path) as temporary:
+        temporary.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")

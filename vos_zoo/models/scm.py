@@ -42,12 +42,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vos_zoo.affinity import read_memory, start_alike, unit
 from vos_zoo.models.backbones import Trunk, check_trunk, imagenet_statistics
 from vos_zoo.models.base import Prediction, VOSModel
 from vos_zoo.ops import aggregate, check_threshold, fed_back
 
 FIRST, PREVIOUS = 0, 1  # slots of the memory; kept frames follow
-BLOCK = 1 << 22  # affinities at once, where the read goes by chunks of queries
 
 
 @dataclass(frozen=True)
@@ -109,46 +109,6 @@ class State(NamedTuple):
     values: Tensor  # (B, K, M, H/16 * W/16, value)
     valid: Tensor  # (B, K, M) bool: memory slots in use
     age: Tensor  # (B, K) int64: frames since the object's first; a correction rounds it up to a multiple of memory_every
-
-
-def read_memory(query: Tensor, keys: Tensor, values: Tensor, valid: Tensor) -> Tensor:
-    """STM eq. 1, for every object: softmax over all memorised positions of key . query / sqrt(channels), times their values.
-
-    query (B, C, h, w); keys (B, K, M, h*w, C), values (B, K, M, h*w, V), valid (B, K, M) -> (B*K, V, h, w).
-    """
-    b, k, _, positions, _ = keys.shape
-    masked = True
-    if keys.device.type == "cpu":  # a look at `valid` costs nothing here, and spares what no object uses
-        used = valid.flatten(0, 1).any(0).nonzero().flatten()
-        if len(used) < valid.shape[2]:
-            keys, values, valid = keys.index_select(2, used), values.index_select(2, used), valid.index_select(2, used)
-        masked = not bool(valid.all())
-    mask = valid.repeat_interleave(positions, 2)[:, :, None] if masked else None
-    asked = query.flatten(2).transpose(1, 2)[:, None]
-    read = read_fused if keys.is_cuda else read_in_chunks
-    found = read(asked, keys.flatten(2, 3), values.flatten(2, 3), mask)
-    return found.reshape(b * k, *query.shape[-2:], -1).permute(0, 3, 1, 2)
-
-
-def read_fused(asked: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
-    """asked (B, 1, N, C), keys (B, K, P, C), values (B, K, P, V), mask (B, K, 1, P) -> (B, K, N, V), by a GPU's own kernel."""
-    return F.scaled_dot_product_attention(asked.expand(-1, keys.shape[1], -1, -1), keys, values, mask)
-
-
-def read_in_chunks(asked: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
-    """The same by chunks of queries, so that the affinity is never held whole. The softmax is in float32 at least.
-
-    CPUs have no fused kernel for keys and values of different widths; with equal ones it is no faster than this.
-    """
-    size = max(16, BLOCK // keys.shape[:-1].numel())
-    parts = []
-    for part in (asked * asked.shape[-1] ** -0.5).split(size, 2):
-        affinity = part @ keys.transpose(-1, -2)
-        if mask is not None:
-            affinity = affinity.masked_fill(~mask, -torch.inf)
-        weights = affinity.softmax(-1, dtype=torch.promote_types(affinity.dtype, torch.float32))
-        parts.append(weights.to(values.dtype) @ values)
-    return torch.cat(parts, 2)
 
 
 class Mix(nn.Module):
@@ -274,19 +234,17 @@ class SCM(VOSModel):
     def encode(self, frames: Tensor) -> Features:
         frame = ((frames - self.mean) / self.std).to(self.predictor.weight.dtype)
         s4, s8, s16 = self.query_trunk(frame)
-        value = self.mix.of_query(self.query_value(s16))
-        return Features(
-            self.asking(self.query_key(s16)), value, self.level8.skip(s8), self.level4.skip(s4), frame, inside(frames, self.stride)
-        )
+        key, value = self.comparable(self.query_key(s16)), self.mix.of_query(self.query_value(s16))
+        return Features(key, value, self.level8.skip(s8), self.level4.skip(s4), frame, inside(frames, self.stride))
+
+    def comparable(self, key: Tensor) -> Tensor:
+        """A key (B, key, h, w) as it is compared: as it is, or its direction."""
+        return key if self.config.similarity == "dot" else unit(key)
 
     @property
     def sharpness(self) -> float:
-        """What the unit keys of a query are multiplied by, so that key . query / sqrt(channels) is cosine / temperature."""
-        return self.config.key**0.5 / self.config.temperature
-
-    def asking(self, key: Tensor) -> Tensor:
-        """A query's key (B, key, h, w), scaled so that key . query / sqrt(channels) is the similarity."""
-        return key if self.config.similarity == "dot" else unit(key) * self.sharpness
+        """What a query's key is multiplied by when it asks, so that key . query / sqrt(channels) is the similarity."""
+        return 1.0 if self.config.similarity == "dot" else self.config.key**0.5 / self.config.temperature
 
     def start(self, features: Features, masks: Tensor, active: Tensor | None = None) -> State:
         b, k, h, w = masks.shape
@@ -301,7 +259,7 @@ class SCM(VOSModel):
 
     def predict(self, features: Features, state: State) -> Prediction:
         b, k = state.active.shape
-        read = read_memory(features.key, state.keys, state.values, state.valid)
+        read = read_memory(features.key * self.sharpness, state.keys, state.values, state.valid)
         x = self.mix(read, features.value)
         if self.constraint is not None:
             x = self.constraint(x, F.avg_pool2d(state.masks.flatten(0, 1)[:, None], self.stride))
@@ -351,23 +309,16 @@ class SCM(VOSModel):
         b, k = masks.shape[:2]
         others = (masks.sum(1, keepdim=True) - masks).clamp(0, 1)
         size = k if torch.is_grad_enabled() else self.objects_at_once
+        frame = features.frame[:, None]
         parts = []
         for mask, other in zip(masks.split(size, 1), others.split(size, 1), strict=True):
-            pictures = features.frame[:, None].expand(-1, mask.shape[1], -1, -1, -1)
-            seen = torch.cat([pictures, torch.stack([mask, other], 2).to(features.frame.dtype)], 2).flatten(0, 1)
+            seen = torch.cat([frame.expand(-1, mask.shape[1], -1, -1, -1), torch.stack([mask, other], 2).to(frame.dtype)], 2).flatten(0, 1)
             (s16,) = self.memory_trunk(seen.contiguous(memory_format=torch.channels_last))
-            both = [self.memory_value(s16)] if self.memory_key is None else [self.memory_value(s16), self.remembered(self.memory_key(s16))]
-            parts.append(torch.cat(both, 1).permute(0, 2, 3, 1).flatten(1, 2).unflatten(0, (b, -1)))
-        memory = torch.cat(parts, 1)
-        values = memory[..., : self.config.value]
-        if self.memory_key is not None:
-            return memory[..., self.config.value :], values
-        key = features.key if self.config.similarity == "dot" else features.key / self.sharpness
-        return key.flatten(2).transpose(1, 2)[:, None].expand(-1, k, -1, -1), values
-
-    def remembered(self, key: Tensor) -> Tensor:
-        """A memory's key (B, key, h, w), as `asking` is for a query's."""
-        return key if self.config.similarity == "dot" else unit(key)
+            parts.append(s16.unflatten(0, (b, -1)))
+        s16 = torch.cat(parts, 1).flatten(0, 1)
+        value = self.memory_value(s16)
+        key = features.key.repeat_interleave(k, 0) if self.memory_key is None else self.comparable(self.memory_key(s16))
+        return by_position(key, b), by_position(value, b)
 
     def replace_masks(self, state: State, masks: Tensor) -> State:
         return state._replace(masks=masks.float())
@@ -389,25 +340,9 @@ class SCM(VOSModel):
         return self.memorise(features, grown)
 
 
-def unit(key: Tensor) -> Tensor:
-    """(B, C, h, w), each pixel's C channels over their length, which float32 at least adds up."""
-    return F.normalize(key, dim=1) if key.dtype == torch.float64 else F.normalize(key.float(), dim=1).to(key.dtype)
-
-
-def start_alike(*convolutions: nn.Conv2d | None) -> None:
-    """First weights of key convolutions: the same rotation of a pixel's features onto fewer channels.
-
-    What looks alike to the trunk is then found before anything is learned. With random weights of their own a query's and a memory's
-    keys have nothing in common: the read is near the mean of all that is remembered, and a small training goes on without it.
-    """
-    keys = [conv for conv in convolutions if conv is not None]
-    middle = torch.empty_like(keys[0].weight[:, :, 1, 1])
-    nn.init.orthogonal_(middle)
-    for conv in keys:
-        with torch.no_grad():
-            conv.weight.zero_()
-            conv.weight[:, :, 1, 1] = middle
-        nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
+def by_position(maps: Tensor, b: int) -> Tensor:
+    """(B*K, C, h, w) -> (B, K, h * w, C)."""
+    return maps.flatten(2).transpose(1, 2).unflatten(0, (b, -1))
 
 
 def add_per_object(of_objects: Tensor, of_frame: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from vos_zoo.errors import DataError, VosZooWarning
-from vos_zoo.io.atomic import atomic_write
+from vos_zoo.io.atomic import write_json
 from vos_zoo.train.recipe import Recipe
 from vos_zoo.train.recipe_file import recipe_from
 
@@ -52,8 +52,7 @@ def record(out: Path, recipe: Recipe, library: str, facts: dict[str, Any]) -> No
         if changed:
             warnings.warn(f"the run in {out} began with other files in {', '.join(changed)}", VosZooWarning, stacklevel=2)
     for file, content in ((path, recipe.as_dict()), (run, {**facts, "versions": versions(library)})):
-        with atomic_write(file) as temporary:
-            temporary.write_text(json.dumps(content, indent=2), encoding="utf-8")
+        write_json(file, content)
 
 
 def read_recipe(out: Path) -> Recipe:

@@ -40,9 +40,7 @@ class Stage:
     lr_course: str = "cosine"  # how: "cosine", "exponential" or "linear"
     weight_decay: float | None = None  # None: the recipe's
     fresh_optimizer: bool = False  # forget the optimiser's moments when the stage begins
-    starts_from: tuple[
-        int, ...
-    ] = ()  # begin with the mean of these steps' averaged weights (0: those so far, -1: a stage earlier), warm up, optimiser anew
+    starts_from: tuple[int, ...] = ()  # begin anew at the mean of these steps' averaged weights; 0: the last before it, -1: a stage earlier
     max_skip: int | tuple[int, ...] = 3  # real clips: the largest distance between neighbouring frames; several: a course
     gaps: str = "even"  # "even": one distance a window, in real clips only; "random": each by itself, in synthetic clips too
     loss: dict[str, Any] = field(default_factory=dict)  # over the recipe's

@@ -1,0 +1,73 @@
+"""What a frame asks its memory, and what it reads there: the space-time memory of STM (Oh et al., ICCV 2019, arXiv 1904.00607, 3.2).
+
+Every position of a query compares its key with those of all memorised positions; the softmax of these affinities weighs their values.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+BLOCK = 1 << 22  # affinities at once, where the read goes by chunks of queries
+
+
+def read_memory(query: Tensor, keys: Tensor, values: Tensor, valid: Tensor) -> Tensor:
+    """STM eq. 1, for every object: softmax over all memorised positions of key . query / sqrt(channels), times their values.
+
+    query (B, C, h, w); keys (B, K, M, h*w, C), values (B, K, M, h*w, V), valid (B, K, M) -> (B*K, V, h, w).
+    """
+    b, k, _, positions, _ = keys.shape
+    masked = True
+    if keys.device.type == "cpu":  # a look at `valid` costs nothing here, and spares what no object uses
+        used = valid.flatten(0, 1).any(0).nonzero().flatten()
+        if len(used) < valid.shape[2]:
+            keys, values, valid = keys.index_select(2, used), values.index_select(2, used), valid.index_select(2, used)
+        masked = not bool(valid.all())
+    mask = valid.repeat_interleave(positions, 2)[:, :, None] if masked else None
+    asked = query.flatten(2).transpose(1, 2)[:, None]
+    read = read_fused if keys.is_cuda else read_in_chunks
+    found = read(asked, keys.flatten(2, 3), values.flatten(2, 3), mask)
+    return found.reshape(b * k, *query.shape[-2:], -1).permute(0, 3, 1, 2)
+
+
+def read_fused(asked: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
+    """asked (B, 1, N, C), keys (B, K, P, C), values (B, K, P, V), mask (B, K, 1, P) -> (B, K, N, V), by a GPU's own kernel."""
+    return F.scaled_dot_product_attention(asked.expand(-1, keys.shape[1], -1, -1), keys, values, mask)
+
+
+def read_in_chunks(asked: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
+    """The same by chunks of queries, so that the affinity is never held whole. The softmax is in float32 at least.
+
+    CPUs have no fused kernel for keys and values of different widths; with equal ones it is no faster than this.
+    """
+    size = max(16, BLOCK // keys.shape[:-1].numel())
+    parts = []
+    for part in (asked * asked.shape[-1] ** -0.5).split(size, 2):
+        affinity = part @ keys.transpose(-1, -2)
+        if mask is not None:
+            affinity = affinity.masked_fill(~mask, -torch.inf)
+        weights = affinity.softmax(-1, dtype=torch.promote_types(affinity.dtype, torch.float32))
+        parts.append(weights.to(values.dtype) @ values)
+    return torch.cat(parts, 2)
+
+
+def unit(key: Tensor) -> Tensor:
+    """(B, C, h, w), each pixel's C channels over their length, which float32 at least adds up."""
+    return F.normalize(key, dim=1) if key.dtype == torch.float64 else F.normalize(key.float(), dim=1).to(key.dtype)
+
+
+def start_alike(*convolutions: nn.Conv2d | None) -> None:
+    """First weights of key convolutions: the same rotation of a pixel's features onto fewer channels.
+
+    What looks alike to the trunk is then found before anything is learned. With random weights of their own a query's and a memory's
+    keys have nothing in common: the read is near the mean of all that is remembered, and a small training goes on without it.
+    """
+    keys = [conv for conv in convolutions if conv is not None]
+    middle = torch.empty_like(keys[0].weight[:, :, 1, 1])
+    nn.init.orthogonal_(middle)
+    for conv in keys:
+        with torch.no_grad():
+            conv.weight.zero_()
+            conv.weight[:, :, 1, 1] = middle
+        nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
