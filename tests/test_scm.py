@@ -10,8 +10,8 @@ from safetensors.torch import save_file
 from scm_reference import reference_video
 from torch.utils.flop_counter import FlopCounterMode
 
-from vos_zoo import affinity, catalogue
-from vos_zoo.affinity import read_fused, read_in_chunks, read_memory
+from vos_zoo import catalogue
+from vos_zoo.affinity import read_memory, start_alike
 from vos_zoo.config import checked_args
 from vos_zoo.folding import fold_batch_norm
 from vos_zoo.models import scm
@@ -222,38 +222,6 @@ def test_a_cap_changes_nothing_until_it_is_reached():
     for one, other in pairs[:6]:  # frame 6 is the first to push one out, and is itself read from frame 7 on
         torch.testing.assert_close(one, other)
     assert not torch.allclose(pairs[7][0], pairs[7][1], atol=1e-4)
-
-
-@pytest.mark.parametrize("read", [read_fused, read_in_chunks])
-def test_the_read_equals_the_plain_softmax(read, monkeypatch):
-    torch.manual_seed(0)
-    asked, keys, values = torch.randn(2, 1, 21, 4).double(), torch.randn(2, 3, 50, 4).double() * 4, torch.randn(2, 3, 50, 6).double()
-    mask = torch.rand(2, 3, 1, 50) > 0.4
-    share = (torch.einsum("bnc,bkpc->bknp", asked[:, 0], keys) / 2).masked_fill(~mask, -torch.inf).softmax(-1)
-    monkeypatch.setattr(affinity, "BLOCK", 1)  # 16 queries at once, then 5
-    torch.testing.assert_close(read(asked, keys, values, mask), share @ values)
-    whole = (torch.einsum("bnc,bkpc->bknp", asked[:, 0], keys) / 2).softmax(-1) @ values
-    torch.testing.assert_close(read(asked, keys, values, None), whole)
-
-
-def test_the_affinity_is_never_held_whole(monkeypatch):
-    seen = []
-    plain = torch.Tensor.softmax
-    monkeypatch.setattr(torch.Tensor, "softmax", lambda x, *a, **o: (seen.append(x.numel()), plain(x, *a, **o))[1])
-    monkeypatch.setattr(affinity, "BLOCK", 20_000)
-    read_memory(torch.randn(1, 4, 12, 20), torch.randn(1, 2, 3, 240, 4), torch.randn(1, 2, 3, 240, 6), torch.ones(1, 2, 3).bool())
-    assert sum(seen) == 240 * 2 * 3 * 240 and max(seen) <= 16 * 2 * 3 * 240
-
-
-def test_slots_not_in_use_are_not_read():
-    torch.manual_seed(0)
-    query, keys, values = torch.randn(1, 4, 2, 3), torch.randn(1, 2, 4, 6, 4), torch.randn(1, 2, 4, 6, 5)
-    valid = torch.tensor([[[True, False, True, False], [True, False, False, False]]])
-    found = read_memory(query, keys, values, valid)
-    spoilt = torch.where(valid[..., None, None], keys, torch.full_like(keys, 1e4))
-    torch.testing.assert_close(read_memory(query, spoilt, values, valid), found)
-    torch.testing.assert_close(found[:1], read_memory(query, keys[:, :1, [0, 2]], values[:, :1, [0, 2]], valid[:, :1, [0, 2]]))
-    torch.testing.assert_close(found[1:], read_memory(query, keys[:, 1:, :1], values[:, 1:, :1], valid[:, 1:, :1]))
 
 
 # ---- objects
@@ -495,7 +463,7 @@ def test_by_cosine_a_frame_finds_itself_before_anything_is_learnt(shared):
     """Trunks that begin as one and keys that begin alike: each position reads itself, in the memory of the same frame without a mask."""
     model = build(backbone="resnet18", similarity="cosine", shared_keys=shared, temperature=0.001)
     model.memory_trunk.take(model.query_trunk.net.state_dict())
-    affinity.start_alike(model.query_key, model.memory_key)
+    start_alike(model.query_key, model.memory_key)
     frames, masks = clip(1, 1)
     with torch.no_grad():
         seen = model.encode(frames[0])
