@@ -41,12 +41,12 @@ def main(arguments: list[str] | None = None) -> int:
         for clip in load_dataset(f"folder:{options.clips}", only=options.only):
             report[clip.name] = probe(segmenter, segmenter.model, clip)
             print(f"{clip.name:<28}" + "  ".join(f"{key} {value:.2f}" for key, value in report[clip.name].items()), flush=True)
+        if options.json:
+            write_json(options.json, report)
+            print(f"wrote {options.json}")
     except VosZooError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    if options.json:
-        write_json(options.json, report)
-        print(f"wrote {options.json}")
     return 0
 
 

@@ -36,12 +36,12 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         segmenter = vos_zoo.load(options.model, device=options.device, dtype=options.dtype)
         report = measure(segmenter, options)
+        if options.json:
+            write_json(options.json, report)
+            print(f"wrote {options.json}")
     except VosZooError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    if options.json:
-        write_json(options.json, report)
-        print(f"wrote {options.json}")
     return 0
 
 

@@ -163,7 +163,10 @@ class Recipe:
         for n, stage in enumerate(self.stages):
             if any(not 1 - n <= step <= begin for step in stage.starts_from) or (stage.starts_from and not begin):
                 named = ", ".join(map(str, stage.starts_from))
-                raise DataError(f"stage {stage.name}: starts_from {named} must be steps before it, 1 to {begin}, or 0, the last of them")
+                raise DataError(
+                    f"stage {stage.name}: starts_from {named} must be steps before it, 1 to {begin}, or ends of stages: 0 of the one "
+                    "before it, -1 of the one before that"
+                )
             begin += stage.steps
         _one_of("the recipe", "optimizer", self.optimizer, ("adamw", "adam"))
 
