@@ -181,6 +181,27 @@ def test_stride_16_by_dilation_equals_torchvisions():
     assert found[2].shape == (1, 2048, 4, 4)
 
 
+def test_a_stride_on_the_first_convolution_of_a_bottleneck_takes_every_other_pixel():
+    torch.manual_seed(0)
+    usual = Trunk("resnet50", (1, 2, 3)).eval()
+    first = Trunk("resnet50", (1, 2, 3), stride_on="1x1").eval()
+    first.load_state_dict(usual.state_dict())
+    with torch.no_grad():
+        found, other = first(torch.rand(1, 3, 64, 64)), usual.net
+        y = found[0]
+        for stage, expected in ((other.layer2, found[1]), (other.layer3, found[2])):
+            stage[0].conv2.stride = stage[0].downsample[0].stride = (1, 1)
+            y = stage(y[:, :, ::2, ::2])
+            torch.testing.assert_close(expected, y)
+
+
+def test_a_stride_is_moved_only_where_there_are_bottlenecks():
+    with pytest.raises(ValueError, match="no bottleneck"):
+        build(dataclasses.replace(TINY, stride_on="1x1"))
+    with pytest.raises(ValueError, match="stride_on is one of"):
+        dataclasses.replace(TINY, stride_on="7x7")
+
+
 def test_folding_batch_norm_changes_nothing_but_speed():
     frozen, folded = build(TINY), build(FOLDED)
     plain = Trunk("resnet18", (1, 2, 3)).double()

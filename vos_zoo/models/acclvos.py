@@ -60,10 +60,11 @@ class ACCLVOSConfig:
     aspp: bool = True  # False: a skip convolution in its place
     aspp_rates: tuple[int, ...] = (2, 4, 8)  # dilations of its 3x3 convolutions
     feedback_threshold: float | None = None  # masks handed on are 1 above this, 0 elsewhere (ops.fed_back); None: soft, as they are
+    stride_on: str = "3x3"  # the convolution of a bottleneck that has its stride; "1x1": the one before, as in Caffe (backbones.py)
 
     def __post_init__(self) -> None:
         check_threshold(self.feedback_threshold)
-        check_trunk(self.backbone, self.batch_norm)
+        check_trunk(self.backbone, self.batch_norm, self.stride_on)
         if self.backbone_stages not in (3, 4):
             raise ValueError(f"backbone_stages is 3 or 4, not {self.backbone_stages}")
         if not 8 <= self.hidden <= 4096 or self.hidden % 8:
@@ -195,7 +196,9 @@ class ACCLVOS(VOSModel):
         self.register_buffer("mean", mean, persistent=False)
         self.register_buffer("std", std, persistent=False)
         stages = (1, 2, 3, 4)[: self.config.backbone_stages]
-        self.trunk = Trunk(self.config.backbone, stages, dilated=len(stages) == 4, batch_norm=self.config.batch_norm)
+        self.trunk = Trunk(
+            self.config.backbone, stages, dilated=len(stages) == 4, batch_norm=self.config.batch_norm, stride_on=self.config.stride_on
+        )
         at4, at8, at16, deep = [*self.trunk.channels, self.trunk.channels[-1]][:4]
         h = self.config.hidden
         self.skips = nn.ModuleList(

@@ -50,10 +50,11 @@ class CRVOSConfig:
     refine: str = "deconvolution"  # refine modules: the paper's, or the general "bilinear" ones
     feedback_threshold: float | None = None  # masks handed on are 1 above this, 0 elsewhere (ops.fed_back); None: soft, as they are
     background: str = "min"  # aggregation of objects: "min" as CRVOS, "prod" as STM
+    stride_on: str = "3x3"  # the convolution of a bottleneck that has its stride; "1x1": the one before, as in Caffe (backbones.py)
 
     def __post_init__(self) -> None:
         check_threshold(self.feedback_threshold)
-        check_trunk(self.backbone, self.batch_norm)
+        check_trunk(self.backbone, self.batch_norm, self.stride_on)
         if self.backbone_stages not in (3, 4):
             raise ValueError(f"backbone_stages is 3 or 4, not {self.backbone_stages}")
         object.__setattr__(self, "reduced", tuple(self.reduced))
@@ -134,7 +135,9 @@ class CRVOS(VOSModel):
         self.register_buffer("mean", mean, persistent=False)
         self.register_buffer("std", std, persistent=False)
         stages = self.config.backbone_stages
-        self.trunk = Trunk(self.config.backbone, (1, 2, stages), dilated=stages == 4, batch_norm=self.config.batch_norm)
+        self.trunk = Trunk(
+            self.config.backbone, (1, 2, stages), dilated=stages == 4, batch_norm=self.config.batch_norm, stride_on=self.config.stride_on
+        )
         at4, at8, at16 = self.trunk.channels
         (r16, r8, r4), (b16, b8, b4) = self.config.reduced, self.config.blended
         by, guide = self.config.refine, GUIDE_CHANNELS[self.config.specifier]

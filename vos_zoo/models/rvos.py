@@ -52,10 +52,11 @@ class RVOSConfig:
     feedback_threshold: float | None = None  # masks handed on are 1 above this, 0 elsewhere (ops.fed_back); None: soft, as they are
     zero_shot: bool = False  # True: no mask goes in, the model finds the objects
     slots: int = 10  # objects that a zero-shot model looks for
+    stride_on: str = "3x3"  # the convolution of a bottleneck that has its stride; "1x1": the one before, as in Caffe (backbones.py)
 
     def __post_init__(self) -> None:
         check_threshold(self.feedback_threshold)
-        check_trunk(self.backbone, self.batch_norm)
+        check_trunk(self.backbone, self.batch_norm, self.stride_on)
         if self.backbone_stages not in (3, 4):
             raise ValueError(f"backbone_stages is 3 or 4, not {self.backbone_stages}")
         if not 8 <= self.hidden <= 4096 or self.hidden % 8:
@@ -163,7 +164,7 @@ class RVOS(VOSModel):
         self.register_buffer("mean", mean, persistent=False)
         self.register_buffer("std", std, persistent=False)
         stages = (1, 2, 3, 4)[: self.config.backbone_stages]
-        self.trunk = Trunk(self.config.backbone, stages, batch_norm=self.config.batch_norm)
+        self.trunk = Trunk(self.config.backbone, stages, batch_norm=self.config.batch_norm, stride_on=self.config.stride_on)
         at4, at8, at16, at32 = [*self.trunk.channels, self.trunk.channels[-1]][:4]
         h, mask = self.config.hidden, 0 if self.config.zero_shot else 1
         self.skips = nn.ModuleList([Skip(at32, h, 1 if len(stages) == 4 else 2), Skip(at16, h), Skip(at8, h // 2), Skip(at4, h // 4)])

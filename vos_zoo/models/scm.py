@@ -69,10 +69,11 @@ class SCMConfig:
     max_memory: int | None = None  # frames kept, the first among them; None: all, so that the state grows
     feedback_threshold: float | None = None  # masks handed on are 1 above this, 0 elsewhere (ops.fed_back); None: soft, as they are
     background: str = "prod"  # aggregation of objects: "prod" as STM, "min" as CRVOS
+    stride_on: str = "3x3"  # the convolution of a bottleneck that has its stride; "1x1": the one before, as in Caffe (backbones.py)
 
     def __post_init__(self) -> None:
         check_threshold(self.feedback_threshold)
-        check_trunk(self.backbone, self.batch_norm)
+        check_trunk(self.backbone, self.batch_norm, self.stride_on)
         for name in ("key", "value", "decoder", "refine_width"):
             if not 1 <= getattr(self, name) <= 4096:
                 raise ValueError(f"{name} must be a channel count between 1 and 4096, not {getattr(self, name)}")
@@ -215,8 +216,8 @@ class SCM(VOSModel):
         self.register_buffer("mean", mean, persistent=False)
         self.register_buffer("std", std, persistent=False)
         c = self.config
-        self.query_trunk = Trunk(c.backbone, (1, 2, 3), batch_norm=c.batch_norm)
-        self.memory_trunk = Trunk(c.backbone, (3,), batch_norm=c.batch_norm, extra_channels=2)
+        self.query_trunk = Trunk(c.backbone, (1, 2, 3), batch_norm=c.batch_norm, stride_on=c.stride_on)
+        self.memory_trunk = Trunk(c.backbone, (3,), batch_norm=c.batch_norm, stride_on=c.stride_on, extra_channels=2)
         at4, at8, at16 = self.query_trunk.channels
         self.query_key, self.query_value = (nn.Conv2d(at16, width, 3, padding=1) for width in (c.key, c.value))
         self.memory_key = None if c.shared_keys else nn.Conv2d(at16, c.key, 3, padding=1)
