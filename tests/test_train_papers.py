@@ -46,7 +46,14 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_every_stage_runs_from_its_recipe(name: str, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     wanted = load_recipe(CONFIGS / name)
     out = tmp_path / "run"
-    changes = [*SMALL[wanted.architecture], "model_args.backbone=resnet10t", "backbone=null", "trunk_of=null", "warmup=0"]
+    changes = [
+        *SMALL[wanted.architecture],
+        "model_args.backbone=resnet10t",
+        "model_args.stride_on=3x3",
+        "backbone=null",
+        "trunk_of=null",
+        "warmup=0",
+    ]
     changes += ["stages.*.steps=1", "stages.*.batch=2", "stages.*.size=[32, 48]"]
     options = ["--data", str(data), "--out", str(out), "--device", "cpu", "--workers", "0", "--log-every", "1", "--no-tensorboard"]
     assert main([str(CONFIGS / name), *options, *(f"--set={change}" for change in changes)]) == 0

@@ -90,6 +90,8 @@ def test_a_run_may_start_from_the_trunk_of_another_checkpoint(tmp_path: Path, ru
         assert code == 2 and message in said
     code, said = run(trunk_of=str(tmp_path / "source"), **{**changes, "model_args": {**scm, "backbone": "resnet10t"}})
     assert code == 2 and "another trunk" in said
+    code, said = run(trunk_of=str(tmp_path / "source"), **{**changes, "model_args": {**scm, "backbone": "resnet50", "stride_on": "1x1"}})
+    assert code == 2 and "its stride_on is '3x3'" in said
 
 
 def test_two_steps_in_two_runs_of_the_program(tmp_path: Path, arguments: list[str]) -> None:

@@ -183,6 +183,11 @@ def take_trunk(model: VOSModel, name: str) -> None:
     source = trained(name)[0].trunks()
     if not source or not model.trunks():
         raise DataError(f"trunk_of: {name}: there is no trunk to " + ("take" if not source else "give it to"))
+    for trunk in model.trunks():
+        if trunk.stride_on != source[0].stride_on:
+            raise DataError(
+                f"trunk_of: {name}: its stride_on is {source[0].stride_on!r}, that of model_args {trunk.stride_on!r}; make them equal"
+            )
     try:
         for trunk in model.trunks():
             trunk.take(source[0].net.state_dict())  # type: ignore[operator, union-attr]

@@ -68,7 +68,7 @@ class Trunk(nn.Module):
         self.strides: list[int] = net.feature_info.reduction()
         if batch_norm == "folded":
             fold_batch_norm(self.net)
-        self.batch_norm = batch_norm
+        self.batch_norm, self.stride_on = batch_norm, stride_on
 
     def forward(self, x: Tensor) -> list[Tensor]:
         return self.net(x)
