@@ -120,7 +120,7 @@ def test_list_has_a_line_a_model(run):
 
 
 def test_list_by_pattern(run):
-    assert [row["name"] for row in json.loads(run("list", "crvos-*", "--json")[1])] == ["crvos-resnet50"]
+    assert [row["name"] for row in json.loads(run("list", "crvos-*", "--json")[1])] == ["crvos-resnet18", "crvos-resnet50"]
     assert {row["name"]: row["architecture"] for row in json.loads(run("list", "--json")[1])}["crvos"] == "CRVOS"
 
 
@@ -305,6 +305,22 @@ def test_example_prints_scores(here, run, monkeypatch):
     code, out, _ = run("propagate", "--example", "--model", "tiny", "--save", "masks")
     assert code == 0, "the example may be run again"
     assert f"against the exact masks: J {result['J']}, F {result['F']} (of 100)" in out
+
+
+CLIP = ["clip.mp4", "--mask", "mask.png"]
+
+
+@pytest.mark.parametrize("words, model", [(["--example"], "crvos-resnet18"), (["--example", "--model", "scm"], "scm"), (CLIP, "crvos")])
+def test_the_model_unless_it_is_said(here, words, model, monkeypatch):
+    class Asked(Exception):
+        pass
+
+    def load_model(args):
+        raise Asked(args.model)
+
+    monkeypatch.setattr("vos_zoo.commands.propagate.load_model", load_model)
+    with pytest.raises(Asked, match=f"^{model}$"):
+        main(["propagate", *words])
 
 
 def test_the_example_replaces_nothing_in_a_folder_of_the_users(here, run):

@@ -28,7 +28,7 @@ def test_samples_are_the_frames_predicted(tool: Any) -> None:
 
 
 def test_a_curve_from_the_snapshots_of_a_run(tool: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    recipe = load_recipe(catalogue.folder() / "crvos/recipe.yaml", [])
+    recipe = load_recipe(catalogue.folder() / "crvos-resnet18/recipe.yaml", [])
     for name in recipe.stills:
         write_stills(tmp_path / "data" / name)
     write_clip(tmp_path / "data" / "clip")
@@ -37,7 +37,7 @@ def test_a_curve_from_the_snapshots_of_a_run(tool: Any, tmp_path: Path, capsys: 
     steps = [f"--set=stages.{n}.steps=1" for n in range(len(recipe.stages))]
     small = ["--set=stages.*.size=[48,64]", "--set=stages.*.batch=1", "--set=backbone=null", "--set=short_side=48", *steps]
     where = ["--data", str(tmp_path / "data"), "--out", str(tmp_path / "run")]
-    command = ["crvos", *small, *where, "--snapshot-every", "2", "--workers", "0", "--device", "cpu", "--no-tensorboard"]
+    command = ["crvos-resnet18", *small, *where, "--snapshot-every", "2", "--workers", "0", "--device", "cpu", "--no-tensorboard"]
     assert train(command) == 0
     kept = [path.name for path in sorted((tmp_path / "run" / "snapshots").iterdir())]
     assert kept == [f"{step:06}.pt" for step in range(2, len(recipe.stages) + 1, 2)]

@@ -304,3 +304,15 @@ def test_a_recipe_goes_on_from_what_it_exported(run: Callable[..., tuple[int, st
     assert code == 2 and "is another model than the recipe's" in text
     code, text = run("--set", "exported_args.feedback_threshold=7")
     assert code == 2 and "CRVOS as the recipe wants it: feedback_threshold lies between 0 and 1" in text, "before hours of training"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="locks of POSIX")
+def test_two_runs_do_not_write_to_one_folder(run, arguments):
+    out = Path(arguments[arguments.index("--out") + 1])
+    with command.own(out, main=True):
+        before = sorted(out.iterdir())
+        code, said = run()
+        assert code == 2 and f"another run is writing to {out}: wait for it" in said and sorted(out.iterdir()) == before
+        with command.own(out, main=False):  # another process of the same run
+            pass
+    assert run()[0] == 0

@@ -1,6 +1,6 @@
 """Draw the pictures of the documents.
 
-python tools/make_pictures.py --model crvos --out docs/example.png
+python tools/make_pictures.py --model crvos-resnet18 --out docs/example.png
     frames of the rendered example with the masks that a model finds in them
 python tools/make_pictures.py --clip CLIPS/pond-4 --results before=scores/crvos/masks after=scores/model/masks --out docs/finetuning.png
     a clip's true masks above those that `vos-zoo evaluate --out scores` kept, with their scores

@@ -11,8 +11,9 @@ import vos_zoo
 from studio.clips import Clip
 
 # Beside the model's time a frame at its usual input, each megapixel of a clip costs decoding, resizing, compressing, drawing and encoding.
-# In units of crvos's time, since both grow on a slower machine: measured on 240p and 1080p clips, 0.66 of it following, the rest writing.
-PIXELS = 1.4
+# In units of crvos's time, since both grow on a slower machine: measured on 240p and 1080p clips as 1.4 of crvos-resnet18's, which takes 0.48 of
+# crvos's; 0.66 of it following, the rest writing.
+PIXELS = 0.67
 FIXED = 2.0  # seconds a run: opening, finishing files
 MARGIN = 1.3  # better early than late
 
@@ -23,7 +24,7 @@ class Speed:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._frame: dict[str, float] = {}  # model -> seconds a frame
-        self._unit = 0.5  # seconds that crvos takes a frame: a cautious guess
+        self._unit = 1.0  # seconds that crvos takes a frame: a cautious guess
         self._factor = 1.0  # of the runs so far: taken by predicted
 
     def knows(self, name: str) -> bool:

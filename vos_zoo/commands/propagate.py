@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from vos_zoo.io.sequence import MaskSequence
 
 EXAMPLE_SIZE = (480, 864)
+MODEL, EXAMPLE_MODEL = "crvos", "crvos-resnet18"  # unless --model says which
 
 
 def add(commands: Any) -> None:
@@ -48,8 +49,8 @@ def add(commands: Any) -> None:
     parser.add_argument("--mask", help="mask of the first frame: an indexed PNG, a black-and-white or RGBA image, an .npy file")
     parser.add_argument("--masks", metavar="FOLDER", help="masks of several frames, named or numbered (from 0) like the frames")
     parser.add_argument("--example", action="store_true", help="a clip that vos_zoo renders itself; prints J and F against its exact masks")
-    parser.add_argument("--model", default="crvos", help="name (see vos-zoo list), folder, or owner/repo on the Hub (default: crvos); "
-                        "several joined by +, as in crvos+scm, decide together")  # fmt: skip
+    parser.add_argument("--model", help=f"name (see vos-zoo list), folder, or owner/repo on the Hub (default: {MODEL}, for --example "
+                        f"{EXAMPLE_MODEL}, the quickest); several joined by +, as in crvos+scm, decide together")  # fmt: skip
     parser.add_argument("--out", type=propagate_many.place, metavar="FOLDER", help="where the results go (default: VIDEO_masks); of many "
                         "clips also an address that fsspec knows, such as s3://BUCKET/FOLDER")  # fmt: skip
     parser.add_argument("--save", metavar="FORM,...",
@@ -72,6 +73,7 @@ def add(commands: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    args.model = args.model or (EXAMPLE_MODEL if args.example else MODEL)
     if (clips := propagate_many.clips_of(args)) is not None:
         return propagate_many.run(args, clips)
     _check_what(args)

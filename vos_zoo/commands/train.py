@@ -12,6 +12,8 @@ from __future__ import annotations
 import argparse
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,17 +63,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from vos_zoo.memory import keep_freed_memory
-    from vos_zoo.train.batches import Batches
-    from vos_zoo.train.data import load_data
-    from vos_zoo.train.loop import Every, train
-    from vos_zoo.train.provenance import record
     from vos_zoo.train.trainer import Trainer
 
     keep_freed_memory()
     fresh = not (args.out / "checkpoint.pt").exists()
     model, recipe = prepare(args, fresh)
-    check_out(args.out)
     trainer = Trainer(model, recipe, args.device, args.precision == "bfloat16")
+    with own(args.out, trainer.processes.main):
+        return train_in(args, recipe, trainer)
+
+
+def train_in(args: argparse.Namespace, recipe: Recipe, trainer: Trainer) -> int:
+    """Train in the run's folder, and write there what came of it."""
+    from vos_zoo.train.batches import Batches
+    from vos_zoo.train.data import load_data
+    from vos_zoo.train.loop import Every, train
+    from vos_zoo.train.provenance import record
+
     data = load_data(recipe, args.data, args.out / "cache", index=args.clips_index, memory=args.memory, on_bad_data=args.on_bad_data)
     batches = Batches(recipe, data.stills, data.clips)
     validate = validator(args, recipe) if args.validate else None
@@ -232,13 +240,21 @@ def validator(args: argparse.Namespace, recipe: Recipe) -> Any:
     return score
 
 
-def check_out(out: Path) -> None:
-    """Say at the start that a run can't be written, not after an hour."""
+@contextmanager
+def own(out: Path, main: bool) -> Iterator[None]:
+    """The run's folder, for this run alone as long as the block lasts. Says at the start, not after an hour, that it can't be written."""
     from vos_zoo.io.atomic import atomic_write
+    from vos_zoo.io.lock import lock
 
     with atomic_write(out / ".writable") as temporary:
         temporary.touch()
     (out / ".writable").unlink(missing_ok=True)
+    if not main:  # rank 0 writes, and holds the lock for all
+        yield
+        return
+    with open(out / ".lock", "w") as file:
+        lock(file, out)
+        yield
 
 
 def save_finetuned(args: argparse.Namespace, recipe: Recipe, trainer: Trainer) -> Path:

@@ -20,6 +20,7 @@ from typing import IO, Any, Protocol
 
 from vos_zoo.errors import SaveError
 from vos_zoo.io.atomic import atomic_write
+from vos_zoo.io.lock import lock
 
 RECORD, RUN, LOG = "record.json", "run.json", "jobs.jsonl"
 AT_ONCE = 16  # small files read from an address
@@ -72,7 +73,7 @@ class Folder:
             self._log = open(self.root / LOG, "a+", encoding="utf-8")  # noqa: SIM115
         except OSError as error:
             raise SaveError(f"nothing can be written to {self.root} ({error.strerror}): choose another --out") from error
-        _lock(self._log, self.root)
+        lock(self._log, self.root)
         self._sweep()
         self._log.seek(0)
         text = self._log.read()
@@ -221,17 +222,3 @@ def _parsed(text: str | None) -> Record | None:
     except ValueError:
         return None
     return record if isinstance(record, dict) else None
-
-
-def _lock(file: IO[str], root: Path) -> None:
-    """Held until the file is closed, or the process has died. Where the system has no such locks, nothing."""
-    try:
-        import fcntl
-    except ImportError:
-        return
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise SaveError(f"another run is writing to {root}: wait for it, end it, or choose another --out") from error
-    except OSError:  # a network drive that knows no locks
-        return
