@@ -87,7 +87,7 @@ def test_info_prints_the_cost(capsys):
 def test_info_counts_at_the_size_that_is_asked_for(capsys):
     costs = []
     for arguments in ([], ["--size", "208"], ["--size", "240x427"], ["--size", "native"]):
-        assert main(["info", "crvos", "--json", "--device", "cpu", *arguments]) == 0
+        assert main(["info", "crvos-resnet18", "--json", "--device", "cpu", *arguments]) == 0
         costs.append(json.loads(capsys.readouterr().out)["cost"])
     assert [each["grid"] for each in costs] == [[416, 752], [208, 384], [240, 432], [480, 864]]
     assert {tuple(each["video"]) for each in costs} == {(480, 854)}
