@@ -11,13 +11,13 @@ from typing import Any
 
 import vos_zoo
 
-WORDS = {
+WORDS = {  # of a model's own name, or of its architecture
+    "crvos-resnet18": "The quickest, a little less exact than crvos.",
     "CRVOS": "For one or a few objects that move moderately; may lose them among look-alikes or once they were hidden.",
     "RVOS": "Light, with a memory of how things moved. For several objects at once.",
     "ACCLVOS": "Like RVOS with a wider view of the frame; quicker.",
     "SCM": "Remembers earlier frames: better when an object comes back, slower.",
 }
-QUICKEST = "The quickest, a little less exact than crvos."
 FINDS_OBJECTS = "Finds the objects by itself: nothing to draw."
 IN_MEMORY = 2  # models: the one chosen and the one that it is compared with
 
@@ -74,10 +74,8 @@ class Choices:
 def _choice(name: str, row: Any) -> Choice:
     if row is None:
         return Choice(name, Path(name).name, "A model of your own.")
-    words = WORDS.get(row.architecture, row.description)
+    words = WORDS.get(name) or WORDS.get(row.architecture, row.description)
     if "zeroshot" in name:
         words = FINDS_OBJECTS
-    elif name == "crvos-resnet18":
-        words = QUICKEST
     scores = [metric["J&F"] for metric in row.metrics if isinstance(metric.get("J&F"), (int, float))]
     return Choice(name, name, f"{words} Scores {scores[0]:.0f} of 100 on public test clips." if scores else words)
