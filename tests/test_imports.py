@@ -50,11 +50,13 @@ LAYERS = {
     "adapt": "errors io progress transforms train",
     "devices": "errors",
     "branches": "errors transforms batching",
+    "appearance": "branches transforms",
+    "redetection": "appearance branches",
     "pipeline": "errors",
-    "session": "errors io branches pipeline transforms",
+    "session": "errors io branches pipeline redetection transforms",
     "propagation": "errors io pipeline progress session",
     "many": "errors io progress session propagation",
-    "segmenter": "errors io config transforms devices folding branches pipeline session propagation many",
+    "segmenter": "errors io config transforms devices folding branches appearance redetection pipeline session propagation many",
     "ensembles": "errors config transforms branches segmenter",
     "zoo": "errors io config weights shards catalogue sources models/base models/<name> segmenter ensembles",
     "publish": "errors config card hub weights sources zoo",
@@ -79,7 +81,7 @@ NEED_TORCH = {
     "segmenter",
     "train",
 }
-NEED_TORCH |= {"folding", "batching", "branches", "devices", "many", "adapt", "ensembles"}
+NEED_TORCH |= {"folding", "batching", "branches", "appearance", "redetection", "devices", "many", "adapt", "ensembles"}
 NEED_TORCH |= {"flops", "convert"}
 OUTSIDE = {"tools", "demo", "tests", "toy", "conftest"}
 NAMES_THAT_SAY_NOTHING = {"util", "utils", "helper", "helpers", "misc", "common", "tools", "stuff"}

@@ -41,8 +41,10 @@ class Toy(nn.Module):
 
 
 class StubSegmenter:
-    def __init__(self, model: nn.Module, config: ModelConfig, *, device: Any = "auto", dtype: Any = "auto") -> None:
-        self.model, self.config, self.device, self.dtype = model, config, device, dtype
+    def __init__(
+        self, model: nn.Module, config: ModelConfig, *, device: Any = "auto", dtype: Any = "auto", redetection: Any = False
+    ) -> None:
+        self.model, self.config, self.device, self.dtype, self.redetection = model, config, device, dtype, redetection
 
 
 def toy_config(name: str = "toy", **changes: Any) -> dict[str, Any]:

@@ -92,6 +92,10 @@ class Branch:
             return self.model.start(features, masks, None)
         return self.model.annotate(features, masks, torch.tensor([list(given)], device=self.device), self.state)
 
+    def told(self, features: Any, masks: Tensor, given: Tensor) -> Any:
+        """The State after the frame it stands at gets masks (1, K, h, w) over the frame for the slots in `given` (1, K)."""
+        return self.model.annotate(features, self.grid.pad(self.turned(resize(masks, self.grid.inner))), given, self.state)
+
     def find(self, frame: np.ndarray) -> Any:
         """The State before the first frame of a model that finds the objects itself."""
         features = self.model.encode(self.images([frame])) if self.model.needs_first_frame else None

@@ -82,6 +82,7 @@ class ModelConfig:
     architecture: str  # a class in vos_zoo/models/, for instance "CRVOS"
     model_args: dict[str, Any] = field(default_factory=dict)  # fields of that class's Config
     preprocess: Preprocess = field(default_factory=Preprocess)
+    redetection: str | None = None  # shipped checkpoint whose features find lost objects again, its own name: itself; None: not looked for
     weights: WeightsFile | None = None  # None: the config exists before its weights do
     licence: str | None = None  # of the weights
     description: str = ""
@@ -134,15 +135,13 @@ class ModelConfig:
             )
         check.keys("the config", data, required={"name", "architecture"}, known=_KEYS)
 
-        name = check.string("name", data["name"])
-        if not _NAME.fullmatch(name):
-            check.fail("name", f"{name!r} may hold letters, digits, '.', '_' and '-' only")
         licence, parameters = data.get("licence"), data.get("parameters")
         return cls(
-            name=name,
+            name=check.name("name", data["name"]),
             architecture=check.string("architecture", data["architecture"]),
             model_args=check.mapping("model_args", data.get("model_args", {})),
             preprocess=check.preprocess(data.get("preprocess", {})),
+            redetection=check.name("redetection", data["redetection"]) if data.get("redetection") is not None else None,
             weights=check.weights(data.get("weights")),
             licence=None if licence is None else check.string("licence", licence),
             description=check.string("description", data.get("description", ""), empty=True),
@@ -157,6 +156,8 @@ class ModelConfig:
         fields = dataclasses.asdict(self)
         size = self.preprocess.size
         fields["preprocess"] = {"short_side": self.preprocess.short_side} if size is None else {"size": list(size)}
+        if self.redetection is None:
+            del fields["redetection"]
         if self.weights is not None:
             fields["weights"] = {key: value for key, value in fields["weights"].items() if value or key not in ("shards", "hub")}
         return {"library": LIBRARY, "format_version": FORMAT_VERSION, **fields}
@@ -285,6 +286,12 @@ class _Checker:
         if not isinstance(value, str) or not (value or empty):
             self.fail(where, f"must be a string{'' if empty else ' that is not empty'}, not {value!r:.80}")
         return value
+
+    def name(self, where: str, value: object) -> str:
+        name = self.string(where, value)
+        if not _NAME.fullmatch(name):
+            self.fail(where, f"{name!r} may hold letters, digits, '.', '_' and '-' only")
+        return name
 
     def integer(self, where: str, value: object, *, least: int, most: int = 1 << 62) -> int:
         if type(value) is not int or not least <= value <= most:

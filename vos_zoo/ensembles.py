@@ -63,6 +63,12 @@ class Ensemble(Segmenter):
     def finds_objects(self) -> bool:
         return False
 
+    @property
+    def describer(self) -> Segmenter | None:
+        """The first member's, if every member has one: a member that does not ask for it finds lost objects itself."""
+        found = [member.describer for member in self.members]
+        return found[0] if all(found) else None
+
     def branches_for(self, size: tuple[int, int], internal: Any = None, tta: Any = None) -> list[Branch]:
         return [
             replace(branch, weight=branch.weight * weight)

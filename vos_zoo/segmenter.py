@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard
 import numpy as np
 import torch
 
+from vos_zoo.appearance import Appearance
 from vos_zoo.branches import TTA, Branch, branches_of
 from vos_zoo.config import ModelConfig
 from vos_zoo.devices import choose_device, choose_dtype
@@ -21,6 +22,7 @@ from vos_zoo.io.video import Video, open_video
 from vos_zoo.many import OnError, Opened, checked_jobs, run
 from vos_zoo.pipeline import Mode, checked_mode
 from vos_zoo.propagation import Annotations, Direction, Propagation
+from vos_zoo.redetection import Redetector
 from vos_zoo.session import Session, checked_frame
 from vos_zoo.transforms import Grid, make_grid
 
@@ -47,13 +49,21 @@ class Segmenter:
 
     device: "auto" is cuda, else mps, else cpu; or any torch device. dtype: "auto" is half precision where the device computes in it
     (bfloat16 on a GPU or CPU that has it, float16 on older GPUs), else float32; or "float32", "bfloat16", "float16".
+    redetection: whose features find a lost object again by its looks (see `redetection.py`): True, this model's own; a Segmenter, that
+    one's; False: it is not looked for. VosZooError if that model `describes` nothing.
     """
 
-    def __init__(self, model: VOSModel, config: ModelConfig, *, device: Any = "auto", dtype: Any = "auto"):
+    def __init__(
+        self, model: VOSModel, config: ModelConfig, *, device: Any = "auto", dtype: Any = "auto", redetection: Segmenter | bool = False
+    ):
         self.config = config
         self.device = choose_device(device)
         self.dtype = choose_dtype(dtype, self.device)
         self.model = model.eval()
+        self._redetection = redetection
+        if self.describer is not None and not self.describer.model.describes:
+            name = self.describer.config.name
+            raise VosZooError(f"{name} can't find lost objects by their looks, its features are not made for that: pass redetection=False")
         self._settle(folded(self.model))
 
     def _settle(self, inference_model: VOSModel) -> None:
@@ -69,6 +79,11 @@ class Segmenter:
         if self._of != _fingerprint(self.model):  # somebody gave it other weights
             self._settle(folded(self.model))
         return self._inference_model
+
+    @property
+    def describer(self) -> Segmenter | None:
+        """The Segmenter, this one or another, whose features find a lost object again; None: it is not looked for."""
+        return self if self._redetection is True else self._redetection or None
 
     @classmethod
     def from_pretrained(cls, name_or_path: str | os.PathLike[str], **options: Any) -> Segmenter:
@@ -272,7 +287,7 @@ class Segmenter:
             metrics=[],
             training={**self.config.training, "finetuned": record},
         )
-        return Segmenter(model, config, device=self.device, dtype=self.dtype)
+        return Segmenter(model, config, device=self.device, dtype=self.dtype, redetection=self.describer or False)
 
     def info(self) -> dict[str, Any]:
         """What this is: name, architecture, arguments, parameters, input size, device, precision, licence, measured scores."""
@@ -283,6 +298,7 @@ class Segmenter:
             "parameters": sum(p.numel() for p in self.model.parameters()),
             "short_side": self.config.preprocess.short_side,
             "size": self.config.preprocess.size,
+            "redetection": self.describer.config.name if self.describer else None,
             "device": str(self.device),
             "dtype": str(self.dtype).removeprefix("torch."),
             "licence": self.config.licence,
@@ -319,6 +335,16 @@ class Segmenter:
                 f"{self.config.name} finds the objects itself, and what is object 1 in one view may be object 2 in another: leave tta out"
             )
         return branches_of(self.inference_model, self.device, self.grid_for(size, internal), views)
+
+    def redetector_for(self, branches: list[Branch], size: tuple[int, int]) -> Redetector | None:
+        """What looks after the objects of a video of (height, width) that these branches follow; None: nobody."""
+        describer = self.describer
+        if describer is None:
+            return None
+        model = describer.inference_model
+        shared = next((n for n, branch in enumerate(branches) if branch.model is model and not branch.flipped), None)
+        own = Branch(model, describer.device, describer.grid_for(size, None)) if shared is None else branches[shared]
+        return Redetector(Appearance(own, shared))
 
     def _adapted(self, source: Video, annotations: Annotations, steps: bool | int, size: Any, progress: Progress) -> Segmenter:
         """A copy that is adapted to the annotated frames of a video."""

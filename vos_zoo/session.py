@@ -17,6 +17,7 @@ from vos_zoo.io.images import check_pixels, read_frame
 from vos_zoo.io.masks import ObjectMasks, read_mask
 from vos_zoo.io.runs import id_type
 from vos_zoo.pipeline import frames_at_once
+from vos_zoo.redetection import Redetector
 from vos_zoo.transforms import likeliest
 
 LOST_BELOW = 0.6  # mean probability, over the pixels it was given, under which an object counts as lost
@@ -26,6 +27,7 @@ class Engine(Protocol):
     """What a session needs of its Segmenter."""
 
     def branches_for(self, size: tuple[int, int], internal: Any, tta: Any) -> list[Branch]: ...
+    def redetector_for(self, branches: list[Branch], size: tuple[int, int]) -> Redetector | None: ...
 
 
 class Shown(NamedTuple):
@@ -66,6 +68,7 @@ class Session:
         self._branches = engine.branches_for(self.size, size, tta)
         self._lead = self._branches[leader(self._branches)]
         self._finds = masks is None
+        self._redetector = None if self._finds else engine.redetector_for(self._branches, self.size)
         self._ids: list[int] = []  # of the slots
         self._shown: set[int] = set()  # ids of slots that were given a mask or have had a pixel
         self._labels = np.zeros(self.size, np.int32)
@@ -136,13 +139,14 @@ class Session:
         seen = apart(encode([self._branches] * len(frames), frames), len(frames))
         if masks is not None:
             with _all_or_nothing([self]):
-                (fetched,) = self._fetched([self._step(seen[0])])
+                (fetched,) = self._fetched([self._step(self.index + 1, frames[0], seen[0])])
             self._show(fetched)
             self._give(frames[0], masks, seen[0])
             shown.append(self._shown_now())
-            seen = seen[1:]
+            frames, seen = frames[1:], seen[1:]
         with _all_or_nothing([self]):
-            found = self._fetched([self._step(features) for features in seen])
+            steps = enumerate(zip(frames, seen, strict=True), self.index + 1)
+            found = self._fetched([self._step(number, frame, features) for number, (frame, features) in steps])
         for fetched in found:
             self._show(fetched)
             shown.append(self._shown_now())
@@ -162,6 +166,8 @@ class Session:
         for branch in self._branches:
             slots = torch.tensor(stay, device=branch.device)
             branch.state = branch.model.keep(branch.state, slots) if stay else None
+        if self._redetector is not None:
+            self._redetector.keep(stay)
 
     def current(self) -> np.ndarray:
         """The mask of the frame stepped last, (H, W) ids."""
@@ -174,7 +180,8 @@ class Session:
 
     def state_bytes(self) -> int:
         """Size of the model's state of this video, bytes."""
-        return sum(_bytes_of(branch.state) for branch in self._branches)
+        remembered = self._redetector.appearance.bytes() if self._redetector is not None else 0
+        return remembered + sum(_bytes_of(branch.state) for branch in self._branches)
 
     def likeness(self) -> Any:
         """Equal for sessions whose next frames are worth computing as one batch; None while no object is followed.
@@ -190,17 +197,18 @@ class Session:
         step_together([self], [frame])
         self.index = 0
 
-    def _step(self, features: Sequence[Any]) -> _Decided:
+    def _step(self, number: int, frame: np.ndarray, features: Sequence[Any]) -> _Decided:
         """The next frame, on the device; features: of each branch."""
         ((probs, states),) = advance([self._branches], features)
-        return self._take(probs, states)
+        return self._take(number, frame, features, probs, states)
 
-    def _take(self, probs: Tensor, states: Sequence[Any]) -> _Decided:
+    def _take(self, number: int, frame: np.ndarray, features: Sequence[Any], probs: Tensor, states: Sequence[Any]) -> _Decided:
         """The next frame's probabilities (1, 1 + K, H, W), and the branches' next states, which become theirs."""
-        decided = _Decided(self._lead.grid.slots(probs), _certainty(self._lead.grid.unpadded(probs)))
         for branch, state in zip(self._branches, states, strict=True):
             branch.state = state
-        return decided
+        if self._redetector is not None:
+            probs = self._redetector.checked(number, frame, features, self._branches, probs)
+        return _Decided(self._lead.grid.slots(probs), _certainty(self._lead.grid.unpadded(probs)))
 
     @staticmethod
     def _fetched(decided: Sequence[_Decided]) -> list[tuple[np.ndarray, list[float]]]:
@@ -235,6 +243,8 @@ class Session:
         ids = self._ids + [k for k in masks.ids if k not in self._ids]
         layers = np.stack([masks.labels == k for k in ids])
         given = [k in masks.ids for k in ids]
+        if self._redetector is not None and features is None:
+            features = encode([self._branches], [frame])
         known = features or [None] * len(self._branches)
         states = [branch.give(frame, layers, given, seen) for branch, seen in zip(self._branches, known, strict=True)]
         for branch, state in zip(self._branches, states, strict=True):
@@ -243,6 +253,8 @@ class Session:
         self._shown.update(masks.ids)
         labels = np.where(np.isin(self._labels, masks.ids), 0, self._labels)
         self._labels = np.where(masks.labels > 0, masks.labels, labels).astype(np.int32)
+        if self._redetector is not None and features is not None:
+            self._redetector.remember(frame, features, np.stack([self._labels == k for k in ids]), given)
         seen = set(np.unique(self._labels).tolist())
         self.confidence = {k: (1.0 if k in masks.ids else self.confidence[k]) if k in seen else 0.0 for k in ids}
         self.lost = _lost(self.confidence)
@@ -260,8 +272,9 @@ def step_together(sessions: Sequence[Session], frames: Sequence[np.ndarray]) -> 
         return
     branches = [session._branches for session in sessions]
     with _all_or_nothing(sessions):
-        stepped = advance(branches, encode(branches, frames))
-        decided = [session._take(probs, states) for session, (probs, states) in zip(sessions, stepped, strict=True)]
+        encoded = encode(branches, frames)
+        rows = zip(sessions, frames, apart(encoded, len(frames)), advance(branches, encoded), strict=True)
+        decided = [session._take(session.index + 1, frame, seen, *stepped) for session, frame, seen, stepped in rows]
         fetched = [session._fetched([each])[0] for session, each in zip(sessions, decided, strict=True)]
     for session, each in zip(sessions, fetched, strict=True):
         session._show(each)
@@ -271,12 +284,15 @@ def step_together(sessions: Sequence[Session], frames: Sequence[np.ndarray]) -> 
 def _all_or_nothing(sessions: Sequence[Session]) -> Iterator[None]:
     """What fails or is interrupted in the block leaves the models' states as they were."""
     before = [[branch.state for branch in session._branches] for session in sessions]
+    gone = [session._redetector.gone if session._redetector is not None else frozenset() for session in sessions]
     try:
         yield
     except BaseException:
-        for session, states in zip(sessions, before, strict=True):
+        for session, states, slots in zip(sessions, before, gone, strict=True):
             for branch, state in zip(session._branches, states, strict=True):
                 branch.state = state
+            if session._redetector is not None:
+                session._redetector.gone = slots
         raise
 
 

@@ -93,7 +93,7 @@ def find(name_or_path: str | os.PathLike[str], access: Access | None = None, *, 
         return in_folder(path, access)
     if isinstance(name_or_path, str) and "/" not in text and text in catalogue.names():
         _refuse_revision(access.revision, f"{text!r} comes with the library")
-        return _shipped(text, access)
+        return shipped(text, access)
     if text and os.path.isdir(path):
         raise CheckpointError(_about_folder(path))
     if text and os.path.exists(path):
@@ -148,9 +148,10 @@ def refuse_way_out(folder: Path, file: str) -> None:
         )
 
 
-def _shipped(name: str, access: Access) -> Source:
+def shipped(name: str, access: Access | None = None) -> Source:
+    """The checkpoint of a name that the library ships, whatever lies in the working directory."""
     folder, config = catalogue.folder() / name, catalogue.read(name)
-    return Source(str(folder / CONFIG_FILE), config, folder, functools.partial(_beside, folder, config, access), True)
+    return Source(str(folder / CONFIG_FILE), config, folder, functools.partial(_beside, folder, config, access or Access()), True)
 
 
 def on_hub(repo_id: str, access: Access) -> Source:

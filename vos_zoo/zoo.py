@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 MAX_PARAMETERS = 10**9
 MAX_SHARD_BYTES = 5 * 10**9
-_LOAD_ARGUMENTS = ("device", "dtype", "revision", "token", "local_files_only", "cache_dir")
+_LOAD_ARGUMENTS = ("device", "dtype", "revision", "token", "local_files_only", "cache_dir", "redetection")
 _MODELS = Path(__file__).resolve().parent / "models"
 _NOT_ARCHITECTURES = {"__init__", "base", "backbones"}
 
@@ -47,6 +47,7 @@ def load(
     token: str | bool | None = None,
     local_files_only: bool = False,
     cache_dir: str | os.PathLike[str] | None = None,
+    redetection: bool = True,
     **model_args: Any,
 ) -> Segmenter:
     """Loads a trained model, ready to propagate masks.
@@ -60,6 +61,8 @@ def load(
     token: access token for the Hub; None takes HF_TOKEN or the saved login, False sends none.
     local_files_only: True takes what lies on the Hub from the cache, without the network; HF_HUB_OFFLINE=1 does so for all.
     cache_dir: where files from the Hub are kept; None is the Hub's own cache (HF_HOME).
+    redetection: True lets a checkpoint that names one in its config have another shipped one's features, or its own, find lost objects
+        again by their looks, and take masks away that lie on something else (`redetection.py`); False leaves all to the model.
     model_args: replace arguments of the config, for instance `background="prod"`; checked against the
         model's own. They and `revision` are for one model, not for several that are joined.
 
@@ -68,11 +71,17 @@ def load(
     from a checkpoint.
     """
     access = Access(revision, token, local_files_only, cache_dir)
-    return load_together(sources.joined(name_or_path), access, device=device, dtype=dtype, **model_args)
+    return load_together(sources.joined(name_or_path), access, device=device, dtype=dtype, redetection=redetection, **model_args)
 
 
 def load_together(
-    names: Sequence[str | os.PathLike[str]], access: Access | None = None, *, device: Any = "auto", dtype: Any = "auto", **model_args: Any
+    names: Sequence[str | os.PathLike[str]],
+    access: Access | None = None,
+    *,
+    device: Any = "auto",
+    dtype: Any = "auto",
+    redetection: bool = True,
+    **model_args: Any,
 ) -> Segmenter:
     """`load` for names that are taken apart; several are an ensemble. All are found before one is built."""
     access = access or Access()
@@ -83,7 +92,7 @@ def load_together(
             "join them, ensemble([load(...), load(...)])"
         )
     found = [sources.find(name, access) for name in names]
-    loaded = [load_source(source, device=device, dtype=dtype, **model_args) for source in found]
+    loaded = [load_source(source, device=device, dtype=dtype, redetection=redetection, **model_args) for source in found]
     if len(loaded) == 1:
         return loaded[0]
     from vos_zoo.ensembles import ensemble
@@ -91,7 +100,7 @@ def load_together(
     return ensemble(loaded)
 
 
-def load_source(source: Source, *, device: Any = "auto", dtype: Any = "auto", **model_args: Any) -> Segmenter:
+def load_source(source: Source, *, device: Any = "auto", dtype: Any = "auto", redetection: bool = False, **model_args: Any) -> Segmenter:
     """`load` for a checkpoint that has been found."""
     if source.config.weights is None:
         raise source.lacks_weights()
@@ -100,9 +109,10 @@ def load_source(source: Source, *, device: Any = "auto", dtype: Any = "auto", **
     weights.check_size(outline, source.config.weights, source.label)
     paths = source.files()
     weights.check_fit(outline, *paths)
+    describer = _describer(config, source.label, device=device, dtype=dtype) if redetection else False
     model = _build_quietly(architecture, config)
     weights.load_weights(model, *paths)
-    return _segmenter(model, config, device=device, dtype=dtype)
+    return _segmenter(model, config, device=device, dtype=dtype, redetection=describer)
 
 
 def create(
@@ -148,6 +158,9 @@ def download(
     found = [sources.find(name, access) for name in sources.joined(name_or_path)]
     for source in found:
         architecture_class(source.config.architecture)
+    own = {source.config.name for source in found}
+    asked = {source.config.redetection: source.label for source in found if source.config.redetection not in (None, *own)}
+    found += [_shipped_describer(name, label) for name, label in asked.items() if name is not None]
     return [path for source in found for path in source.files()]
 
 
@@ -267,10 +280,27 @@ def _build_quietly(architecture: type[VOSModel], config: ModelConfig) -> VOSMode
         return architecture(architecture.Config(**config.model_args))
 
 
-def _segmenter(model: VOSModel, config: ModelConfig, *, device: Any, dtype: Any) -> Segmenter:
+def _describer(config: ModelConfig, label: str, *, device: Any, dtype: Any) -> Segmenter | bool:
+    """Whose features find lost objects again: True is the model's own."""
+    if config.redetection in (None, config.name):
+        return config.redetection is not None
+    return load_source(_shipped_describer(config.redetection, label), device=device, dtype=dtype)
+
+
+def _shipped_describer(name: str, label: str) -> Source:
+    """That of a config's `redetection`. No config can have another one fetched: what it names comes with the library."""
+    if name not in catalogue.names():
+        raise CheckpointError(
+            f"{label}: redetection names {name!r}, which does not come with this vos_zoo.{did_you_mean(name, catalogue.names())} "
+            "A newer one may have it; without it: load(..., redetection=False)"
+        )
+    return sources.shipped(name)
+
+
+def _segmenter(model: VOSModel, config: ModelConfig, *, device: Any, dtype: Any, redetection: Segmenter | bool = False) -> Segmenter:
     from vos_zoo.segmenter import Segmenter
 
-    return Segmenter(model.eval(), config, device=device, dtype=dtype)
+    return Segmenter(model.eval(), config, device=device, dtype=dtype, redetection=redetection)
 
 
 def _write_config(segmenter: Segmenter, config_path: Path, names: list[str], paths: list[Path]) -> None:

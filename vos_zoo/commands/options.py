@@ -21,6 +21,9 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dtype", default="auto", choices=("auto", "float32", "bfloat16", "float16"), help="precision (default: auto)")
     parser.add_argument("--revision", help="branch, tag or commit of a Hub repository")
     parser.add_argument("--local-files-only", action="store_true", help="take a Hub repository from the cache, without the network")
+    parser.add_argument(
+        "--no-redetection", action="store_true", help="do not look for lost objects by their looks, where the checkpoint asks for it"
+    )
 
 
 def label_of(model: str) -> str:
@@ -37,7 +40,14 @@ def load_model(args: argparse.Namespace) -> Segmenter:
     say(args, f"loading {args.model}")
     from vos_zoo.zoo import load
 
-    return load(args.model, device=args.device, dtype=args.dtype, revision=args.revision, local_files_only=args.local_files_only)
+    return load(
+        args.model,
+        device=args.device,
+        dtype=args.dtype,
+        revision=args.revision,
+        local_files_only=args.local_files_only,
+        redetection=not args.no_redetection,
+    )
 
 
 def settings_of(segmenter: Any) -> dict[str, Any]:
@@ -50,6 +60,7 @@ def settings_of(segmenter: Any) -> dict[str, Any]:
         "arguments": dict(config.model_args),
         "weights": config.weights.sha256 if config.weights else None,
         "preprocess": dataclasses.asdict(config.preprocess),
+        "redetection": segmenter.describer.config.name if segmenter.describer else None,
         "dtype": str(segmenter.dtype).removeprefix("torch."),
         "vos_zoo": __version__,
         **({"members": members} if members else {}),

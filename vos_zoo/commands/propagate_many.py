@@ -239,7 +239,9 @@ def _job(args: argparse.Namespace, plan: Plan, identity: str, device: str) -> Pr
     paths = [(name, Path(name).expanduser()) for name in joined(args.model)]
     names = [os.path.abspath(path) if path.is_dir() else name for name, path in paths]
     access = Access(args.revision, local_files_only=args.local_files_only)
-    loader: Callable[[], Any] = partial(load_together, names, access, device=device, dtype=plan.settings["dtype"])
+    loader: Callable[[], Any] = partial(
+        load_together, names, access, device=device, dtype=plan.settings["dtype"], redetection=not args.no_redetection
+    )
     out = plan.out if "://" in plan.out else os.path.abspath(plan.out)
     return Propagating(loader, plan.options, tuple(plan.forms), out, identity, args.backend)
 

@@ -15,6 +15,8 @@ Letters: B clips, K objects (slots), H x W pixels of the model grid, a multiple 
                                         are taken from the others
     keep(state, slots)                  the State of those slots only
     replace_masks(state, masks)         the State with other masks fed back, (B, K, H, W) in [0, 1]: the truth, in training
+    describe(features)                  only of a model that `describes`: (B, C, H/stride, W/stride), by which what is seen at one place
+                                        can be told from what is seen at another, in any frame
 
 A State is a NamedTuple of tensors whose first two dimensions are B and K. Its field `masks` holds the soft masks as the model
 feeds them back. State is an argument and a result: a model keeps nothing between calls, so that one model serves any number of
@@ -45,6 +47,7 @@ class VOSModel(nn.Module):
     padding: ClassVar[str] = "zeros"  # how: "reflect" or "zeros"
     needs_first_frame: ClassVar[bool] = True  # False: start and annotate ignore their features, so callers may pass None
     independent: ClassVar[bool] = True  # no object's prediction depends on another's, so that they may be predicted in chunks
+    describes: ClassVar[bool] = False  # True: `describe` tells things apart, so that a lost object can be found by its looks
     objects_at_once: int = 16  # in use (not in training) more objects than these are predicted in chunks, if they are independent
 
     @property
@@ -89,6 +92,9 @@ class VOSModel(nn.Module):
 
     def replace_masks(self, state: Any, masks: Tensor) -> Any:
         """masks (B, K, H, W) in [0, 1] take the place of those that the model would feed back."""
+        raise NotImplementedError
+
+    def describe(self, features: Any) -> Tensor:
         raise NotImplementedError
 
     def trunks(self) -> list[nn.Module]:

@@ -77,6 +77,7 @@ class Features(NamedTuple):
     s16: Tensor  # (B, blended[0], H/16, W/16)
     s8: Tensor  # (B, blended[1], H/8, W/8)
     s4: Tensor  # (B, blended[2], H/4, W/4)
+    trunk: Tensor  # (B, C, H/16, W/16): the trunk's deepest, as it comes
 
 
 class State(NamedTuple):
@@ -125,6 +126,7 @@ class CRVOS(VOSModel):
     stride = 16
     padding = "reflect"
     needs_first_frame = False
+    describes = True
     mean: Tensor
     std: Tensor
 
@@ -154,7 +156,7 @@ class CRVOS(VOSModel):
     def encode(self, frames: Tensor) -> Features:
         x = (frames - self.mean) / self.std
         s4, s8, s16 = self.trunk(x.to(self.predictor.weight.dtype))
-        return Features(self.refine16.of_feature(s16), self.refine8.of_feature(s8), self.refine4.of_feature(s4))
+        return Features(self.refine16.of_feature(s16), self.refine8.of_feature(s8), self.refine4.of_feature(s4), s16)
 
     def start(self, features: Features | None, masks: Tensor, active: Tensor | None = None) -> State:
         if active is None:
@@ -199,3 +201,6 @@ class CRVOS(VOSModel):
         old = F.pad(state.masks, (0, 0, 0, 0, 0, new)) * (1 - taken)
         active = F.pad(state.active, (0, new)) | given
         return State(torch.where(given_here, coarse, old), active)
+
+    def describe(self, features: Features) -> Tensor:
+        return features.trunk
