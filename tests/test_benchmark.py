@@ -252,7 +252,7 @@ def test_every_stretch_of_the_way_can_be_timed(tmp_path):
     segmenter = toy_segmenter()
     timings = benchmark.measure_speed(segmenter, SyntheticClip(3, (48, 64), 2), tmp_path, repeats=1, stages=list(STAGES))
     whole = ["model only", "end to end", "latency", "plain loop", "+ channels last", "+ half precision", "+ folded"]
-    assert [one.what for one in timings] == [*whole, "decode", "copy in", "encode", "step", "copy out", "compress"]
+    assert [one.what for one in timings] == [*whole, "decode", "copy in", "encode", "step", "redetection", "copy out", "compress"]
     assert all(one.seconds > 0 for one in timings)
 
 

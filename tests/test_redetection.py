@@ -17,6 +17,8 @@ from vos_zoo.appearance import FRAMES, Appearance
 from vos_zoo.branches import Branch
 from vos_zoo.config import ModelConfig, Preprocess
 from vos_zoo.errors import CheckpointError, VosZooError
+from vos_zoo.evaluation import benchmark
+from vos_zoo.evaluation.synthetic import SyntheticClip
 from vos_zoo.models.base import Prediction, VOSModel
 from vos_zoo.models.crvos import CRVOS
 from vos_zoo.ops import aggregate
@@ -317,9 +319,60 @@ def test_a_config_that_names_none_that_ships_is_refused(tmp_path):
     vos_zoo.load("crvos").save_pretrained(tmp_path / "copy")
     file = tmp_path / "copy" / "config.json"
     file.write_text(file.read_text().replace('"redetection": "crvos"', '"redetection": "crvoz"'))
-    with pytest.raises(CheckpointError, match=r"crvoz.*crvos.*redetection=False"):
+    with pytest.raises(CheckpointError, match=r"'crvoz'.*'crvos'.*redetection=False"):
         vos_zoo.load(tmp_path / "copy")
     assert vos_zoo.load(tmp_path / "copy", redetection=False).describer is None
     file.write_text(file.read_text().replace('"redetection": "crvoz"', '"redetection": "evil/repo"'))
     with pytest.raises(CheckpointError, match="may hold letters"):
         vos_zoo.load(tmp_path / "copy", redetection=False)
+
+
+def test_the_command_line_can_leave_it_out(tmp_path, capsys):
+    from vos_zoo.cli import main
+
+    assert main(["info", "rvos"]) == 0
+    assert "looked for by the features of crvos" in capsys.readouterr().out
+    assert main(["info", "rvos", "--no-redetection"]) == 0
+    assert "not looked for" in capsys.readouterr().out
+
+
+def test_what_it_costs_is_a_stage_of_the_benchmark(tmp_path):
+    looking, blind = (
+        benchmark.measure_speed(still(on), SyntheticClip(9, (64, 96), 2), tmp_path, repeats=1, stages=["redetection"])[0]
+        for on in (True, False)
+    )
+    assert looking.what == blind.what == "redetection" and looking.seconds > blind.seconds
+
+
+def test_masks_with_and_without_are_different_runs():
+    from vos_zoo.commands.options import settings_of
+
+    assert settings_of(still())["redetection"] == "still" and settings_of(still(redetection=False))["redetection"] is None
+
+
+def test_the_more_a_mask_agrees_the_more_another_has_to():
+    """A mask that covers half of the square is doubted a little: what gains a quarter and more takes its place."""
+    video, truth = clip([{1: HERE}] * 2 + [{1: (8, 24)}] * 8)  # what is held still covers a third of where the square is, a soft IoU of 0.2
+    assert_found(still().propagate(video, truth[0])[-1], truth[-1])
+    video, truth = clip([{1: HERE}] * 2 + [{1: (8, 16)}] * 8)  # two thirds: 0.5
+    np.testing.assert_array_equal(still().propagate(video, truth[0])[-1], truth[0])
+
+
+def test_looks_take_no_longer_than_frames_do():
+    """Frames that are much larger than the describer's own are described by themselves, at its size; much smaller ones at theirs."""
+    segmenter, other = still(short_side=64), Segmenter(Still(), ModelConfig(name="other", architecture="Still"), device="cpu")
+    other._redetection = segmenter
+
+    def grid(following: Segmenter, internal: int) -> tuple[tuple[int, int], int | None]:
+        redetector = following.redetector_for(following.branches_for((256, 256), internal), (256, 256))
+        return redetector.appearance.grid.inner, redetector.appearance.shared
+
+    assert [grid(segmenter, size) for size in (32, 64, 80, 256)] == [((32, 32), 0), ((64, 64), 0), ((80, 80), 0), ((64, 64), None)]
+    assert [grid(other, size) for size in (32, 64, 80, 256)] == [((32, 32), None), ((64, 64), None), ((64, 64), None), ((64, 64), None)]
+
+
+def test_maps_do_not_depend_on_how_many_similarities_there_are_at_once(monkeypatch):
+    video, truth = clip(JUMPS)
+    whole = np.asarray(still().propagate(video, truth[0]))
+    monkeypatch.setattr("vos_zoo.appearance.AT_ONCE", 500)
+    np.testing.assert_array_equal(np.asarray(still().propagate(video, truth[0])), whole)

@@ -273,6 +273,28 @@ def test_downloading_what_is_here_costs_nothing(toys, tmp_path):
         zoo.download("toy")
 
 
+def test_downloading_fetches_what_finds_lost_objects_too(toys, tmp_path):
+    shutil.copytree(toys, tmp_path / "mine")
+    edit(tmp_path / "mine", name="mine", redetection="toy")
+    assert zoo.download(tmp_path / "mine") == [tmp_path / "mine" / "model.safetensors", toys / "model.safetensors"]
+    edit(tmp_path / "mine", name="toy")
+    assert zoo.download(tmp_path / "mine") == [tmp_path / "mine" / "model.safetensors"]
+
+
+def test_whose_features_find_lost_objects(toys, tmp_path):
+    assert zoo.load("toy").redetection is False
+    edit(toys, redetection="toy")
+    assert zoo.load("toy").redetection is True and zoo.load("toy", redetection=False).redetection is False
+    shutil.copytree(toys, tmp_path / "mine")
+    edit(tmp_path / "mine", name="mine")
+    other = zoo.load(tmp_path / "mine", device="cpu").redetection
+    assert other.config.name == "toy" and other.device == "cpu" and other.redetection is False
+    edit(tmp_path / "mine", redetection="tou")
+    with pytest.raises(CheckpointError, match=r"redetection names 'tou'.*Did you mean 'toy'.*redetection=False"):
+        zoo.load(tmp_path / "mine")
+    assert zoo.load(tmp_path / "mine", redetection=False).config.redetection == "tou"
+
+
 def test_weights_that_are_pinned_on_the_hub_are_fetched_from_there(toys, tmp_path, monkeypatch):
     moved, asked = tmp_path / "moved.safetensors", []
     shutil.move(toys / "model.safetensors", moved)

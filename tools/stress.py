@@ -34,7 +34,7 @@ SIZES = (24, 48, 96)
 def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
-        segmenter = vos_zoo.load(options.model, device=options.device, dtype=options.dtype)
+        segmenter = vos_zoo.load(options.model, device=options.device, dtype=options.dtype, redetection=not options.no_redetection)
         report = measure(segmenter, options)
         if options.json:
             write_json(options.json, report)
@@ -164,6 +164,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--count", type=int, default=6, help="stills for each kind of scene (default: 6)")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--dtype", default="auto")
+    parser.add_argument("--no-redetection", action="store_true", help="lost objects are not looked for, whatever the checkpoint asks")
     parser.add_argument("--json", type=Path, metavar="FILE")
     return parser
 

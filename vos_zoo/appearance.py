@@ -21,6 +21,7 @@ from vos_zoo.transforms import Grid, resize
 
 NEIGHBOURS, TEMPERATURE = 20, 0.02  # the most similar cells that are asked, and of what in their similarity makes one count for more
 KNOWN = 0.5  # the share of a cell whose owner must be known for it to be remembered
+AT_ONCE = 1 << 24  # similarities in memory (64 MB)
 FRAMES = 4  # annotated frames that are kept, beside those on which an object was annotated last
 
 
@@ -75,10 +76,11 @@ class Appearance:
         described = self._described(frame, features)
         remembered = torch.cat([each.cells for each in self._frames])
         owners = torch.cat([_with_slots(each.owners, slots) for each in self._frames], 1)
-        similarity = self._directions(described) @ remembered.T
-        closest, which = similarity.topk(min(NEIGHBOURS, len(remembered)), 1)
-        votes = (owners[:, which] * (closest / TEMPERATURE).softmax(1)).sum(-1)
-        return votes[1:].unflatten(1, tuple(described.shape[-2:]))
+        parts = []
+        for cells in self._directions(described).split(max(1, AT_ONCE // max(1, len(remembered)))):
+            closest, which = (cells @ remembered.T).topk(min(NEIGHBOURS, len(remembered)), 1)
+            parts.append((owners[:, which] * (closest / TEMPERATURE).softmax(1)).sum(-1))
+        return torch.cat(parts, 1)[1:].unflatten(1, tuple(described.shape[-2:]))
 
     def cells_of(self, layers: Tensor) -> Tensor:
         """(K, H, W) on the describer's grid -> (K, h, w): each layer's share of every cell."""

@@ -24,12 +24,12 @@ _PUBLISHED: dict[str, tuple[tuple[str, str], ...]] = {
 }
 
 _LIMITS: dict[str, str] = {
-    "CRVOS": "The only memory is the previous frame's coarse mask. Objects that move fast against their size, or that leave and come back, "
-    "can be lost and are found again only by chance; masks may leak onto look-alikes that touch the object. Thin parts (lines, wheel "
-    "spokes) get blurred.",
-    "RVOS": "What it remembers is four small maps an object, which every frame overwrites: masks drift over long videos, and an object "
-    "that was away is found again only by chance. Frames are seen small, so small objects and thin parts are lost first. Objects are "
-    "decoded one after another, so a wrong one can disturb those behind it.",
+    "CRVOS": "The model's only memory is the previous frame's coarse mask. Objects that move fast against their size, or that leave and "
+    "come back, can be lost, and by itself it finds them again only by chance; masks may leak onto look-alikes that touch the object. Thin "
+    "parts (lines, wheel spokes) get blurred.",
+    "RVOS": "What it remembers is four small maps an object, which every frame overwrites: masks drift over long videos, and what was away "
+    "it finds again by itself only by chance. Frames are seen small, so small objects and thin parts are lost first. Objects are decoded "
+    "one after another, so a wrong one can disturb those behind it.",
     "SCM": "Objects are matched with remembered frames, so what looks the same can be taken for the object, and a changed look can be "
     "missed; the spatial constraint, where it is on, favours places near the last mask, so fast motion and reappearance elsewhere suffer. "
     "Time and memory grow with the number of remembered frames, up to the limit in the config.",
@@ -39,6 +39,12 @@ _LIMITS["ACCLVOS"] = _LIMITS["RVOS"]
 _ZERO_SHOT = (
     " It takes no mask: it finds what stands out, in a fixed number of slots, misses objects and follows things nobody asked for; the "
     "figures of zero-shot models are far below those of models that are given a mask."
+)
+
+_REDETECTION = (
+    " So that what is lost can be found again, and a mask that lies on something else is taken away, every fourth frame is compared with "
+    "the annotated ones by the features of `{0}` (none of the papers has that; `load(..., redetection=False)` leaves it out). What has "
+    "changed its looks since, or has look-alikes in the picture, is not found so."
 )
 
 BIAS = (
@@ -56,4 +62,5 @@ def published(config: ModelConfig) -> tuple[tuple[str, str], ...]:
 
 def limits(config: ModelConfig) -> str:
     zero_shot = _ZERO_SHOT if config.model_args.get("zero_shot") else ""
-    return _LIMITS.get(config.architecture, "Not described yet.") + zero_shot
+    redetection = _REDETECTION.format(config.redetection) if config.redetection else ""
+    return _LIMITS.get(config.architecture, "Not described yet.") + redetection + zero_shot

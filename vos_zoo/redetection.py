@@ -4,9 +4,9 @@ A model whose memory is its last mask, or a recurrent state, can't know that it 
 what it has lost. So every few frames its masks are compared with a map of where each object may be by its looks (appearance.py), by soft
 IoU: the sum of the smaller over the sum of the larger.
 
-- A mask that agrees with its map by less than DOUBTED is doubted. The model is then given the map as that object's mask, as if somebody
-  had annotated this frame, and steps the frame again. What comes of it takes the mask's place if it agrees better, by GAIN, and by LEAST
-  at all.
+- A mask that agrees too little with its map is doubted. The model is then given the map as that object's mask, as if somebody had annotated
+  this frame, and steps the frame again. What comes of it takes the mask's place if it agrees better, by the more the less the mask was
+  doubted (DOUBTS), and by LEAST at all.
 - A mask that is not replaced and lies on what does not look like the object at all (the map has less than STRANGE there of what the mask
   has) is taken away; the object has no pixel, and is lost, until a later look finds it.
 
@@ -15,6 +15,7 @@ None of the four papers has this. An object that has changed its looks gets a po
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -27,7 +28,8 @@ from vos_zoo.appearance import Appearance
 from vos_zoo.branches import Branch, advance, leader
 
 EVERY = 4  # frames from one look to the next
-DOUBTED, GAIN, LEAST, STRANGE = 0.3, 0.1, 0.3, 0.05  # how they were chosen: docs/trials.md
+DOUBTS = ((0.3, 0.1), (0.5, 0.25))  # a mask that agrees less than this is replaced if another agrees better by that
+LEAST, STRANGE = 0.3, 0.05  # how all these were chosen: docs/trials.md
 
 
 class Redetector:
@@ -71,8 +73,8 @@ class Redetector:
         on_it, area = (masks * maps).sum((1, 2)), (masks * masks).sum((1, 2))  # equal where mask and map are, cells be they full or not
         # all at once: a GPU is waited for once
         agree, promised, like, there = torch.stack([agreement(masks, maps), promise, on_it / area.clamp(min=1e-6), area]).tolist()
-        wanted = [max(each + GAIN, LEAST) for each in agree]
-        found = [k for k in slots if agree[k] < DOUBTED and promised[k] > wanted[k]]
+        wanted = [max(each + _gain(each), LEAST) for each in agree]
+        found = [k for k in slots if promised[k] > wanted[k]]
         while found:
             again, states = self._told(branches, features, proposed, found)
             now = agreement(self.appearance.cells_of_masks(again, grid), maps).tolist()
@@ -107,6 +109,11 @@ class Redetector:
 def agreement(masks: Tensor, maps: Tensor) -> Tensor:
     """Soft IoU of (K, h, w) in [0, 1] with each other, (K,); 0 where both are empty."""
     return torch.minimum(masks, maps).sum((1, 2)) / torch.maximum(masks, maps).sum((1, 2)).clamp(min=1e-6)
+
+
+def _gain(agreed: float) -> float:
+    """By how much more another mask has to agree than one that agrees so much."""
+    return next((gain for under, gain in DOUBTS if agreed < under), math.inf)
 
 
 def _given(slots: Sequence[int] | set[int], count: int, like: Tensor) -> Tensor:

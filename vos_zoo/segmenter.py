@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 import torch
 
 from vos_zoo.appearance import Appearance
-from vos_zoo.branches import TTA, Branch, branches_of
+from vos_zoo.branches import TTA, Branch, branches_of, leader
 from vos_zoo.config import ModelConfig
 from vos_zoo.devices import choose_device, choose_dtype
 from vos_zoo.errors import MaskError, VideoError, VosZooError
@@ -341,10 +342,14 @@ class Segmenter:
         describer = self.describer
         if describer is None:
             return None
-        model = describer.inference_model
-        shared = next((n for n, branch in enumerate(branches) if branch.model is model and not branch.flipped), None)
-        own = Branch(model, describer.device, describer.grid_for(size, None)) if shared is None else branches[shared]
-        return Redetector(Appearance(own, shared))
+        model, usual = describer.inference_model, describer.grid_for(size, None)
+        for n, branch in enumerate(branches):
+            if branch.model is model and not branch.flipped and _times(branch.grid, usual) <= 2:  # beyond that a look would take too long
+                return Redetector(Appearance(branch, n))
+        followed = branches[leader(branches)].grid
+        if _times(followed, usual) < 0.5 and min(followed.inner) >= model.stride:  # who wants small frames wants them followed fast
+            usual = describer.grid_for(size, followed.inner)
+        return Redetector(Appearance(Branch(model, describer.device, usual)))
 
     def _adapted(self, source: Video, annotations: Annotations, steps: bool | int, size: Any, progress: Progress) -> Segmenter:
         """A copy that is adapted to the annotated frames of a video."""
@@ -393,6 +398,11 @@ def _fingerprint(model: VOSModel) -> list[int]:
     """Changes when the model is another, or its weights were written to."""
     tensors = (*model.parameters(), *model.buffers())
     return [id(model), *(0 if tensor.is_inference() else tensor._version for tensor in tensors)]
+
+
+def _times(grid: Grid, other: Grid) -> float:
+    """How much larger a frame is on one grid than on another."""
+    return math.prod(grid.inner) / math.prod(other.inner)
 
 
 def _whole(number: Any) -> TypeGuard[int]:

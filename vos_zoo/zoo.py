@@ -92,7 +92,11 @@ def load_together(
             "join them, ensemble([load(...), load(...)])"
         )
     found = [sources.find(name, access) for name in names]
-    loaded = [load_source(source, device=device, dtype=dtype, redetection=redetection, **model_args) for source in found]
+    describers = [_describer(source, access) if redetection else None for source in found]
+    loaded = [
+        load_source(source, describer=describer, device=device, dtype=dtype, **model_args)
+        for source, describer in zip(found, describers, strict=True)
+    ]
     if len(loaded) == 1:
         return loaded[0]
     from vos_zoo.ensembles import ensemble
@@ -100,8 +104,10 @@ def load_together(
     return ensemble(loaded)
 
 
-def load_source(source: Source, *, device: Any = "auto", dtype: Any = "auto", redetection: bool = False, **model_args: Any) -> Segmenter:
-    """`load` for a checkpoint that has been found."""
+def load_source(
+    source: Source, *, describer: Source | None = None, device: Any = "auto", dtype: Any = "auto", **model_args: Any
+) -> Segmenter:
+    """`load` for a checkpoint that has been found. describer: whose features find lost objects again; the same one, its own."""
     if source.config.weights is None:
         raise source.lacks_weights()
     architecture, config = _resolve(source.config, model_args, source.label)
@@ -109,10 +115,10 @@ def load_source(source: Source, *, device: Any = "auto", dtype: Any = "auto", re
     weights.check_size(outline, source.config.weights, source.label)
     paths = source.files()
     weights.check_fit(outline, *paths)
-    describer = _describer(config, source.label, device=device, dtype=dtype) if redetection else False
+    other = None if describer is None or describer is source else load_source(describer, device=device, dtype=dtype)
     model = _build_quietly(architecture, config)
     weights.load_weights(model, *paths)
-    return _segmenter(model, config, device=device, dtype=dtype, redetection=describer)
+    return _segmenter(model, config, device=device, dtype=dtype, redetection=other or describer is source)
 
 
 def create(
@@ -158,9 +164,9 @@ def download(
     found = [sources.find(name, access) for name in sources.joined(name_or_path)]
     for source in found:
         architecture_class(source.config.architecture)
-    own = {source.config.name for source in found}
-    asked = {source.config.redetection: source.label for source in found if source.config.redetection not in (None, *own)}
-    found += [_shipped_describer(name, label) for name, label in asked.items() if name is not None]
+    for describer in [_describer(source, access) for source in found]:
+        if describer is not None and describer.config.name not in {source.config.name for source in found}:
+            found.append(describer)
     return [path for source in found for path in source.files()]
 
 
@@ -280,21 +286,20 @@ def _build_quietly(architecture: type[VOSModel], config: ModelConfig) -> VOSMode
         return architecture(architecture.Config(**config.model_args))
 
 
-def _describer(config: ModelConfig, label: str, *, device: Any, dtype: Any) -> Segmenter | bool:
-    """Whose features find lost objects again: True is the model's own."""
-    if config.redetection in (None, config.name):
-        return config.redetection is not None
-    return load_source(_shipped_describer(config.redetection, label), device=device, dtype=dtype)
+def _describer(source: Source, access: Access) -> Source | None:
+    """Whose features find lost objects again, as the config says: none, the checkpoint itself, or another that comes with the library.
 
-
-def _shipped_describer(name: str, label: str) -> Source:
-    """That of a config's `redetection`. No config can have another one fetched: what it names comes with the library."""
+    No config can have anything else fetched.
+    """
+    name = source.config.redetection
+    if name is None or name == source.config.name:
+        return None if name is None else source
     if name not in catalogue.names():
         raise CheckpointError(
-            f"{label}: redetection names {name!r}, which does not come with this vos_zoo.{did_you_mean(name, catalogue.names())} "
+            f"{source.label}: redetection names {name!r}, which does not come with this vos_zoo.{did_you_mean(name, catalogue.names())} "
             "A newer one may have it; without it: load(..., redetection=False)"
         )
-    return sources.shipped(name)
+    return sources.shipped(name, dataclasses.replace(access, revision=None))
 
 
 def _segmenter(model: VOSModel, config: ModelConfig, *, device: Any, dtype: Any, redetection: Segmenter | bool = False) -> Segmenter:

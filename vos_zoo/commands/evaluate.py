@@ -153,6 +153,7 @@ def _models(args: argparse.Namespace, clips: Sequence[Clip]) -> list[Candidate]:
         segmenter: Any = load_model(wanted)
         checked(clips, segmenter)
         label = label_of(name) + f"+{args.tta}" * bool(args.tta) + "+finetune" * (args.finetune is not None)
+        label += "+no-redetection" * args.no_redetection
         save = args.out / label / "masks" if args.out else args.save_masks
         loader: Callable[[], Any] = partial(_again, {**vars(wanted), "run": None})
         if len(args.model) == 1 and args.jobs == 1:
@@ -189,6 +190,7 @@ def _about(segmenter: Any, args: argparse.Namespace) -> dict[str, Any]:
         "precision": str(segmenter.dtype).removeprefix("torch."),
         "augmentation": args.tta or "none",
         "adapted to the first mask": "no" if args.finetune is None else "yes",
+        "lost objects found by the features of": segmenter.describer.config.name if segmenter.describer else "none",
         "versions": {"vos_zoo": __version__, **{name: machine[name] for name in ("torch", "timm", "numpy", "python")}},
     }
 

@@ -79,6 +79,7 @@ def _words(info: dict[str, Any]) -> str:
         "cost": f"{cost['encode_gflops']:.1f} GFLOP a frame (encode, shared) + {cost['per_object_gflops']:.1f} per object, "
         "of a {}x{} video at {}x{}".format(*cost["video"], *cost["grid"]),
         "state": f"{cost['state_bytes_per_object'] / 1000:,.1f} kB an object at the video's start, in float32",
+        "lost objects": f"looked for by the features of {info['redetection']}" if info["redetection"] else "not looked for",
         "device": f"{info['device']}, {info['dtype']}",
         "licence": info["licence"] or "not stated",
         "arguments": ", ".join(f"{name}={value}" for name, value in info["model_args"].items()),

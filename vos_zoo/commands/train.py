@@ -210,7 +210,7 @@ def trained(name: str) -> tuple[VOSModel, Any]:
 
     if len(joined(name)) > 1:
         raise DataError(f"{name}: one model is trained at a time; name one of them")
-    segmenter = load(name, device="cpu", dtype="float32")
+    segmenter = load(name, device="cpu", dtype="float32", redetection=False)
     return segmenter.model.requires_grad_(True), segmenter.config
 
 

@@ -54,6 +54,8 @@ def _how(record: Record) -> str:
     about = record["about"]
     facts = [about["model"]] if "model" in about else []
     facts += [f"{name} {about[name]}" for name in ("weights", "size inside", "precision") if name in about]
+    describer = about.get("lost objects found by the features of", "none")
+    facts += [f"lost objects found by the features of {describer}"] * (describer != "none")
     speed = f" Speed on {' / '.join(record['conditions'])}{_busy(record['busy'])}." if record["fps"] else ""
     ended = " **Interrupted: not all sequences are done.**" if record["interrupted"] else ""
     return f"`{record['command']}`  \n{', '.join(map(str, facts))}.{speed}{ended}\n"

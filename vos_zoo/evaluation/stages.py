@@ -29,6 +29,8 @@ class Measurable(Protocol):
     def grid_for(self, size: Size, internal: Any) -> Any: ...
     @property
     def inference_model(self) -> Any: ...
+    def branches_for(self, size: Size, internal: Any) -> Any: ...
+    def redetector_for(self, branches: Any, size: Size) -> Any: ...
     @property
     def stream(self) -> Callable[..., Any]: ...
     @property
@@ -142,6 +144,25 @@ def _step(segmenter: Measurable, clip: SyntheticClip, video: Path, inside: Any) 
     return run
 
 
+def _redetection(segmenter: Measurable, clip: SyntheticClip, video: Path, inside: Any) -> Callable[[], Any]:
+    pixels, mask, branches = list(clip), first_mask(segmenter, clip), segmenter.branches_for(clip.size, inside)
+    redetector = None if mask is None else segmenter.redetector_for(branches, clip.size)
+    if mask is None or redetector is None:
+        return lambda: None
+    (branch,) = branches
+    layers, given = mask == np.arange(1, clip.objects + 1)[:, None, None], [True] * clip.objects
+    features = branch.model.encode(branch.images(pixels[:1]))
+    branch.state = branch.give(pixels[0], layers, given, features)
+    redetector.remember(pixels[0], [features], layers, given)
+    probs, branch.state = branch.model.step(features, branch.state)
+
+    def run() -> None:
+        for number, frame in enumerate(pixels, 1):
+            redetector.checked(number, frame, [features], branches, probs)
+
+    return run
+
+
 def _copy_out(segmenter: Measurable, clip: SyntheticClip, video: Path, inside: Any) -> Callable[[], Any]:
     frames, first = started(segmenter, clip, inside)
     grid = segmenter.grid_for(clip.size, inside)
@@ -176,6 +197,7 @@ STAGES: dict[str, tuple[str, Stage]] = {
     "copy in": ("an array to the device and the model's grid: resized, padded", _copy_in),
     "encode": ("what all objects of a frame share", _encode),
     "step": ("what is done for each object, and the next state", _step),
+    "redetection": ("whether what is followed still looks as it was annotated, in every fourth frame", _redetection),
     "copy out": ("probabilities to a map of ids at the video's size, in main memory", _copy_out),
     "compress": ("a map of ids into a MaskSequence (of discs: real outlines take longer)", _compress),
 }
