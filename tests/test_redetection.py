@@ -141,11 +141,13 @@ def test_what_looks_like_nothing_annotated_is_not_taken_for_the_object():
     assert not np.asarray(masks)[EVERY:].any()
 
 
-def test_a_small_object_is_no_stranger_for_being_smaller_than_a_cell():
-    video = np.full((10, 64, 96, 3), 120, np.uint8)
-    truth = np.zeros((64, 96), np.int32)
-    video[:, 10:14, 10:14] = COLOURS[1]
+@pytest.mark.parametrize("moved", [0, 32])
+def test_a_small_object_is_not_taken_away(moved):
+    """Its cells look more like what is around it; whether its mask still lies on it can't be told."""
+    video, truth = np.full((10, 64, 96, 3), 120, np.uint8), np.zeros((64, 96), np.int32)
     truth[10:14, 10:14] = 1
+    for t, frame in enumerate(video):
+        frame[10:14, 10 + moved * (t > 1) : 14 + moved * (t > 1)] = COLOURS[1]
     masks = still().propagate(video, truth)
     assert all(np.array_equal(mask, truth) for mask in masks)
 

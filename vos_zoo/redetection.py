@@ -8,7 +8,7 @@ IoU: the sum of the smaller over the sum of the larger.
   this frame, and steps the frame again. What comes of it takes the mask's place if it agrees better, by the more the less the mask was
   doubted (DOUBTS), and by LEAST at all.
 - A mask that is not replaced and lies on what does not look like the object at all (the map has less than STRANGE there of what the mask
-  has) is taken away; the object has no pixel, and is lost, until a later look finds it.
+  has), and is no smaller than SMALLEST, is taken away; the object has no pixel, and is lost, until a later look finds it.
 
 None of the four papers has this. An object that has changed its looks gets a poor map; hence nothing is done to a mask that agrees halfway.
 """
@@ -29,7 +29,9 @@ from vos_zoo.branches import Branch, advance, leader
 
 EVERY = 4  # frames from one look to the next
 DOUBTS = ((0.3, 0.1), (0.5, 0.25))  # a mask that agrees less than this is replaced if another agrees better by that
-LEAST, STRANGE = 0.3, 0.05  # how all these were chosen: docs/trials.md
+LEAST, STRANGE = 0.3, 0.05
+SMALLEST = 2  # cells of a mask that is taken away: what smaller things look like, their cells can't tell
+# how all these were chosen: docs/trials.md
 
 
 class Redetector:
@@ -70,9 +72,10 @@ class Redetector:
         maps = self.appearance.maps(frame, features, len(slots))
         masks, proposed = self.appearance.cells_of_masks(probs, grid), self.appearance.over_frame(maps).float()
         promise = agreement(self.appearance.cells_of(proposed), maps)
-        on_it, area = (masks * maps).sum((1, 2)), (masks * masks).sum((1, 2))  # equal where mask and map are, cells be they full or not
+        # one where mask and map are the same, be their cells full or not
+        alike = (masks * maps).sum((1, 2)) / (masks * masks).sum((1, 2)).clamp(min=1e-6)
         # all at once: a GPU is waited for once
-        agree, promised, like, there = torch.stack([agreement(masks, maps), promise, on_it / area.clamp(min=1e-6), area]).tolist()
+        agree, promised, like, area = torch.stack([agreement(masks, maps), promise, alike, masks.sum((1, 2))]).tolist()
         wanted = [max(each + _gain(each), LEAST) for each in agree]
         found = [k for k in slots if promised[k] > wanted[k]]
         while found:
@@ -84,7 +87,7 @@ class Redetector:
                 _take(branches, states)
                 break
             found = better
-        strange = {k for k in slots if k not in found and (like[k] < STRANGE if there[k] > 0 else k in self.gone)}
+        strange = {k for k in slots if k not in found and like[k] < STRANGE and (area[k] >= SMALLEST or k in self.gone)}
         if strange:
             nothing, given = torch.zeros_like(proposed), _given(strange, len(slots), probs)
             _take(branches, [branch.told(seen, self._over(nothing), given) for branch, seen in zip(branches, features, strict=True)])
