@@ -41,8 +41,7 @@ class Appearance:
     """
 
     def __init__(self, describer: Branch, shared: int | None = None):
-        self.model, self.device, self.grid, self.shared = describer.model, describer.device, describer.grid, shared
-        self._describer = describer
+        self.grid, self.shared, self._describer = describer.grid, shared, describer
         self._mean: Tensor | None = None
         self._frames: list[Remembered] = []
 
@@ -51,8 +50,8 @@ class Appearance:
         annotated here. Cells of the others are nobody's: their masks may be wrong.
         """
         described = self._described(frame, features)
-        shares = self.cells_of(self.grid.masks(layers, self.device)[0])
-        theirs = shares * torch.tensor(list(given), device=self.device)[:, None, None]
+        shares = self.cells_of(self.grid.masks(layers, self._describer.device)[0])
+        theirs = shares * torch.tensor(list(given), device=shares.device)[:, None, None]
         owners = torch.cat([(1 - shares.sum(0, keepdim=True)).clamp(min=0), theirs]).flatten(1)
         known = owners.sum(0) > KNOWN
         if self._mean is None:
@@ -84,7 +83,7 @@ class Appearance:
 
     def cells_of(self, layers: Tensor) -> Tensor:
         """(K, H, W) on the describer's grid -> (K, h, w): each layer's share of every cell."""
-        return F.avg_pool2d(layers, self.model.stride)
+        return F.avg_pool2d(layers, self._describer.model.stride)
 
     def cells_of_masks(self, probs: Tensor, grid: Grid) -> Tensor:
         """Probabilities (1, 1 + K, H, W) on another grid of this video -> (K, h, w): the share of every cell in which each object wins."""
@@ -101,9 +100,9 @@ class Appearance:
 
     def _described(self, frame: np.ndarray, features: Sequence[Any]) -> Tensor:
         """(C, h, w) of a frame."""
-        if self.shared is not None:
-            return self.model.describe(features[self.shared])[0].float()
-        return self.model.describe(self.model.encode(self._describer.images([frame])))[0].float()
+        model = self._describer.model
+        seen = model.encode(self._describer.images([frame])) if self.shared is None else features[self.shared]
+        return model.describe(seen)[0].float()
 
     def _directions(self, described: Tensor) -> Tensor:
         """(C, h, w) -> (N, C) of length 1, seen from the mean of the first annotated frame."""

@@ -148,10 +148,10 @@ def refuse_way_out(folder: Path, file: str) -> None:
         )
 
 
-def shipped(name: str, access: Access | None = None) -> Source:
+def shipped(name: str, access: Access) -> Source:
     """The checkpoint of a name that the library ships, whatever lies in the working directory."""
     folder, config = catalogue.folder() / name, catalogue.read(name)
-    return Source(str(folder / CONFIG_FILE), config, folder, functools.partial(_beside, folder, config, access or Access()), True)
+    return Source(str(folder / CONFIG_FILE), config, folder, functools.partial(_beside, folder, config, access), True)
 
 
 def on_hub(repo_id: str, access: Access) -> Source:
