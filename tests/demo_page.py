@@ -19,8 +19,8 @@ import torch
 from PIL import Image
 
 import vos_zoo
-from vos_zoo.config import ModelConfig, Preprocess
-from vos_zoo.io.writer import VideoWriter
+from vos_zoo.checkpoints.config import ModelConfig, Preprocess
+from vos_zoo.videos.writer import VideoWriter
 
 DEMO = Path(__file__).resolve().parent.parent / "demo"
 SIZE, FRAMES = (64, 96), 8

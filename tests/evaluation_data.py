@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from vos_zoo.io.palette import davis_palette
-from vos_zoo.io.sequence import MaskSequence
-from vos_zoo.io.video import open_video
+from vos_zoo.masks.palette import davis_palette
+from vos_zoo.masks.sequence import MaskSequence
+from vos_zoo.videos.video import open_video
 
 SIZE = (40, 60)
 

@@ -13,10 +13,10 @@ import numpy as np
 from PIL import Image
 
 from vos_zoo.errors import MaskError, ModelNotFoundError, VosZooWarning
-from vos_zoo.io.masks import read_mask
-from vos_zoo.io.sequence import MaskSequence
-from vos_zoo.io.video import open_video
-from vos_zoo.io.writer import VideoWriter
+from vos_zoo.masks.read import read_mask
+from vos_zoo.masks.sequence import MaskSequence
+from vos_zoo.videos.video import open_video
+from vos_zoo.videos.writer import VideoWriter
 
 SIZE = (48, 64)
 

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from vos_zoo.config import ModelConfig
+from vos_zoo.checkpoints.config import ModelConfig
 
 TINY = {"backbone": "resnet10t", "backbone_stages": 3, "batch_norm": "folded", "reduced": [8, 8, 8], "blended": [8, 8, 8]}
 LARGER = {**TINY, "reduced": [640, 8, 8], "blended": [256, 8, 8]}  # over 10 MB in float32

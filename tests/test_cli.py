@@ -20,13 +20,13 @@ import torch
 from PIL import Image
 
 import vos_zoo
-from vos_zoo import catalogue
+from vos_zoo.checkpoints import catalogue
+from vos_zoo.checkpoints.config import ModelConfig
 from vos_zoo.cli import main
-from vos_zoo.config import ModelConfig
 from vos_zoo.errors import SaveError, VideoError
-from vos_zoo.io.video import open_video
-from vos_zoo.io.writer import VideoWriter
 from vos_zoo.segmenter import Segmenter
+from vos_zoo.videos.video import open_video
+from vos_zoo.videos.writer import VideoWriter
 
 SIZE = (48, 64)
 FRAMES = 6
@@ -361,7 +361,7 @@ def interrupt_at(monkeypatch, index: int, error: BaseException) -> None:
                 raise error
             yield frame
 
-    monkeypatch.setattr("vos_zoo.io.video.Video.__iter__", frames)
+    monkeypatch.setattr("vos_zoo.videos.video.Video.__iter__", frames)
 
 
 def test_ctrl_c_saves_what_is_done(here, run, monkeypatch):
@@ -422,7 +422,7 @@ def test_when_one_form_fails_the_others_are_named(here, run, monkeypatch):
 MIDWAY = """
 import sys
 from vos_zoo.cli import main
-from vos_zoo.session import Session
+from vos_zoo.engine.session import Session
 plain, calls = Session.run, []
 def run(self, *arguments):
     calls.append(1)
@@ -562,7 +562,7 @@ def test_a_folder_that_can_not_be_written_to(here, run, monkeypatch):
 
 
 def test_the_password_of_a_stream_names_no_folder(here, run, monkeypatch):
-    monkeypatch.setattr("vos_zoo.io.video.open_video", lambda source, backend: (_ for _ in ()).throw(VideoError("no network")))
+    monkeypatch.setattr("vos_zoo.videos.video.open_video", lambda source, backend: (_ for _ in ()).throw(VideoError("no network")))
     arguments = "--mask", "mask.png", "--model", "tiny", "--save", "masks"
     Path("live_masks").mkdir()
     Path("live_masks/older").touch()

@@ -13,12 +13,12 @@ import torch
 from PIL import Image
 
 import vos_zoo
+from vos_zoo.checkpoints.config import ModelConfig, Preprocess
 from vos_zoo.cli import main
-from vos_zoo.config import ModelConfig, Preprocess
-from vos_zoo.example import render_example
-from vos_zoo.io.palette import davis_palette
-from vos_zoo.io.video import open_video
-from vos_zoo.io.writer import VideoWriter
+from vos_zoo.example.clip import render_example
+from vos_zoo.masks.palette import davis_palette
+from vos_zoo.videos.video import open_video
+from vos_zoo.videos.writer import VideoWriter
 
 FRAMES, SIZE = 9, (50, 70)  # neither side a multiple of the model's stride
 IDS = (3, 7)

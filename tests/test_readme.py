@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from vos_zoo import catalogue
+from vos_zoo.checkpoints import catalogue
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()

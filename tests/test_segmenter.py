@@ -10,13 +10,13 @@ import torch
 from PIL import Image
 from toy import Toy, squares_clip, toy_segmenter
 
-from vos_zoo.config import ModelConfig, Preprocess
+from vos_zoo.checkpoints.config import ModelConfig, Preprocess
 from vos_zoo.errors import MaskError, VideoError, VosZooError, VosZooWarning
-from vos_zoo.io.sequence import MaskSequence
-from vos_zoo.io.video import open_video
-from vos_zoo.io.writer import VideoWriter
+from vos_zoo.masks.sequence import MaskSequence
 from vos_zoo.models.crvos import CRVOS
 from vos_zoo.segmenter import Segmenter
+from vos_zoo.videos.video import open_video
+from vos_zoo.videos.writer import VideoWriter
 
 
 @pytest.fixture
@@ -397,7 +397,7 @@ def test_a_file_shorter_than_it_claims_shifts_no_mask_to_another_frame(segmenter
 def test_the_given_mask_lies_on_top_in_both_directions(segmenter, monkeypatch):
     """However sure the other pass is of another object there."""
     video, truth = squares_clip()
-    monkeypatch.setattr("vos_zoo.session._certainty", lambda probs: torch.ones(probs.shape[1] - 1))
+    monkeypatch.setattr("vos_zoo.engine.session._certainty", lambda probs: torch.ones(probs.shape[1] - 1))
     given = np.where(truth[6] == 2, 1, 0)
     masks = segmenter.propagate(video, masks={0: truth[0], 6: given, 8: {2: truth[8] == 2}}, direction="both")
     assert (masks[6][given == 1] == 1).all()

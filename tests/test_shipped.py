@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 import vos_zoo
-from vos_zoo import catalogue
+from vos_zoo.checkpoints import catalogue
 from vos_zoo.evaluation.datasets import load_dataset
 from vos_zoo.evaluation.evaluate import evaluate
 from vos_zoo.evaluation.metrics import jaccard
-from vos_zoo.example import render_example
+from vos_zoo.example.clip import render_example
 
 SHIPPED = [row.name for row in catalogue.rows() if row.ships]
 FINDERS = [name for name in SHIPPED if catalogue.read(name).model_args.get("zero_shot")]  # told no mask

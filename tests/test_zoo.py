@@ -15,8 +15,9 @@ import pytest
 import torch
 from torch import nn
 
-from vos_zoo import catalogue, hub, zoo
-from vos_zoo.config import ModelConfig
+from vos_zoo import zoo
+from vos_zoo.checkpoints import catalogue, hub
+from vos_zoo.checkpoints.config import ModelConfig
 from vos_zoo.errors import CheckpointError, ModelNotFoundError, SaveError
 
 REAL_ARCHITECTURES = zoo.architectures

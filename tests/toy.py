@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vos_zoo.config import ModelConfig, Preprocess
+from vos_zoo.checkpoints.config import ModelConfig, Preprocess
 from vos_zoo.models.base import Prediction, VOSModel
-from vos_zoo.ops import aggregate
+from vos_zoo.models.parts.ops import aggregate
 from vos_zoo.segmenter import Segmenter
 
 

@@ -13,11 +13,11 @@ from PIL import Image
 from torch import Tensor
 
 from vos_zoo.models.crvos import CRVOS
-from vos_zoo.train.clips import AnyClip, load_clips
-from vos_zoo.train.layouts import files_of
-from vos_zoo.train.problems import Problems
 from vos_zoo.train.recipe import Recipe, Stage
-from vos_zoo.train.stills import StillBank, load_stills
+from vos_zoo.train.sources.clips import AnyClip, load_clips
+from vos_zoo.train.sources.layouts import files_of
+from vos_zoo.train.sources.problems import Problems
+from vos_zoo.train.sources.stills import StillBank, load_stills
 
 RED = (230, 20, 30)
 MODEL_ARGS: dict[str, Any] = {

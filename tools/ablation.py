@@ -17,12 +17,12 @@ from typing import Any
 import torch
 import yaml
 
-from vos_zoo import catalogue
+from vos_zoo.checkpoints import catalogue
 from vos_zoo.commands.train import main as train
 from vos_zoo.errors import EvaluationError, VosZooError
 from vos_zoo.evaluation.datasets import load_dataset
 from vos_zoo.evaluation.evaluate import evaluate
-from vos_zoo.io.atomic import write_json
+from vos_zoo.system.atomic import write_json
 from vos_zoo.train.recipe_file import load_recipe
 from vos_zoo.zoo import create
 

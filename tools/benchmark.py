@@ -27,19 +27,19 @@ from pathlib import Path
 from typing import Any
 
 import vos_zoo
+from vos_zoo.benchmark import measure
+from vos_zoo.benchmark.baseline import Baseline, OtherModel, Yardstick
+from vos_zoo.benchmark.measure import Memory, Timing, as_record
+from vos_zoo.benchmark.plots import plots
+from vos_zoo.benchmark.roofline import Ceilings, Work, ceilings_of, work_of
+from vos_zoo.benchmark.stages import STAGES, USUAL, chosen_stages
+from vos_zoo.benchmark.synthetic import SyntheticClip
+from vos_zoo.benchmark.text import memory_table, roofline_table, speed_table, too_much
 from vos_zoo.commands.options import frame_size, internal_size
 from vos_zoo.errors import EvaluationError, VosZooError
-from vos_zoo.evaluation import benchmark
-from vos_zoo.evaluation.baseline import Baseline, OtherModel, Yardstick
-from vos_zoo.evaluation.benchmark import Memory, Timing, as_record
-from vos_zoo.evaluation.benchmark_plots import plots
-from vos_zoo.evaluation.benchmark_text import memory_table, roofline_table, speed_table, too_much
-from vos_zoo.evaluation.machine import environment
-from vos_zoo.evaluation.roofline import Ceilings, Work, ceilings_of, work_of
-from vos_zoo.evaluation.stages import STAGES, USUAL, chosen_stages
-from vos_zoo.evaluation.synthetic import SyntheticClip
-from vos_zoo.io.atomic import atomic_write, write_json
-from vos_zoo.progress import reporter
+from vos_zoo.system.atomic import atomic_write, write_json
+from vos_zoo.system.machine import environment
+from vos_zoo.system.progress import reporter
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -99,7 +99,7 @@ def _memory_here(options: argparse.Namespace) -> int:
     segmenter = _segmenter(options, options.models[0])
     clip = SyntheticClip(options.frames[0], options.sizes[0], options.objects[0])
     with reporter(None, len(clip), f"{options.models[0]}, {len(clip)} frames") as report:
-        one = benchmark.measure_memory(segmenter, clip, through=options.through[0], inside=options.inside, report=report)
+        one = measure.measure_memory(segmenter, clip, through=options.through[0], inside=options.inside, report=report)
     print(json.dumps({"environment": environment(segmenter.device), "result": as_record(one)}))
     return 0
 
@@ -116,7 +116,7 @@ def speed(options: argparse.Namespace) -> int:
         baseline = baseline or _baseline(options, segmenter)
         for clip in clips:
             with tempfile.TemporaryDirectory() as folder:
-                measured += benchmark.measure_speed(segmenter, clip, Path(folder), baseline=baseline, repeats=options.repeats,
+                measured += measure.measure_speed(segmenter, clip, Path(folder), baseline=baseline, repeats=options.repeats,
                                                     inside=options.inside, stages=stages)  # fmt: skip
     _print_machine(machine)
     lengths = " or ".join(map(str, options.frames))
@@ -151,7 +151,7 @@ def roofline(options: argparse.Namespace) -> int:
         for objects in options.objects:
             clip = SyntheticClip(options.frames, options.size, objects)
             with tempfile.TemporaryDirectory() as folder:
-                (one,) = benchmark.measure_speed(segmenter, clip, Path(folder), repeats=options.repeats, inside=options.inside,
+                (one,) = measure.measure_speed(segmenter, clip, Path(folder), repeats=options.repeats, inside=options.inside,
                                                  stages=["model only"])  # fmt: skip
             measured.append((one, work_of(segmenter, clip, options.inside)))
     assert ceilings is not None
@@ -164,7 +164,7 @@ def roofline(options: argparse.Namespace) -> int:
 
 def loader(options: argparse.Namespace) -> int:
     from vos_zoo.commands.train import build, recipe_path
-    from vos_zoo.devices import choose_device
+    from vos_zoo.system.devices import choose_device
     from vos_zoo.train.batches import Batches
     from vos_zoo.train.data import load_data
     from vos_zoo.train.recipe_file import load_recipe

@@ -20,7 +20,7 @@ from vos_zoo.errors import VosZooError
 
 def main(arguments: Sequence[str] | None = None) -> int:
     args = parser().parse_args(arguments)
-    from vos_zoo.config import ModelConfig
+    from vos_zoo.checkpoints.config import ModelConfig
     from vos_zoo.convert import crvos, rvos, stm
 
     try:

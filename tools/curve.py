@@ -17,12 +17,12 @@ from typing import Any
 
 import torch
 
-from vos_zoo import catalogue
+from vos_zoo.checkpoints import catalogue
 from vos_zoo.errors import EvaluationError, VosZooError
 from vos_zoo.evaluation.datasets import load_dataset
 from vos_zoo.evaluation.evaluate import evaluate
-from vos_zoo.evaluation.svg import Axis, Series, plot
-from vos_zoo.io.atomic import atomic_write, write_json
+from vos_zoo.evaluation.report.svg import Axis, Series, plot
+from vos_zoo.system.atomic import atomic_write, write_json
 from vos_zoo.train.provenance import read_recipe
 from vos_zoo.train.recipe import Recipe
 from vos_zoo.zoo import create

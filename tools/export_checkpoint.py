@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 import vos_zoo
-from vos_zoo.config import ModelConfig
+from vos_zoo.checkpoints.config import ModelConfig
 from vos_zoo.errors import DataError, VosZooError
 from vos_zoo.train.provenance import provenance, read_recipe
 from vos_zoo.train.snapshots import mean_of, snapshot

@@ -14,10 +14,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from vos_zoo.card import folder_card
-from vos_zoo.config import ModelConfig
+from vos_zoo.checkpoints.card import folder_card
+from vos_zoo.checkpoints.config import ModelConfig
 from vos_zoo.errors import VosZooError
-from vos_zoo.io.atomic import atomic_write
+from vos_zoo.system.atomic import atomic_write
 
 
 def main() -> int:

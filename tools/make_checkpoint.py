@@ -17,8 +17,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from vos_zoo import catalogue
-from vos_zoo.config import ModelConfig
+from vos_zoo.checkpoints import catalogue
+from vos_zoo.checkpoints.config import ModelConfig
 from vos_zoo.errors import VosZooError
 from vos_zoo.train.recipe_file import load_recipe
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from vos_zoo.commands.options import frame_size
 from vos_zoo.errors import VosZooError
-from vos_zoo.example import Example, render_example
+from vos_zoo.example.clip import Example, render_example
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -37,9 +37,9 @@ def write(example: Example, folder: Path, *, frames_too: bool = False) -> None:
     """Writes the clip as a video, its masks and its first mask as indexed PNGs."""
     from PIL import Image
 
-    from vos_zoo.io.atomic import atomic_write
-    from vos_zoo.io.sequence import MaskSequence
-    from vos_zoo.io.writer import VideoWriter
+    from vos_zoo.masks.sequence import MaskSequence
+    from vos_zoo.system.atomic import atomic_write
+    from vos_zoo.videos.writer import VideoWriter
 
     size = example.masks.shape[1:]
     with VideoWriter(folder / "clip.mp4", fps=example.fps, size=size) as writer:

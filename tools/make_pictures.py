@@ -21,11 +21,11 @@ import vos_zoo
 from vos_zoo.errors import VosZooError
 from vos_zoo.evaluation.datasets import load_dataset
 from vos_zoo.evaluation.scoring import score
-from vos_zoo.example import render_example
-from vos_zoo.io.atomic import atomic_write
-from vos_zoo.io.overlay import draw_overlay
-from vos_zoo.io.sequence import MaskSequence
-from vos_zoo.io.video import open_video
+from vos_zoo.example.clip import render_example
+from vos_zoo.masks.overlay import draw_overlay
+from vos_zoo.masks.sequence import MaskSequence
+from vos_zoo.system.atomic import atomic_write
+from vos_zoo.videos.video import open_video
 
 CELL = 336  # pixels that a frame of a comparison is wide
 MARGIN, HEADING = 132, 26  # to its left and above it

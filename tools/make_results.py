@@ -21,10 +21,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from vos_zoo.benchmark.plots import plots
+from vos_zoo.benchmark.results import accuracy, fast_path, memory, published, roofline, speed, step_by_step, whole_way
 from vos_zoo.errors import EvaluationError, VosZooError
-from vos_zoo.evaluation.benchmark_plots import plots
-from vos_zoo.evaluation.results_tables import accuracy, fast_path, memory, published, roofline, speed, step_by_step, whole_way
-from vos_zoo.io.atomic import atomic_write, write_json
+from vos_zoo.system.atomic import atomic_write, write_json
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 PUBLISHED, PAGE = "published.json", "page.md"  # what others publish; the page's text, with places for the tables

@@ -17,9 +17,9 @@ from PIL import Image
 
 from vos_zoo.commands.options import frame_size
 from vos_zoo.errors import SaveError, VosZooError
-from vos_zoo.example import Example, Pond, render_example
-from vos_zoo.io.atomic import atomic_write
-from vos_zoo.io.sequence import MaskSequence
+from vos_zoo.example.clip import Example, Pond, render_example
+from vos_zoo.masks.sequence import MaskSequence
+from vos_zoo.system.atomic import atomic_write
 
 KIND = Pond(followed=2, passing=0, leaves=2, camouflage=0.3, dusk=0.5)  # what `crvos` finds hard: koi at dusk, through a grainy camera
 TRAINING = 3  # clips, the next one is kept out

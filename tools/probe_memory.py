@@ -20,13 +20,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 import vos_zoo
-from vos_zoo.affinity import unit
 from vos_zoo.errors import EvaluationError, VosZooError
 from vos_zoo.evaluation.clip import Clip
 from vos_zoo.evaluation.datasets import load_dataset
-from vos_zoo.io.atomic import write_json
-from vos_zoo.io.video import open_video
+from vos_zoo.models.parts.memory import unit
 from vos_zoo.models.scm import SCM
+from vos_zoo.system.atomic import write_json
+from vos_zoo.videos.video import open_video
 
 FRAMES = 8  # of a clip, evenly
 

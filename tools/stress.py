@@ -24,9 +24,9 @@ from vos_zoo.evaluation import stress, stress_scenes
 from vos_zoo.evaluation.clip import Clip
 from vos_zoo.evaluation.datasets import load_dataset
 from vos_zoo.evaluation.scoring import score as score_clip
-from vos_zoo.io.atomic import write_json
-from vos_zoo.io.masks import read_mask
-from vos_zoo.io.video import open_video
+from vos_zoo.masks.read import read_mask
+from vos_zoo.system.atomic import write_json
+from vos_zoo.videos.video import open_video
 
 SIZES = (24, 48, 96)
 

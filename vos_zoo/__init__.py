@@ -24,13 +24,13 @@ from vos_zoo.errors import (
 )
 
 if TYPE_CHECKING:
-    from vos_zoo.branches import TTA
+    from vos_zoo.engine.session import Session
+    from vos_zoo.engine.views import TTA
     from vos_zoo.ensembles import ensemble
-    from vos_zoo.io.masks import read_mask
-    from vos_zoo.io.sequence import MaskSequence
-    from vos_zoo.io.video import Video, open_video
+    from vos_zoo.masks.read import read_mask
+    from vos_zoo.masks.sequence import MaskSequence
     from vos_zoo.segmenter import Segmenter
-    from vos_zoo.session import Session
+    from vos_zoo.videos.video import Video, open_video
     from vos_zoo.zoo import create, list_models, load
 
 __version__ = "0.1.0"
@@ -40,13 +40,13 @@ _HOMES = {
     "create": "vos_zoo.zoo",
     "list_models": "vos_zoo.zoo",
     "Segmenter": "vos_zoo.segmenter",
-    "TTA": "vos_zoo.branches",
+    "TTA": "vos_zoo.engine.views",
     "ensemble": "vos_zoo.ensembles",
-    "Session": "vos_zoo.session",
-    "MaskSequence": "vos_zoo.io.sequence",
-    "Video": "vos_zoo.io.video",
-    "open_video": "vos_zoo.io.video",
-    "read_mask": "vos_zoo.io.masks",
+    "Session": "vos_zoo.engine.session",
+    "MaskSequence": "vos_zoo.masks.sequence",
+    "Video": "vos_zoo.videos.video",
+    "open_video": "vos_zoo.videos.video",
+    "read_mask": "vos_zoo.masks.read",
 }
 
 __all__ = [

@@ -10,11 +10,11 @@ from typing import Any
 
 import torch
 
-from vos_zoo.branches import Branch
-from vos_zoo.config import ModelConfig
+from vos_zoo.checkpoints.config import ModelConfig
+from vos_zoo.engine.grid import Grid
+from vos_zoo.engine.views import Branch
 from vos_zoo.errors import SaveError, VosZooError
 from vos_zoo.segmenter import Segmenter
-from vos_zoo.transforms import Grid
 
 
 def ensemble(segmenters: Iterable[Segmenter], *, weights: Sequence[float] | None = None) -> Segmenter:

@@ -11,21 +11,21 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard
 import numpy as np
 import torch
 
-from vos_zoo.appearance import Appearance
-from vos_zoo.branches import TTA, Branch, branches_of, leader
-from vos_zoo.config import ModelConfig
-from vos_zoo.devices import choose_device, choose_dtype
+from vos_zoo.checkpoints.config import ModelConfig
+from vos_zoo.engine.appearance import Appearance
+from vos_zoo.engine.batched import OnError, Opened, checked_jobs, run
+from vos_zoo.engine.grid import Grid, make_grid
+from vos_zoo.engine.propagation import Annotations, Direction, Propagation
+from vos_zoo.engine.read_ahead import Mode, checked_mode
+from vos_zoo.engine.redetection import Redetector
+from vos_zoo.engine.session import Session, checked_frame
+from vos_zoo.engine.views import TTA, Branch, branches_of, leader
 from vos_zoo.errors import MaskError, VideoError, VosZooError
-from vos_zoo.folding import folded
-from vos_zoo.io.masks import read_mask
-from vos_zoo.io.sequence import MaskSequence
-from vos_zoo.io.video import Video, open_video
-from vos_zoo.many import OnError, Opened, checked_jobs, run
-from vos_zoo.pipeline import Mode, checked_mode
-from vos_zoo.propagation import Annotations, Direction, Propagation
-from vos_zoo.redetection import Redetector
-from vos_zoo.session import Session, checked_frame
-from vos_zoo.transforms import Grid, make_grid
+from vos_zoo.masks.read import read_mask
+from vos_zoo.masks.sequence import MaskSequence
+from vos_zoo.models.parts.folding import folded
+from vos_zoo.system.devices import choose_device, choose_dtype
+from vos_zoo.videos.video import Video, open_video
 
 if TYPE_CHECKING:
     from vos_zoo.models.base import VOSModel
@@ -260,7 +260,7 @@ class Segmenter:
 
         frame: (H, W, 3) uint8 RGB, as `start` takes it, and mask: its objects, as `propagate` takes them; or a list of each for several
             annotated frames. Which id is which plays no part.
-        steps, lr: of Adam, each step on a short clip of one frame, altered a little from picture to picture (see `vos_zoo.adapt`).
+        steps, lr: of Adam, each step on a short clip of one frame, altered a little from picture to picture (see `vos_zoo.train.adapt`).
         seed: the same seed gives the same weights on the same machine.
         size: as in `propagate`; use the same for both.
 
@@ -274,7 +274,7 @@ class Segmenter:
             raise VosZooError(f"steps is a number of training steps, 1 or more, not {steps!r}")
         if isinstance(lr, bool) or not isinstance(lr, (int, float)) or not 0 < lr < 1:
             raise VosZooError(f"lr is a learning rate between 0 and 1, for instance {LEARNING_RATE}, not {lr!r}")
-        from vos_zoo.adapt import adapted
+        from vos_zoo.train.adapt import adapted
 
         pairs = [(each, read_mask(one, size=each.shape[:2], resize=resize_mask)) for each, one in _pairs(frame, mask)]
         grids = [self.grid_for(each.shape[:2], size) for each, _ in pairs]

@@ -20,12 +20,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vos_zoo import catalogue, shards, sources, weights
-from vos_zoo.catalogue import ModelInfo, did_you_mean
-from vos_zoo.config import CONFIG_FILE, INDEX_FILE, WEIGHTS_FILE, ModelConfig, Shard, WeightsFile, checked_args
+from vos_zoo.checkpoints import catalogue, shards, sources, weights
+from vos_zoo.checkpoints.catalogue import ModelInfo, did_you_mean
+from vos_zoo.checkpoints.config import CONFIG_FILE, INDEX_FILE, WEIGHTS_FILE, ModelConfig, Shard, WeightsFile, checked_args
+from vos_zoo.checkpoints.sources import Access, Source
 from vos_zoo.errors import CheckpointError, SaveError, VosZooError
-from vos_zoo.io.atomic import atomic_write
-from vos_zoo.sources import Access, Source
+from vos_zoo.system.atomic import atomic_write
 
 if TYPE_CHECKING:
     from vos_zoo.models.base import VOSModel
@@ -35,7 +35,7 @@ MAX_PARAMETERS = 10**9
 MAX_SHARD_BYTES = 5 * 10**9
 _LOAD_ARGUMENTS = ("device", "dtype", "revision", "token", "local_files_only", "cache_dir", "redetection")
 _MODELS = Path(__file__).resolve().parent / "models"
-_NOT_ARCHITECTURES = {"__init__", "base", "backbones"}
+_NOT_ARCHITECTURES = {"__init__", "base", "flops"}
 
 
 def load(

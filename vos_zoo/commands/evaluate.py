@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from vos_zoo.evaluation.run import Watch
     from vos_zoo.evaluation.scores import Scores
     from vos_zoo.evaluation.scoring import ClipScore
-    from vos_zoo.workers import Job
+    from vos_zoo.system.workers import Job
 
 LAYOUTS = (
     "folder:ROOT (ROOT/CLIP/frames and ROOT/CLIP/masks), folder-unsupervised:, davis2016:, davis2017:, davis2017-unsupervised: or "
@@ -177,7 +177,7 @@ def _settings(segmenter: Any, options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _about(segmenter: Any, args: argparse.Namespace) -> dict[str, Any]:
-    from vos_zoo.evaluation.machine import environment
+    from vos_zoo.system.machine import environment
 
     machine = environment(segmenter.device)
     config, parameters = segmenter.config, sum(each.numel() for each in segmenter.model.parameters())
@@ -218,8 +218,8 @@ def _report(
 ) -> Path:
     """Of this run's entrants, and of those that an earlier one left in the same folder."""
     from vos_zoo.evaluation.entry import entries
-    from vos_zoo.evaluation.report import write_report
-    from vos_zoo.evaluation.report_parts import Entrant
+    from vos_zoo.evaluation.report.page import write_report
+    from vos_zoo.evaluation.report.parts import Entrant
     from vos_zoo.evaluation.scores import Scores
 
     found: dict[str, tuple[Entry, Scores]] = {}

@@ -6,9 +6,9 @@ import argparse
 import json
 from typing import TYPE_CHECKING, Any
 
+from vos_zoo.checkpoints.sources import joined
 from vos_zoo.commands.options import add_model_options, internal_size, load_model
 from vos_zoo.errors import ModelNotFoundError
-from vos_zoo.sources import joined
 
 if TYPE_CHECKING:
     from vos_zoo.segmenter import Segmenter
@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _info(args: argparse.Namespace) -> dict[str, Any]:
-    from vos_zoo import catalogue
+    from vos_zoo.checkpoints import catalogue
     from vos_zoo.zoo import create
 
     has_weights = True
@@ -55,7 +55,7 @@ def _info(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _cost(segmenter: Segmenter, size: Any) -> dict[str, Any]:
-    from vos_zoo.flops import cost
+    from vos_zoo.models.flops import cost
 
     counted = cost(type(segmenter.model), segmenter.model.config, segmenter.grid_for(VIDEO, size).size)
     return {

@@ -19,7 +19,7 @@ def add(commands: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from vos_zoo.catalogue import did_you_mean, names, rows
+    from vos_zoo.checkpoints.catalogue import did_you_mean, names, rows
 
     found = rows(args.pattern)
     if args.json:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vos_zoo import __version__
-from vos_zoo.sources import joined
+from vos_zoo.checkpoints.sources import joined
 
 if TYPE_CHECKING:
     from vos_zoo.segmenter import Segmenter

@@ -28,14 +28,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from vos_zoo.commands import propagate_many
+from vos_zoo.commands import jobs
 from vos_zoo.commands.options import add_model_options, add_progress_option, internal_size, load_model, say
 from vos_zoo.errors import SaveError, VosZooError, VosZooWarning
-from vos_zoo.io.forms import FILES, WITHOUT_VIDEO, chosen_forms, save_form
+from vos_zoo.masks.outputs import FILES, WITHOUT_VIDEO, chosen_forms, save_form
 
 if TYPE_CHECKING:
-    from vos_zoo.example import Example
-    from vos_zoo.io.sequence import MaskSequence
+    from vos_zoo.example.clip import Example
+    from vos_zoo.masks.sequence import MaskSequence
 
 EXAMPLE_SIZE = (480, 864)
 MODEL, EXAMPLE_MODEL = "crvos", "crvos-resnet18"  # unless --model says which
@@ -51,7 +51,7 @@ def add(commands: Any) -> None:
     parser.add_argument("--example", action="store_true", help="a clip that vos_zoo renders itself; prints J and F against its exact masks")
     parser.add_argument("--model", help=f"name (see vos-zoo list), folder, or owner/repo on the Hub (default: {MODEL}, for --example "
                         f"{EXAMPLE_MODEL}, the quickest); several joined by +, as in crvos+scm, decide together")  # fmt: skip
-    parser.add_argument("--out", type=propagate_many.place, metavar="FOLDER", help="where the results go (default: VIDEO_masks); of many "
+    parser.add_argument("--out", type=jobs.place, metavar="FOLDER", help="where the results go (default: VIDEO_masks); of many "
                         "clips also an address that fsspec knows, such as s3://BUCKET/FOLDER")  # fmt: skip
     parser.add_argument("--save", metavar="FORM,...",
                         help=f"what to write, of {', '.join(FILES)} (default: masks,overlay; of many clips masks)")  # fmt: skip
@@ -68,14 +68,14 @@ def add(commands: Any) -> None:
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     add_progress_option(parser)
     add_model_options(parser)
-    propagate_many.add_options(parser)
+    jobs.add_options(parser)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     args.model = args.model or (EXAMPLE_MODEL if args.example else MODEL)
-    if (clips := propagate_many.clips_of(args)) is not None:
-        return propagate_many.run(args, clips)
+    if (clips := jobs.clips_of(args)) is not None:
+        return jobs.run(args, clips)
     _check_what(args)
     forms = _checked_forms(args)
     out, overwrite = _checked_out(args)
@@ -83,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
     if args.example:
         segmenter = load_model(args)
         say(args, "rendering the example")
-        from vos_zoo.example import render_example
+        from vos_zoo.example.clip import render_example
 
         example = render_example(size=EXAMPLE_SIZE)
         video, first_mask = example.frames, example.masks[0]
@@ -177,8 +177,8 @@ def _is_stream(video: str | None) -> bool:
 
 def _opened(args: argparse.Namespace) -> tuple[Any, Any]:
     """The video and the first mask, so that a wrong one is told before a model is loaded."""
-    from vos_zoo.io.masks import read_mask
-    from vos_zoo.io.video import open_video
+    from vos_zoo.masks.read import read_mask
+    from vos_zoo.videos.video import open_video
 
     video = open_video(args.video, backend=args.backend)
     if args.mask is None:

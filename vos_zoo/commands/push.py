@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
 def _folder(given: str | None) -> str:
     from pathlib import Path
 
-    from vos_zoo import catalogue
+    from vos_zoo.checkpoints import catalogue
 
     if given is None:
         raise VosZooError("what is to be published? Give the folder of a checkpoint: vos-zoo push FOLDER --repo-id owner/name")

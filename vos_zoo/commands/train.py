@@ -62,7 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from vos_zoo.memory import keep_freed_memory
+    from vos_zoo.system.allocator import keep_freed_memory
     from vos_zoo.train.trainer import Trainer
 
     keep_freed_memory()
@@ -141,7 +141,7 @@ def prepare(args: argparse.Namespace, fresh: bool) -> tuple[VOSModel, Recipe]:
 
 def recipe_path(text: str) -> Path:
     """The file, or the recipe of a model of that name."""
-    from vos_zoo import catalogue
+    from vos_zoo.checkpoints import catalogue
 
     if Path(text).suffix or Path(text).exists():
         return Path(text)
@@ -155,7 +155,7 @@ def recipe_path(text: str) -> Path:
 
 def model_config(recipe: Recipe, arguments: dict[str, Any]) -> Any:
     """The Config of the recipe's architecture with these arguments; DataError or CheckpointError if they can't be."""
-    from vos_zoo.config import checked_args
+    from vos_zoo.checkpoints.config import checked_args
     from vos_zoo.zoo import architecture_class
 
     kind = architecture_class(recipe.architecture).Config
@@ -205,7 +205,7 @@ def take_trunk(model: VOSModel, name: str) -> None:
 
 def trained(name: str) -> tuple[VOSModel, Any]:
     """A model with its weights, in float32 and ready to learn, and its config. DataError for several that are joined."""
-    from vos_zoo.sources import joined
+    from vos_zoo.checkpoints.sources import joined
     from vos_zoo.zoo import load
 
     if len(joined(name)) > 1:
@@ -218,7 +218,7 @@ def validator(args: argparse.Namespace, recipe: Recipe) -> Any:
     """A function that scores a model on --validate: J&F in percent, as `vos-zoo evaluate` computes it."""
     import copy
 
-    from vos_zoo.config import ModelConfig, Preprocess
+    from vos_zoo.checkpoints.config import ModelConfig, Preprocess
     from vos_zoo.evaluation.datasets import load_dataset
     from vos_zoo.evaluation.evaluate import evaluate
     from vos_zoo.segmenter import Segmenter
@@ -243,8 +243,8 @@ def validator(args: argparse.Namespace, recipe: Recipe) -> Any:
 @contextmanager
 def own(out: Path, main: bool) -> Iterator[None]:
     """The run's folder, for this run alone as long as the block lasts. Says at the start, not after an hour, that it can't be written."""
-    from vos_zoo.io.atomic import atomic_write
-    from vos_zoo.io.lock import lock
+    from vos_zoo.system.atomic import atomic_write
+    from vos_zoo.system.lock import lock
 
     with atomic_write(out / ".writable") as temporary:
         temporary.touch()

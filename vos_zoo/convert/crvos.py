@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from vos_zoo.config import ModelConfig
+from vos_zoo.checkpoints.config import ModelConfig
 from vos_zoo.convert.folder import write_folder
 from vos_zoo.convert.published import read_published
 

@@ -13,11 +13,11 @@ import torch
 from torch import Tensor
 
 from vos_zoo import __version__
-from vos_zoo.card import model_card
-from vos_zoo.config import CONFIG_FILE, ModelConfig
+from vos_zoo.checkpoints.card import model_card
+from vos_zoo.checkpoints.config import CONFIG_FILE, ModelConfig
 from vos_zoo.convert.published import Published
 from vos_zoo.errors import CheckpointError, SaveError
-from vos_zoo.io.atomic import atomic_write
+from vos_zoo.system.atomic import atomic_write
 from vos_zoo.zoo import create, load, save
 
 Spelling = Callable[[str], tuple[str, ...]]  # a key of the model -> the authors' keys of its parts, which stand one after another in dim 1

@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from vos_zoo.checkpoints.weights import sha256_of
 from vos_zoo.errors import CheckpointError
-from vos_zoo.weights import sha256_of
 
 PARALLEL = "module."  # before every key of a model that was saved from DataParallel
 LEGACY_MAGIC = b"l\xfc\x9cF\xf9 j\xa8P\x19"  # a number that torch.save wrote first, before it wrote zip archives

@@ -20,7 +20,7 @@ from typing import Any
 
 from torch import Tensor
 
-from vos_zoo.config import ModelConfig, Preprocess
+from vos_zoo.checkpoints.config import ModelConfig, Preprocess
 from vos_zoo.convert.folder import write_folder
 from vos_zoo.convert.published import Published, read_published
 from vos_zoo.errors import CheckpointError

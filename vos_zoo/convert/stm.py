@@ -21,7 +21,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from vos_zoo.config import ModelConfig
+from vos_zoo.checkpoints.config import ModelConfig
 from vos_zoo.convert.folder import write_folder
 from vos_zoo.convert.published import read_published
 from vos_zoo.errors import CheckpointError

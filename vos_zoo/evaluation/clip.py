@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from vos_zoo.errors import EvaluationError
-from vos_zoo.io.masks import read_mask
-from vos_zoo.io.palette import davis_palette
+from vos_zoo.masks.palette import davis_palette
+from vos_zoo.masks.read import read_mask
 
 VOID = 255
 Labels = NDArray[np.int32]

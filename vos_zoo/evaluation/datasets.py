@@ -8,16 +8,17 @@ A new data set is one function from a root folder to clips, named in LAYOUTS.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from vos_zoo.datasets.places import Place
+from vos_zoo.datasets.youtubevos import youtubevos
 from vos_zoo.errors import EvaluationError
 from vos_zoo.evaluation.clip import Clip
-from vos_zoo.evaluation.places import Place, clip_of
-from vos_zoo.evaluation.youtubevos import youtubevos
+from vos_zoo.videos.video import open_video
 
 
 def load_dataset(spec: str, *, only: str | Iterable[str] | None = None, subset: str = "val", seen: str | Path | None = None) -> list[Clip]:
@@ -101,3 +102,35 @@ def _select(names: list[str], only: str | Iterable[str] | None, spec: str) -> se
             raise EvaluationError(f"no clip of {spec!r} is called {pattern!r}; there are: {some}")
         selected |= matches
     return selected
+
+
+def clip_of(place: Place) -> Clip:
+    """The Clip that lies there. EvaluationError names a folder that is missing and a mask that fits no frame."""
+    for folder in (place.frames, place.masks):
+        if not folder.is_dir():
+            raise EvaluationError(f"clip {place.name!r}: there is no folder {folder}")
+    with open_video(place.frames) as video:
+        names = tuple(video.frame_names or ())
+    files = sorted(path for path in place.masks.iterdir() if path.suffix.lower() == ".png")
+    if not files:
+        raise EvaluationError(f"clip {place.name!r}: {place.masks} holds no .png")
+    index_of: dict[str | int, int] = {int(name): index for index, name in enumerate(names) if name.isdecimal()}
+    index_of.update({name: index for index, name in enumerate(names)})
+    masks: dict[int, Path] = {}
+    for file in files:
+        index = index_of.get(file.stem, index_of.get(int(file.stem)) if file.stem.isdecimal() else None)
+        if index is None:
+            raise EvaluationError(f"clip {place.name!r}: {file} fits no frame of {place.frames} by name or number")
+        if index in masks:
+            raise EvaluationError(f"clip {place.name!r}: {masks[index].name} and {file.name} are both frame {index}")
+        masks[index] = file
+    starts = None if place.starts is None else {k: _start(place, k, name, index_of, masks) for k, name in place.starts.items()}
+    return Clip(place.name, place.frames, masks, names, starts=starts, **place.rules)
+
+
+def _start(place: Place, object_id: int, name: str, index_of: Mapping[str | int, int], masks: Mapping[int, Path]) -> int:
+    index = index_of.get(name)
+    if index is None or index not in masks:
+        what = f"no frame of {place.frames}" if index is None else f"without a mask in {place.masks}"
+        raise EvaluationError(f"clip {place.name!r}: object {object_id} begins in frame {name!r} by meta.json, which is {what}")
+    return index

@@ -19,7 +19,7 @@ from vos_zoo.errors import EvaluationError, SaveError
 from vos_zoo.evaluation.clip import Clip
 from vos_zoo.evaluation.scores import Scores
 from vos_zoo.evaluation.scoring import ClipScore
-from vos_zoo.io.atomic import write_json
+from vos_zoo.system.atomic import write_json
 
 FORMAT = 1
 ENTRY_FILE = "entry.json"

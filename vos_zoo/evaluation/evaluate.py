@@ -18,11 +18,11 @@ from typing import Any, Protocol
 
 from vos_zoo.errors import EvaluationError, VosZooWarning
 from vos_zoo.evaluation.clip import Clip, ids_in
-from vos_zoo.evaluation.machine import device_name, device_peak, load_average, peak_memory
 from vos_zoo.evaluation.saved import Saved
 from vos_zoo.evaluation.scores import Scores
 from vos_zoo.evaluation.scoring import ClipScore, Cost, score, scored_objects
-from vos_zoo.workers import Work
+from vos_zoo.system.machine import device_name, device_peak, load_average, peak_memory
+from vos_zoo.system.workers import Work
 
 
 class Propagates(Protocol):

@@ -8,7 +8,7 @@ from vos_zoo.evaluation.clip import Clip
 from vos_zoo.evaluation.entry import Entry
 from vos_zoo.evaluation.scores import Scores
 from vos_zoo.evaluation.scoring import ClipScore
-from vos_zoo.workers import Job, work_through
+from vos_zoo.system.workers import Job, work_through
 
 
 class Watch:

@@ -14,7 +14,7 @@ import numpy as np
 
 from vos_zoo.evaluation.metrics import Statistics, statistics
 from vos_zoo.evaluation.scoring import ClipScore
-from vos_zoo.io.atomic import atomic_write, write_json
+from vos_zoo.system.atomic import atomic_write, write_json
 
 GLOBAL_COLUMNS = ("J&F-Mean", "J-Mean", "J-Recall", "J-Decay", "F-Mean", "F-Recall", "F-Decay")  # of davis2017-evaluation
 SEQUENCE_COLUMNS = ("Sequence", "J-Mean", "F-Mean")

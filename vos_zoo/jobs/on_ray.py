@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from vos_zoo.errors import VosZooError
-from vos_zoo.jobs.place import Record
+from vos_zoo.jobs.destination import Record
 from vos_zoo.jobs.task import Task
 from vos_zoo.jobs.work import Propagating, failed
-from vos_zoo.workers import Pool
+from vos_zoo.system.workers import Pool
 
 CPUS_AN_ACTOR = 4  # where there is no GPU
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vos_zoo.errors import MaskError, SaveError
-from vos_zoo.jobs.place import LOG, RUN, Place, Record
+from vos_zoo.jobs.destination import LOG, RUN, Place, Record
 from vos_zoo.jobs.task import Task
 
 FORMAT = 1

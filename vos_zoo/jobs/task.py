@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from vos_zoo.errors import MaskError, VosZooError
-from vos_zoo.io.images import IMAGE_SUFFIXES
-from vos_zoo.io.mask_frames import mask_files
+from vos_zoo.masks.frames import mask_files
+from vos_zoo.videos.images import IMAGE_SUFFIXES
 
 
 @dataclass(frozen=True)

@@ -14,13 +14,13 @@ from datetime import datetime, timezone
 from typing import Any, Protocol
 
 from vos_zoo.errors import SaveError, VosZooError, VosZooWarning
-from vos_zoo.io.forms import FILES, save_form
-from vos_zoo.io.masks import read_masks
-from vos_zoo.io.sequence import MaskSequence
-from vos_zoo.io.video import Video, open_video
-from vos_zoo.jobs.place import RECORD, Place, Record, place_of
+from vos_zoo.jobs.destination import RECORD, Place, Record, place_of
 from vos_zoo.jobs.run import unchanged
 from vos_zoo.jobs.task import Task
+from vos_zoo.masks.outputs import FILES, save_form
+from vos_zoo.masks.read import read_masks
+from vos_zoo.masks.sequence import MaskSequence
+from vos_zoo.videos.video import Video, open_video
 
 
 class Propagates(Protocol):
@@ -36,7 +36,7 @@ class Propagates(Protocol):
 
 @dataclass(frozen=True)
 class Propagating:
-    """A job, see `vos_zoo.workers`: it may be handed to another process or machine. A clip that fails gives a record too."""
+    """A job, see `vos_zoo.system.workers`: it may be handed to another process or machine. A clip that fails gives a record too."""
 
     load: Callable[[], Propagates]
     options: Mapping[str, Any]  # for propagate

@@ -42,9 +42,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vos_zoo.models.backbones import Trunk, check_trunk, imagenet_statistics
 from vos_zoo.models.base import Prediction, VOSModel
-from vos_zoo.ops import check_threshold, compete, fed_back, mask_pyramid, resized, stack_objects
+from vos_zoo.models.parts.backbones import Trunk, check_trunk, imagenet_statistics
+from vos_zoo.models.parts.ops import check_threshold, compete, fed_back, mask_pyramid, resized, stack_objects
 
 RECURRENCES = ("spatio-temporal", "spatial", "temporal")
 STRIDES = (16, 16, 8, 4)  # of the levels

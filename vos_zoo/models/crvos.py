@@ -32,9 +32,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vos_zoo.models.backbones import Trunk, check_trunk, imagenet_statistics
 from vos_zoo.models.base import Prediction, VOSModel
-from vos_zoo.ops import aggregate, check_threshold, coordinates, fed_back
+from vos_zoo.models.parts.backbones import Trunk, check_trunk, imagenet_statistics
+from vos_zoo.models.parts.ops import aggregate, check_threshold, coordinates, fed_back
 
 GUIDE_CHANNELS = {"clue": 5, "mask": 2, "none": 0}  # of each specifier
 

@@ -42,10 +42,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vos_zoo.affinity import read_memory, start_alike, unit
-from vos_zoo.models.backbones import Trunk, check_trunk, imagenet_statistics
 from vos_zoo.models.base import Prediction, VOSModel
-from vos_zoo.ops import aggregate, check_threshold, fed_back
+from vos_zoo.models.parts.backbones import Trunk, check_trunk, imagenet_statistics
+from vos_zoo.models.parts.memory import read_memory, start_alike, unit
+from vos_zoo.models.parts.ops import aggregate, check_threshold, fed_back
 
 FIRST, PREVIOUS = 0, 1  # slots of the memory; kept frames follow
 

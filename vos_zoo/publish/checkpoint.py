@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vos_zoo.card import CARD_FILE, PIPELINE_TAG, SECTIONS, folder_card, scores, split_card
-from vos_zoo.config import CONFIG_FILE, ModelConfig
+from vos_zoo.checkpoints.card import CARD_FILE, PIPELINE_TAG, SECTIONS, folder_card, scores, split_card
+from vos_zoo.checkpoints.config import CONFIG_FILE, ModelConfig
 from vos_zoo.errors import PublishError
 from vos_zoo.publish.parcel import PICTURES, Item, Parcel, checked_repo_id, is_left_out, problems_of, problems_of_text, refuse, walk
 
@@ -40,7 +40,7 @@ def checkpoint_parcel(folder: str | Path, repo_id: str) -> Parcel:
     card = _card(folder, repo_id)
     refuse([*_problems_of_config(config, files), *problems_of_text(CARD_FILE, card.encode()), *_problems_of_card(card, config)], folder)
 
-    from vos_zoo.sources import in_folder
+    from vos_zoo.checkpoints.sources import in_folder
 
     segmenter = load_source(in_folder(folder), device="cpu", dtype="float32")
     refuse(_problems_of_model(segmenter, config), folder)

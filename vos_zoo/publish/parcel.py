@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from vos_zoo.checkpoints.hub import is_repo_id
+from vos_zoo.checkpoints.weights import PICKLE_SUFFIXES, sha256_of
 from vos_zoo.errors import PublishError
-from vos_zoo.hub import is_repo_id
-from vos_zoo.weights import PICKLE_SUFFIXES, sha256_of
 
 Kind = Literal["model", "space"]
 TEXT = frozenset({".md", ".json", ".yaml", ".yml", ".txt", ".py", ".cff", ".toml", ".cfg", ".css", ".html", ".js", ".svg", ""})

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vos_zoo import hub
+from vos_zoo.checkpoints import hub
+from vos_zoo.checkpoints.weights import sha256_of
 from vos_zoo.errors import PublishError, VosZooError, VosZooWarning
 from vos_zoo.publish.parcel import Parcel
 from vos_zoo.publish.repository import Repository, Sent, There
-from vos_zoo.weights import sha256_of
 
 if TYPE_CHECKING:
     from vos_zoo.segmenter import Segmenter
@@ -99,7 +99,7 @@ def push_segmenter(
     dtype: of the stored weights, as in `zoo.save`. options: those of `push`. Scores in the config that belong to other weights than the
     model's are left out, with a VosZooWarning. Raises what `checkpoint_parcel` and `push` raise.
     """
-    from vos_zoo.config import ModelConfig
+    from vos_zoo.checkpoints.config import ModelConfig
     from vos_zoo.publish.checkpoint import checkpoint_parcel
     from vos_zoo.zoo import save
 
@@ -181,7 +181,7 @@ def _load_back(parcel: Parcel, sent: Sent, token: str | None) -> None:
                 if (found := sha256_of(hub.fetch(parcel.repo_id, item.path, **where))) != item.sha256:
                     raise PublishError(f"{item.path} has sha256 {found}, not {item.sha256}")
             if parcel.kind == "model":
-                from vos_zoo.sources import Access, on_hub
+                from vos_zoo.checkpoints.sources import Access, on_hub
                 from vos_zoo.zoo import load_source
 
                 load_source(on_hub(parcel.repo_id, Access(sent.commit, token, cache_dir=scratch)), device="cpu", dtype="float32")

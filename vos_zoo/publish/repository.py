@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from vos_zoo import hub
+from vos_zoo.checkpoints import hub
 from vos_zoo.errors import PublishError
 from vos_zoo.publish.parcel import Item, Kind
 

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from vos_zoo.card import CARD_FILE, split_card
+from vos_zoo.checkpoints.card import CARD_FILE, split_card
+from vos_zoo.checkpoints.hub import is_repo_id
 from vos_zoo.errors import PublishError
-from vos_zoo.hub import is_repo_id
 from vos_zoo.publish.parcel import Item, Parcel, checked_repo_id, is_left_out, problems_of, refuse, walk
 
 REQUIREMENTS = "requirements.txt"

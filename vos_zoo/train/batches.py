@@ -10,16 +10,16 @@ from torch import Tensor
 
 from vos_zoo.errors import DataError
 from vos_zoo.train.batch import ClipBatch, Sample
-from vos_zoo.train.clips import AnyClip
 from vos_zoo.train.corruption import corrupt
 from vos_zoo.train.interrupts import ignore_ctrl_c
 from vos_zoo.train.patches import Look
 from vos_zoo.train.recipe import Recipe, Stage
-from vos_zoo.train.scene import SynthesisConfig
-from vos_zoo.train.stills import StillBank
-from vos_zoo.train.synthesis import Scenes, Synthesizer
-from vos_zoo.train.views import ViewConfig
-from vos_zoo.train.windows import ClipSampler
+from vos_zoo.train.sources.clips import AnyClip
+from vos_zoo.train.sources.stills import StillBank
+from vos_zoo.train.sources.views import ViewConfig
+from vos_zoo.train.sources.windows import ClipSampler
+from vos_zoo.train.synthesis.from_stills import Scenes, Synthesizer
+from vos_zoo.train.synthesis.scene import SynthesisConfig
 
 
 class Draft(NamedTuple):

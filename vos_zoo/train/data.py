@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vos_zoo.train.clips import AnyClip, load_clips, training_clips
-from vos_zoo.train.layouts import ClipFiles, find_clips
-from vos_zoo.train.problems import Problems
 from vos_zoo.train.recipe import Recipe
-from vos_zoo.train.stills import StillBank, load_stills, pairs_of
+from vos_zoo.train.sources.clips import AnyClip, load_clips, training_clips
+from vos_zoo.train.sources.layouts import ClipFiles, find_clips
+from vos_zoo.train.sources.problems import Problems
+from vos_zoo.train.sources.stills import StillBank, load_stills, pairs_of
 
 
 @dataclass

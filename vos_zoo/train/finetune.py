@@ -66,8 +66,8 @@ def size_of_clips(folder: Path) -> tuple[int, int]:
     """Height and width of the first frame of the first clip."""
     from PIL import Image
 
-    from vos_zoo.train.layouts import find_clips
-    from vos_zoo.train.problems import Problems
+    from vos_zoo.train.sources.layouts import find_clips
+    from vos_zoo.train.sources.problems import Problems
 
     for clip in find_clips("folder", folder, Problems()):
         for frame, _ in clip.pairs:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vos_zoo.io.atomic import atomic_write
+from vos_zoo.system.atomic import atomic_write
 from vos_zoo.train.trainer import Trainer
 
 

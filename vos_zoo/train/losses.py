@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vos_zoo.models.base import Prediction
-from vos_zoo.ops import aggregate
+from vos_zoo.models.parts.ops import aggregate
 
 
 class Loss(Protocol):

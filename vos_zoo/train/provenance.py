@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from vos_zoo.errors import DataError, VosZooWarning
-from vos_zoo.io.atomic import write_json
+from vos_zoo.system.atomic import write_json
 from vos_zoo.train.recipe import Recipe
 from vos_zoo.train.recipe_file import recipe_from
 

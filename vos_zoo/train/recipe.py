@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from vos_zoo.errors import DataError
-from vos_zoo.ops import check_threshold
+from vos_zoo.models.parts.ops import check_threshold
 from vos_zoo.train.losses import LOSSES
 
 GRID = 16  # crops are multiples of this in both directions

@@ -13,8 +13,8 @@ from typing import Any
 from vos_zoo.errors import DataError
 from vos_zoo.train.losses import LOSSES
 from vos_zoo.train.recipe import Recipe, Source, Stage
-from vos_zoo.train.scene import SynthesisConfig
-from vos_zoo.train.views import ViewConfig
+from vos_zoo.train.sources.views import ViewConfig
+from vos_zoo.train.synthesis.scene import SynthesisConfig
 
 
 def load_recipe(path: str | Path, changes: Sequence[str] = ()) -> Recipe:

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from PIL import Image
 
-from vos_zoo.io.atomic import atomic_write
-from vos_zoo.io.overlay import draw_overlay
+from vos_zoo.masks.overlay import draw_overlay
 from vos_zoo.models.base import VOSModel
+from vos_zoo.system.atomic import atomic_write
 from vos_zoo.train.batch import Sample
 
 GAP = 4  # pixels between the pictures

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from vos_zoo.errors import CheckpointError, DataError, SaveError
-from vos_zoo.io.atomic import atomic_write
 from vos_zoo.models.base import VOSModel
+from vos_zoo.system.atomic import atomic_write
 from vos_zoo.train.batch import Sample
 from vos_zoo.train.processes import Processes
 from vos_zoo.train.recipe import Recipe, Stage

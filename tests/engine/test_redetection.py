@@ -1,0 +1,380 @@
+"""A lost object is found again by its looks, and a mask on something else is taken away: driven by a model that can't look for itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from toy import COLOURS, toy_segmenter
+
+import vos_zoo
+from vos_zoo.benchmark import measure
+from vos_zoo.benchmark.synthetic import SyntheticClip
+from vos_zoo.checkpoints import catalogue
+from vos_zoo.checkpoints.config import ModelConfig, Preprocess
+from vos_zoo.engine.appearance import FRAMES, Appearance
+from vos_zoo.engine.grid import make_grid
+from vos_zoo.engine.redetection import EVERY, agreement
+from vos_zoo.engine.views import Branch
+from vos_zoo.errors import CheckpointError, VosZooError
+from vos_zoo.models.base import Prediction, VOSModel
+from vos_zoo.models.crvos import CRVOS
+from vos_zoo.models.parts.ops import aggregate
+from vos_zoo.segmenter import Segmenter
+
+
+class State(NamedTuple):
+    masks: Tensor
+    active: Tensor
+
+
+@dataclass(frozen=True)
+class Config:
+    pass
+
+
+class Still(VOSModel):
+    """Holds the last mask still, whatever it sees; tells things apart by their colour."""
+
+    Config = Config
+    stride = 8
+    padding = "zeros"
+    describes = True
+
+    def __init__(self, config: Config | None = None):
+        super().__init__()
+        self.config = config or Config()
+        self.one = torch.nn.Parameter(torch.tensor(1.0))
+
+    def encode(self, frames: Tensor) -> Tensor:
+        return frames
+
+    def describe(self, features: Tensor) -> Tensor:
+        return torch.nn.functional.avg_pool2d(features, self.stride)
+
+    def start(self, features: Tensor, masks: Tensor, active: Tensor | None = None) -> State:
+        return State(masks, torch.ones(masks.shape[:2], dtype=torch.bool) if active is None else active)
+
+    def predict(self, features: Tensor, state: State) -> Prediction:
+        return Prediction((state.masks - 0.5) * 20)
+
+    def advance(self, features: Tensor, prediction: Prediction, state: State) -> tuple[Tensor, State]:
+        probs = aggregate(prediction.logits, state.active)
+        return probs, State(probs[:, 1:], state.active)
+
+    def annotate(self, features: Tensor, masks: Tensor, given: Tensor, state: State) -> State:
+        old = torch.cat([state.masks, masks[:, state.masks.shape[1] :]], 1)
+        active = torch.cat([state.active, given[:, state.active.shape[1] :]], 1)
+        return State(torch.where(given[..., None, None], masks, old), active)
+
+
+def still(redetection: bool = True, name: str = "still", short_side: int | None = None) -> Segmenter:
+    config = ModelConfig(name=name, architecture="Still", preprocess=Preprocess(short_side))
+    return Segmenter(Still(), config, device="cpu", dtype="float32", redetection=redetection)
+
+
+def clip(places: list[dict[int, tuple[int, int]]], scale: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    """Squares of 24 pixels at (y, x) of each frame, multiples of 8, over grey, 64x96 in all; everything times scale."""
+    video = np.full((len(places), 64, 96, 3), 120, np.uint8)
+    truth = np.zeros((len(places), 64, 96), np.int32)
+    for t, frame in enumerate(places):
+        for k, (y, x) in frame.items():
+            video[t, y : y + 24, x : x + 24] = COLOURS[k]
+            truth[t, y : y + 24, x : x + 24] = k
+    return video.repeat(scale, 1).repeat(scale, 2), truth.repeat(scale, 1).repeat(scale, 2)
+
+
+def assert_found(mask: np.ndarray, truth: np.ndarray) -> None:
+    """Where it is, but for corners: what finds it sees cells of 8x8 pixels."""
+    assert (mask != truth).mean() < 0.01 and set(np.unique(mask)) == set(np.unique(truth))
+
+
+HERE, THERE = (8, 8), (32, 64)
+JUMPS = [{1: HERE}] * 2 + [{1: THERE}] * 8
+
+
+def test_an_object_that_jumped_is_found_at_the_next_look():
+    video, truth = clip(JUMPS)
+    masks = still().propagate(video, truth[0])
+    for t in range(2, EVERY):
+        np.testing.assert_array_equal(masks[t], truth[0])
+    for t in range(EVERY, len(video)):
+        assert_found(masks[t], truth[t])
+    without = still(redetection=False).propagate(video, truth[0])
+    assert all(np.array_equal(without[t], truth[0]) for t in range(len(video)))
+
+
+def test_an_object_that_is_gone_has_no_pixel_and_comes_back():
+    video, truth = clip([{1: HERE}] * 2 + [{}] * 9 + [{1: THERE}] * 5)
+    masks = still().propagate(video, truth[0])
+    assert not masks[EVERY].any() and not masks[EVERY + 1].any() and not masks[2 * EVERY].any()
+    assert masks.lost[EVERY : 3 * EVERY].all() and not masks.lost[: EVERY - 1].any()
+    assert (masks.confidence[EVERY : 3 * EVERY] == 0).all()
+    for t in range(3 * EVERY, len(video)):
+        assert_found(masks[t], truth[t])
+    assert not masks.lost[3 * EVERY :].any()
+
+
+def test_others_are_left_alone():
+    """Object 2 stays where it is, object 1 jumps: the mask of 2 is the same in every frame."""
+    video, truth = clip([{1: HERE, 2: (8, 64)}] * 2 + [{1: (40, 8), 2: (8, 64)}] * 8)
+    masks = np.asarray(still().propagate(video, truth[0]))
+    assert all(np.array_equal(mask == 2, truth[0] == 2) for mask in masks)
+    assert_found(masks[-1], truth[-1])
+
+
+def test_what_agrees_halfway_is_left_to_the_model():
+    """The square moves by a third of its side: the mask held still is wrong, but not so wrong that it is doubted."""
+    video, truth = clip([{1: HERE}] * 2 + [{1: (8, 16)}] * 8)
+    masks = still().propagate(video, truth[0])
+    assert all(np.array_equal(masks[t], truth[0]) for t in range(len(video)))
+
+
+def test_what_looks_like_nothing_annotated_is_not_taken_for_the_object():
+    """Another thing stands where the object was: its mask is taken away, and goes to nothing else."""
+    video, truth = clip([{1: HERE}] * 2 + [{2: HERE, 3: THERE}] * 6)
+    masks = still().propagate(video, truth[0])
+    assert not np.asarray(masks)[EVERY:].any()
+
+
+@pytest.mark.parametrize("moved", [0, 32])
+def test_a_small_object_is_not_taken_away(moved):
+    """Its cells look more like what is around it; whether its mask still lies on it can't be told."""
+    video, truth = np.full((10, 64, 96, 3), 120, np.uint8), np.zeros((64, 96), np.int32)
+    truth[10:14, 10:14] = 1
+    for t, frame in enumerate(video):
+        frame[10:14, 10 + moved * (t > 1) : 14 + moved * (t > 1)] = COLOURS[1]
+    masks = still().propagate(video, truth)
+    assert all(np.array_equal(mask, truth) for mask in masks)
+
+
+def test_all_ways_of_going_through_a_video_agree_byte_for_byte():
+    video, truth = clip([{1: HERE, 2: (8, 64)}] * 3 + [{1: (40, 8), 2: (8, 64)}] * 4 + [{2: (40, 64)}] * 8)
+    segmenter = still()
+    whole = np.asarray(segmenter.propagate(video, truth[0]))
+    streamed = np.stack([item.mask for item in segmenter.stream(iter(video), truth[0])])
+    session, grouped = (segmenter.start(video[0], truth[0]) for _ in range(2))
+    stepped = np.stack([session.current(), *(session.step(frame) for frame in video[1:])])
+    groups = [grouped.run(list(video[1:7])), grouped.run(list(video[7:]))]
+    together = np.stack([grouped.current() * 0 + truth[0], *(shown.mask for group in groups for shown in group)])
+    assert whole.tobytes() == streamed.tobytes() == stepped.tobytes() == together.astype(whole.dtype).tobytes()
+    many = dict(segmenter.propagate_many([video, video[:, ::-1].copy()], [truth[0], truth[0][::-1].copy()], progress=False))
+    assert np.asarray(many[0]).tobytes() == whole.tobytes()
+    np.testing.assert_array_equal(np.asarray(many[1]), whole[:, ::-1])
+
+
+def test_the_memory_does_not_grow_with_time():
+    video, truth = clip(JUMPS * 4)
+    session = still().start(video[0], truth[0])
+    before = session.state_bytes()
+    assert before > still(redetection=False).start(video[0], truth[0]).state_bytes()
+    for frame in video[1:]:
+        session.step(frame)
+    assert session.state_bytes() == before
+
+
+def test_nor_without_end_with_annotations():
+    video, truth = clip([{1: HERE, 2: (8, 64)}] * 2)
+    session = still().start(video[0], truth[0])
+    sizes = []
+    for _ in range(3 * FRAMES):
+        session.annotate(video[1], {1: truth[0] == 1})
+        sizes.append(session.state_bytes())
+    assert len(set(sizes[FRAMES:])) == 1
+    session.step(video[1])
+    np.testing.assert_array_equal(session.current(), truth[0])  # object 2 is known from the first frame still
+
+
+def test_a_step_that_fails_leaves_what_is_gone_as_it_was(monkeypatch):
+    video, truth = clip([{1: HERE}] * 2 + [{}] * 8)
+    session = still().start(video[0], truth[0])
+    for frame in video[1:EVERY]:
+        session.step(frame)
+    before = session._redetector.gone
+    with monkeypatch.context() as patch:
+        patch.setattr("vos_zoo.engine.session._certainty", lambda probs: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            session.step(video[EVERY])
+    assert session._redetector.gone == before and session.index == EVERY - 1
+    assert not session.step(video[EVERY]).any()
+
+
+def test_an_object_that_is_removed_is_background_from_then_on():
+    video, truth = clip([{1: HERE, 2: (8, 64)}] * 2 + [{1: (40, 8), 2: (8, 64)}] * 8)
+    session = still().start(video[0], truth[0])
+    session.remove(1)
+    for frame in video[1:]:
+        session.step(frame)
+    np.testing.assert_array_equal(session.current(), np.where(truth[0] == 2, 2, 0))
+    session.remove(2)
+    assert not session.step(video[-1]).any()
+
+
+def test_an_object_that_comes_later_is_found_again_too():
+    video, truth = clip([{1: HERE}] * 3 + [{1: HERE, 2: (8, 64)}] * 2 + [{1: HERE, 2: (40, 40)}] * 8)
+    masks = still().propagate(video, masks={0: truth[0], 3: np.where(truth[3] == 2, 2, 0)})
+    assert_found(masks[-1], truth[-1])
+
+
+def test_what_is_annotated_again_is_there():
+    video, truth = clip([{1: HERE}] * 2 + [{}] * EVERY + [{1: THERE}] * 2)
+    session = still().start(video[0], truth[0])
+    for frame in video[1 : EVERY + 1]:
+        session.step(frame)
+    assert session.lost == (1,)
+    session.annotate(video[-1], truth[-1])
+    assert_found(session.step(video[-1]), truth[-1])
+
+
+@pytest.mark.parametrize("tta", [None, "flip", True])
+def test_several_views_find_it_together(tta):
+    video, truth = clip(JUMPS)
+    masks = still().propagate(video, truth[0], tta=tta)
+    assert_found(masks[-1], truth[-1])
+
+
+def test_another_models_features_do_as_well():
+    video, truth = clip(JUMPS)
+    other = Segmenter(Still(), ModelConfig(name="other", architecture="Still"), device="cpu", dtype="float32", redetection=still())
+    masks = other.propagate(video, truth[0])
+    assert_found(masks[-1], truth[-1])
+    assert other.info()["redetection"] == "still" and other.describer is not other
+    large, large_truth = clip(JUMPS, scale=2)
+    coarser = Segmenter(
+        Still(), ModelConfig(name="other", architecture="Still"), device="cpu", dtype="float32", redetection=still(short_side=64)
+    )
+    assert_found(coarser.propagate(large, large_truth[0])[-1], large_truth[-1])
+
+
+def test_an_ensemble_looks_for_what_all_its_members_would():
+    video, truth = clip(JUMPS)
+    both, mixed = vos_zoo.ensemble([still(), still()]), vos_zoo.ensemble([still(), still(redetection=False)])
+    assert_found(both.propagate(video, truth[0])[-1], truth[-1])
+    assert mixed.describer is None
+    np.testing.assert_array_equal(mixed.propagate(video, truth[0])[-1], truth[0])
+
+
+def test_a_model_that_tells_nothing_apart_is_refused():
+    with pytest.raises(VosZooError, match="redetection=False"):
+        toy_segmenter(redetection=True)
+
+
+def test_agreement():
+    mask, half = torch.ones(1, 2, 2), torch.full((1, 2, 2), 0.5)
+    assert agreement(mask, mask).tolist() == [1.0] and agreement(half, mask).tolist() == [0.5]
+    assert agreement(mask, 0 * mask).tolist() == agreement(0 * mask, 0 * mask).tolist() == [0.0]
+
+
+def test_maps_are_shares_and_what_is_unknown_is_nobodys():
+    """A mask that was not given may be wrong: its cells are neither the object's nor the background's."""
+    video, truth = clip([{1: HERE, 2: (8, 64)}])
+    model = Still()
+    grid = make_grid(video[0].shape[:2], short_side=None, stride=8, padding="zeros")
+    appearance = Appearance(Branch(model, torch.device("cpu"), grid), 0)
+    features = [model.encode(grid.frame(video[0], torch.device("cpu")))]
+    layers = np.stack([truth[0] == 1, truth[0] == 2])
+    appearance.remember(video[0], features, layers, [True, False])
+    maps = appearance.maps(video[0], features, 2)
+    assert maps.shape == (2, 8, 12)
+    np.testing.assert_allclose(maps[0], appearance.cells_of(grid.masks(layers, torch.device("cpu"))[0])[0], atol=0.05)
+    assert float(maps.sum(0).max()) <= 1 + 1e-5
+    assert float(maps[1].max()) == 0
+    assert appearance.bytes() < 8 * 12 * (3 + 3) * 4  # without object 2's nine cells
+
+
+def test_crvos_describes_at_its_stride():
+    model = CRVOS(CRVOS.Config("resnet10t", 3, "folded", (12, 10, 8), (14, 9, 7)))
+    features = model.encode(torch.rand(2, 3, 48, 64))
+    assert model.describes and model.describe(features).shape == (2, model.trunk.channels[-1], 3, 4)
+
+
+def test_shipped_checkpoints_name_one_that_describes():
+    from vos_zoo.zoo import architecture_class
+
+    named = {name: catalogue.read(name).redetection for name in catalogue.names()}
+    assert named["crvos"] == named["rvos"] == named["acclvos"] == "crvos"
+    assert all(architecture_class(catalogue.read(one).architecture).describes for one in named.values() if one)
+
+
+def test_loading_with_and_without(tmp_path):
+    own, without, other = vos_zoo.load("crvos"), vos_zoo.load("crvos", redetection=False), vos_zoo.load("rvos")
+    assert own.describer is own and without.describer is None
+    assert other.describer is not None and other.describer.config.name == "crvos"
+    other.save_pretrained(tmp_path / "copy")
+    again = vos_zoo.load(tmp_path / "copy")
+    assert again.describer is not None and again.describer.config.name == "crvos"
+    assert vos_zoo.load(tmp_path / "copy", redetection=False).describer is None
+
+
+def test_an_adapted_copy_looks_with_the_features_it_came_with():
+    segmenter = vos_zoo.load("crvos")
+    video, truth = clip(JUMPS)
+    adapted = segmenter.finetune(video[0], truth[0], steps=1, size=64, progress=False)
+    assert adapted.describer is segmenter
+
+
+def test_a_config_that_names_none_that_ships_is_refused(tmp_path):
+    vos_zoo.load("crvos").save_pretrained(tmp_path / "copy")
+    file = tmp_path / "copy" / "config.json"
+    file.write_text(file.read_text().replace('"redetection": "crvos"', '"redetection": "crvoz"'))
+    with pytest.raises(CheckpointError, match=r"'crvoz'.*'crvos'.*redetection=False"):
+        vos_zoo.load(tmp_path / "copy")
+    assert vos_zoo.load(tmp_path / "copy", redetection=False).describer is None
+    file.write_text(file.read_text().replace('"redetection": "crvoz"', '"redetection": "evil/repo"'))
+    with pytest.raises(CheckpointError, match="may hold letters"):
+        vos_zoo.load(tmp_path / "copy", redetection=False)
+
+
+def test_the_command_line_can_leave_it_out(tmp_path, capsys):
+    from vos_zoo.cli import main
+
+    assert main(["info", "rvos"]) == 0
+    assert "looked for by the features of crvos" in capsys.readouterr().out
+    assert main(["info", "rvos", "--no-redetection"]) == 0
+    assert "not looked for" in capsys.readouterr().out
+
+
+def test_what_it_costs_is_a_stage_of_the_benchmark(tmp_path):
+    looking, blind = (
+        measure.measure_speed(still(on), SyntheticClip(9, (64, 96), 2), tmp_path, repeats=1, stages=["redetection"])[0]
+        for on in (True, False)
+    )
+    assert looking.what == blind.what == "redetection" and looking.seconds > blind.seconds
+
+
+def test_masks_with_and_without_are_different_runs():
+    from vos_zoo.commands.options import settings_of
+
+    assert settings_of(still())["redetection"] == "still" and settings_of(still(redetection=False))["redetection"] is None
+
+
+def test_the_more_a_mask_agrees_the_more_another_has_to():
+    """A mask that covers half of the square is doubted a little: what gains a quarter and more takes its place."""
+    video, truth = clip([{1: HERE}] * 2 + [{1: (8, 24)}] * 8)  # what is held still covers a third of where the square is, a soft IoU of 0.2
+    assert_found(still().propagate(video, truth[0])[-1], truth[-1])
+    video, truth = clip([{1: HERE}] * 2 + [{1: (8, 16)}] * 8)  # two thirds: 0.5
+    np.testing.assert_array_equal(still().propagate(video, truth[0])[-1], truth[0])
+
+
+def test_looks_take_no_longer_than_frames_do():
+    """Frames that are much larger than the describer's own are described by themselves, at its size; much smaller ones at theirs."""
+    segmenter, other = still(short_side=64), Segmenter(Still(), ModelConfig(name="other", architecture="Still"), device="cpu")
+    other._redetection = segmenter
+
+    def grid(following: Segmenter, internal: int) -> tuple[tuple[int, int], int | None]:
+        redetector = following.redetector_for(following.branches_for((256, 256), internal), (256, 256))
+        return redetector.appearance.grid.inner, redetector.appearance.shared
+
+    assert [grid(segmenter, size) for size in (32, 64, 80, 256)] == [((32, 32), 0), ((64, 64), 0), ((80, 80), 0), ((64, 64), None)]
+    assert [grid(other, size) for size in (32, 64, 80, 256)] == [((32, 32), None), ((64, 64), None), ((64, 64), None), ((64, 64), None)]
+
+
+def test_maps_do_not_depend_on_how_many_similarities_there_are_at_once(monkeypatch):
+    video, truth = clip(JUMPS)
+    whole = np.asarray(still().propagate(video, truth[0]))
+    monkeypatch.setattr("vos_zoo.engine.appearance.AT_ONCE", 500)
+    np.testing.assert_array_equal(np.asarray(still().propagate(video, truth[0])), whole)

@@ -1,0 +1,83 @@
+"""From data to card by one command: a dry run of the recipes that ship, on tiny pictures."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from training_data import write_clip, write_stills
+
+import vos_zoo
+from vos_zoo.checkpoints import catalogue
+from vos_zoo.train.recipe_file import load_recipe
+
+ROOT = Path(__file__).parents[2]
+TRAINED = [name for name in catalogue.names() if catalogue.read(name).training.get("recipe")]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data")
+    for name in load_recipe(catalogue.folder() / "crvos/recipe.yaml", []).stills:
+        write_stills(folder / name)
+    write_clip(folder / "clip")
+    (folder / "clips.json").write_text(json.dumps({"clip": {"split": "train"}, "davis2016val__x": {"split": "val"}}))
+    write_clip(folder / "val/davis2016val__x")
+    write_clip(folder / "val/davis2017val__dogs-jump")
+    write_clip(folder / "val/segtrack__girl")
+    return folder
+
+
+def call(name: str, data: Path, out: Path, steps: int, *more: str, score: bool = True) -> subprocess.CompletedProcess[str]:
+    recipe = load_recipe(catalogue.folder() / name / "recipe.yaml", [])
+    changes = {f"stages.{n}.steps": steps // len(recipe.stages) + (n < steps % len(recipe.stages)) for n in range(len(recipe.stages))}
+    changes |= {"stages.*.size": "[48,64]", "stages.*.batch": 1, "backbone": "null", "short_side": 48}
+    command = [sys.executable, str(ROOT / "tools/make_checkpoint.py"), name, "--data", str(data)]
+    command += ["--clips", str(data / "val")] if score else []
+    command += ["--runs", str(out / "runs"), "--into", str(out / "made"), *(f"--set={key}={value}" for key, value in changes.items())]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    last = ["--", "--workers", "0", "--device", "cpu", "--no-tensorboard", *more]
+    return subprocess.run([*command, *last], capture_output=True, text=True, env=environment, cwd=out)
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_fifty_steps_from_data_to_card(name: str, data: Path, tmp_path: Path) -> None:
+    if name == TRAINED[0]:
+        stopped = call(name, data, tmp_path, 50, "--max-minutes", "0")
+        assert stopped.returncode == 1 and "stopped at step 1 of 50; the same command goes on" in stopped.stdout, stopped.stderr
+    done = call(name, data, tmp_path, 50, score=name == TRAINED[0])
+    assert done.returncode == 0, done.stderr
+    config = json.loads((tmp_path / "made/config.json").read_text())
+    assert config["training"]["steps"] == 50 and config["name"] == name and config["licence"]
+    if name == TRAINED[0]:
+        check_scores(config, (tmp_path / "made/README.md").read_text())
+    segmenter = vos_zoo.load(tmp_path / "made", device="cpu")
+    frames = np.zeros((2, 48, 64, 3), np.uint8)
+    mask = None if segmenter.finds_objects else np.eye(48, 64, dtype=np.uint8)
+    assert len(segmenter.propagate(frames, mask)) == 2
+
+
+def check_scores(config: dict[str, Any], card: str) -> None:
+    assert [row["dataset"].split()[0].strip(",") for row in config["metrics"]] == ["DAVIS-2016", "DAVIS-2017", "SegTrack"]
+    assert f"{config['metrics'][0]['J&F']:.1f}" in card and "--only 'davis2016val__*'" in card
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_the_recipe_beside_the_weights_made_them(name: str) -> None:
+    said = json.loads(json.dumps(load_recipe(catalogue.folder() / name / "recipe.yaml", []).as_dict()))
+    made_by = catalogue.read(name).training["recipe"]
+    assert len(said["stages"]) == len(made_by["stages"]), "as many stages as the weights went through"
+    for ours, theirs in ((said, made_by), *zip(said.pop("stages"), made_by.pop("stages"), strict=True)):
+        both = set(ours) & set(theirs)  # versions of the library know different entries
+        assert {key: ours[key] for key in both} == {key: theirs[key] for key in both}
+
+
+def test_weights_without_terms_are_refused(tmp_path: Path, data: Path) -> None:
+    done = call("crvos-resnet50", data, tmp_path, 2)
+    assert done.returncode == 2 and "licence" in done.stderr and not (tmp_path / "runs").exists()

@@ -1,0 +1,1 @@
+"""From a name to checked weights, and back to a folder."""

@@ -1,0 +1,1 @@
+"""A clip that the library draws itself, with exact masks."""

@@ -1,0 +1,1 @@
+"""Masks in, MaskSequence, and its ways out."""

@@ -1,0 +1,49 @@
+"""The forms in which masks are saved, each a file or folder of its own name: what --save of the command line names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vos_zoo.errors import VosZooError
+
+if TYPE_CHECKING:
+    from vos_zoo.masks.sequence import MaskSequence
+
+FILES = {  # form -> its file or folder
+    "masks": "masks",
+    "overlay": "overlay.mp4",
+    "side-by-side": "side-by-side.mp4",
+    "mask-video": "masks.mp4",
+    "cutouts": "cutouts",
+    "zip": "masks.zip",
+    "coco": "masks.json",
+}
+WITHOUT_VIDEO = {"masks", "zip", "coco"}  # the others read the video again
+
+
+def chosen_forms(text: str) -> list[str]:
+    """The forms of "masks,overlay", each once. VosZooError names one that there is not."""
+    forms = list(dict.fromkeys(form.strip() for form in text.split(",") if form.strip()))
+    unknown = [form for form in forms if form not in FILES]
+    if unknown or not forms:
+        raise VosZooError(f"--save does not know {', '.join(map(repr, unknown)) or 'what to write'}: choose from {', '.join(FILES)}")
+    return forms
+
+
+def save_form(form: str, masks: MaskSequence, video: Any, folder: Path, *, overwrite: bool = False) -> Path:
+    """Writes one form into a folder and returns its path. video: that of the masks, as `open_video` takes it. Raises SaveError."""
+    path = folder / FILES[form]
+    save: dict[str, Callable[[Path], object]] = {
+        "masks": partial(masks.save, overwrite=overwrite),
+        "overlay": lambda path: masks.save_video(path, video),
+        "side-by-side": lambda path: masks.save_video(path, video, style="side-by-side"),
+        "mask-video": lambda path: masks.save_video(path, video, style="mask"),
+        "cutouts": lambda path: masks.save_cutouts(path, video, overwrite=overwrite),
+        "zip": masks.save_zip,
+        "coco": masks.save_coco,
+    }
+    save[form](path)
+    return path

@@ -1,0 +1,76 @@
+"""Drawing masks: over the frame, or in their palette's colours alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from vos_zoo.errors import MaskError
+from vos_zoo.masks.palette import colours_of
+
+
+def draw_overlay(
+    frame: np.ndarray,
+    labels: np.ndarray,
+    *,
+    alpha: float = 0.5,
+    outline: bool = True,
+    lost: Iterable[int] = (),
+) -> np.ndarray:
+    """A copy of the frame with every object tinted in its palette colour.
+
+    Args:
+        frame: (H, W, 3) uint8 RGB; left as it is.
+        labels: (H, W) integer ids, 0 = background.
+        alpha: how opaque the tint is, 0 (only outlines) to 1 (only colour).
+        outline: trace the inner rim of each object in a lighter shade, one pixel wide for every 480 rows.
+        lost: ids which are guesses of an object out of sight: outlined, not tinted.
+
+    Returns:
+        (H, W, 3) uint8 RGB.
+
+    Raises:
+        MaskError: frame and labels differ in size, or alpha is outside 0..1.
+    """
+    if frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8:
+        raise MaskError(f"a frame must be (H, W, 3) uint8 RGB, not {frame.shape} {frame.dtype}")
+    if labels.shape != frame.shape[:2]:
+        raise MaskError(
+            f"the mask is {labels.shape[::-1]} but the frame {frame.shape[1::-1]} (width, height): draw "
+            "masks on the frames they were made from"
+        )
+    if not 0 <= alpha <= 1:
+        raise MaskError(f"alpha must lie between 0 (no tint) and 1 (colour only), not {alpha}")
+    drawn = frame.copy()
+    tinted = labels != 0
+    lost_ids = list(lost)
+    if lost_ids:
+        tinted &= ~np.isin(labels, lost_ids)
+    where = np.flatnonzero(tinted)
+    pixels = drawn.reshape(-1, 3)
+    tint = colours_of(labels.reshape(-1)[where]).astype(np.float32)
+    pixels[where] = np.rint(pixels[where] * np.float32(1 - alpha) + tint * np.float32(alpha)).astype(np.uint8)
+    if outline:
+        rim = np.flatnonzero(_inner_rim(labels, width=max(1, round(labels.shape[0] / 480))))
+        colours = colours_of(labels.reshape(-1)[rim])
+        pixels[rim] = 255 - (255 - colours) // 2
+    return drawn
+
+
+def draw_mask(labels: np.ndarray) -> np.ndarray:
+    """Ids (H, W) as a picture (H, W, 3) uint8 RGB: palette colours on black."""
+    return colours_of(labels)
+
+
+def _inner_rim(labels: np.ndarray, width: int) -> np.ndarray:
+    """Object pixels (H, W) bool that have another id within `width` pixels above, below, left or right."""
+    rim = np.zeros(labels.shape, dtype=bool)
+    for step in range(1, width + 1):
+        below = labels[step:] != labels[:-step]
+        beside = labels[:, step:] != labels[:, :-step]
+        rim[step:] |= below
+        rim[:-step] |= below
+        rim[:, step:] |= beside
+        rim[:, :-step] |= beside
+    return rim & (labels != 0)

@@ -1,0 +1,1 @@
+"""Files, locks, processes, devices: what the operating system gives."""

@@ -1,0 +1,61 @@
+"""A folder that appears whole or not at all, also where it takes the place of an older one."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from vos_zoo.errors import SaveError
+from vos_zoo.system.atomic import atomic_write
+
+
+@contextlib.contextmanager
+def atomic_folder(path: str | os.PathLike[str], *, overwrite: bool = False) -> Iterator[Path]:
+    """Gives a new empty folder beside `path`; renamed to `path` if the block succeeds, removed if it raises.
+
+    With `overwrite` an older folder of masks at `path` is replaced, and kept if anything fails. Only a folder
+    with nothing but .png and .json files is replaced, so that a slip in the path costs nobody's data.
+
+    Raises:
+        SaveError: `path` is taken, the disk is full, there is no permission.
+    """
+    target = Path(os.path.realpath(Path(path).expanduser()))
+    _check_free(target, overwrite)
+    aside: Path | None = None
+    try:
+        with atomic_write(target) as temporary:
+            temporary.mkdir()
+            yield temporary
+            if target.exists():
+                _check_free(target, overwrite)
+                older = target.with_name(f".vos_zoo-old-{secrets.token_hex(6)}")
+                aside = older
+                os.rename(target, older)
+    except BaseException:
+        if aside is not None and aside.exists():
+            os.rename(aside, target)
+        raise
+    if aside is not None:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _check_free(target: Path, overwrite: bool) -> None:
+    if not target.exists():
+        return
+    if not target.is_dir():
+        raise SaveError(f"can't save to {target}: it is a file, and a folder is needed. Choose another path")
+    entries = sorted(target.iterdir())
+    if not entries:
+        return
+    if not overwrite:
+        raise SaveError(f"can't save to {target}: the folder exists and is not empty. Choose another one, or pass overwrite=True")
+    foreign = [entry.name for entry in entries if entry.is_dir() or entry.suffix.lower() not in (".png", ".json")]
+    if foreign:
+        raise SaveError(
+            f"can't overwrite {target}: besides masks it holds {foreign[0]}"
+            f"{' and other things' if len(foreign) > 1 else ''}, which would be lost. Choose another folder"
+        )

@@ -1,0 +1,1 @@
+"""Where training pictures and clips come from."""

@@ -1,0 +1,233 @@
+"""One pass over the video stream of a container with PyAV: packets in, upright RGB frames out."""
+
+from __future__ import annotations
+
+import itertools
+import statistics
+from collections import deque
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from vos_zoo.errors import VideoError
+from vos_zoo.videos.frames import check_size
+
+# Pictures that lie this many times their usual distance apart have lost one between them
+_GAP = 1.5
+# Text that FFmpeg would draw as a video, and single images
+_NOT_A_VIDEO = ("tty", "image2")
+
+
+class Decoding:
+    """An open container and its decoder. For one thread and one pass; open another for the next.
+
+    `pictures()` gives what is decoded, `rgb()` makes a frame of it; `adopt()` comes before the first `rgb()`.
+    Raises av.error.FFmpegError if the file can't be opened, VideoError if it holds no video.
+    """
+
+    def __init__(self, file: str, **options: Any) -> None:
+        import av
+        from av.video.reformatter import Colorspace, VideoReformatter
+
+        self._container = av.open(file, "r", **options)
+        try:
+            self.stream = self._video_stream()
+            self.stream.thread_type = "AUTO"
+        except BaseException:
+            self._container.close()
+            raise
+        self._reformatter = VideoReformatter()
+        # RGB has no such matrix, but PyAV before 17 minds the source's only if another one is named here
+        self._rgb_matrix = Colorspace.ITU601
+        self._size = (0, 0)
+        self._orientation = UPRIGHT
+        self.damaged = 0
+        self.hidden = 0
+        self.stopped_by: Exception | None = None
+
+    def _video_stream(self) -> Any:
+        from av.stream import Disposition
+
+        container = self._container
+        if container.format.name in _NOT_A_VIDEO or container.format.name.endswith("_pipe"):
+            raise VideoError("it is text or a single image: give a video file, or a folder of images")
+        best = container.streams.best("video")
+        if best is not None and not best.disposition & Disposition.attached_pic:
+            return best
+        if container.streams.audio:
+            raise VideoError("it holds only sound, no video stream: give a file with pictures")
+        raise VideoError("it holds no video stream: the file is incomplete, or not a video; get a whole copy")
+
+    @property
+    def container_name(self) -> str:
+        return str(self._container.format.name)
+
+    @property
+    def codec_name(self) -> str:
+        return str(self.stream.codec_context.codec.canonical_name)
+
+    @property
+    def claimed_end(self) -> float | None:
+        """Second at which the container says that its video ends; None when it says nothing of the kind."""
+        stream, container = self.stream, self._container
+        if stream.duration:
+            return float(((stream.start_time or 0) + stream.duration) * stream.time_base)
+        if "DURATION" in stream.metadata:
+            hours, minutes, seconds = stream.metadata["DURATION"].split(":")
+            return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+        if container.duration and len(container.streams) == 1:
+            return ((container.start_time or 0) + container.duration) / 1e6
+        return None
+
+    @property
+    def claimed_frames(self) -> int | None:
+        """How many frames the container says that it holds, from its index or else from time and rate."""
+        if self.stream.frames:
+            return int(self.stream.frames)
+        end, rate = self.claimed_end, self.rate
+        if end is None or rate is None:
+            return None
+        start = float((self.stream.start_time or 0) * self.stream.time_base)
+        return max(1, round((end - start) * rate))
+
+    @property
+    def rate(self) -> float | None:
+        """Average frames per second; None when unknown."""
+        rate = self.stream.average_rate or self.stream.guessed_rate
+        return float(rate) if rate else None
+
+    def packets(self) -> Iterator[Any]:
+        """The packets of the stream, undecoded."""
+        return self._container.demux(self.stream)
+
+    def pictures(self) -> Iterator[Any]:
+        """Decoded av.VideoFrames in the order of display, without those that an edit list hides (`hidden`
+        counts them). What can't be decoded is left out; `damaged` counts that, and broken pictures.
+
+        A packet that was cut off by the end of the file is not decoded, since it would give half a picture.
+        (In MPEG-TS that mark stands for a gap in the transmission, which decoders conceal.)
+        Of a file that was cut short, pictures behind a gap at its end are not given either: they were stored
+        ahead of those between, and would show a later moment than their number says.
+        """
+        from av.error import FFmpegError
+
+        drop_partial = self.container_name != "mpegts"
+        times: deque[int | None] = deque(maxlen=16)
+        packets = self.packets()
+        while True:
+            try:
+                packet = next(packets)
+            except StopIteration:
+                break
+            except FFmpegError as error:
+                self.damaged += 1
+                self.stopped_by = error
+                break
+            if not packet.size and packet.pts is None:  # how PyAV says that the file is at its end
+                break
+            self.hidden += packet.is_discard
+            if packet.is_corrupt:
+                self.damaged += 1
+                if drop_partial:
+                    continue
+            for picture in self._decode(packet):
+                times.append(picture.pts)
+                yield picture
+        yield from self._last_pictures(times)
+
+    def _last_pictures(self, times: deque[int | None]) -> Iterator[Any]:
+        """What the decoder still holds; of a file cut short only what follows the `times` before without a gap."""
+        last = self._decode(None)
+        cut_short = self.damaged > 0 or self._missing(last)
+        for picture in last:
+            times.append(picture.pts)
+            if cut_short and _gap_at_end(list(times)):
+                self.damaged += 1
+                return
+            yield picture
+
+    def _missing(self, last: list[Any]) -> bool:
+        """Whether the container says that its video goes on behind these pictures."""
+        if not last or last[-1].pts is None or self.claimed_end is None or self.rate is None:
+            return False
+        hidden = self.hidden / self.rate
+        return float(last[-1].pts * last[-1].time_base) + hidden < self.claimed_end - 1.5 / self.rate
+
+    def _decode(self, packet: Any) -> list[Any]:
+        from av.error import FFmpegError
+
+        try:
+            pictures = list(self.stream.codec_context.decode(packet))
+        except FFmpegError:
+            self.damaged += 1
+            return []
+        for picture in pictures:
+            self.damaged += picture.is_corrupt
+            if picture.time_base is None:  # of what the decoder held when the file ended
+                picture.time_base = self.stream.time_base
+        return pictures
+
+    def seek(self, pts: int) -> None:
+        """Goes to a key frame at or before `pts`, as far as the container can tell."""
+        self._container.seek(pts, stream=self.stream, backward=True)
+
+    def rgb(self, picture: Any, index: int) -> np.ndarray:
+        """The picture as (H, W, 3) uint8, upright. Raises VideoError if its size is not the one adopted."""
+        size = (picture.height, picture.width)
+        check_size(size, self._size, f"frame {index}")
+        image = self._reformatter.reformat(picture, format="rgb24", dst_colorspace=self._rgb_matrix)
+        return self._orientation.upright(image.to_ndarray())
+
+    def adopt(self, size: tuple[int, int], orientation: Orientation) -> None:
+        """Sets the stored (height, width) and the orientation of all pictures of this video."""
+        self._size = size
+        self._orientation = orientation
+
+    def close(self) -> None:
+        self._container.close()
+
+
+def _gap_at_end(times: list[int | None]) -> bool:
+    """Whether the last of these comes later than the distance of those before leads to expect. Unknown if one has no time."""
+    known = [time for time in times if time is not None]
+    steps = [b - a for a, b in itertools.pairwise(known)]
+    if len(known) < len(times) or len(steps) < 2 or min(steps) <= 0:
+        return False
+    return steps[-1] > _GAP * statistics.median(steps[:-1])
+
+
+class Orientation(NamedTuple):
+    """Signs of the display matrix: the stored pixel (x, y) is shown at (a x + c y, b x + d y)."""
+
+    a: int
+    b: int
+    c: int
+    d: int
+
+    @staticmethod
+    def of(picture: Any) -> Orientation:
+        matrix = picture.side_data.get("DISPLAYMATRIX")
+        if matrix is None:
+            return UPRIGHT
+        a, b, _, c, d, *_ = (int(n) for n in np.frombuffer(bytes(matrix), dtype=np.int32))
+        if abs(a) + abs(d) >= abs(b) + abs(c):
+            return Orientation(-1 if a < 0 else 1, 0, 0, -1 if d < 0 else 1)
+        return Orientation(0, -1 if b < 0 else 1, -1 if c < 0 else 1, 0)
+
+    def upright_size(self, size: tuple[int, int]) -> tuple[int, int]:
+        """(height, width) as shown."""
+        return size if self.a else (size[1], size[0])
+
+    def upright(self, frame: np.ndarray) -> np.ndarray:
+        """The frame as shown."""
+        if not self.a:
+            frame = frame.swapaxes(0, 1)
+        if self.a + self.c < 0:
+            frame = frame[:, ::-1]
+        if self.b + self.d < 0:
+            frame = frame[::-1]
+        return np.ascontiguousarray(frame)
+
+
+UPRIGHT = Orientation(1, 0, 0, 1)
