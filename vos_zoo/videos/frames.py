@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from vos_zoo.errors import VideoError
+from vos_zoo.system.file_order import in_order
 from vos_zoo.videos.images import IMAGE_SUFFIXES, check_pixels, frame_size, read_frame, to_numpy
 from vos_zoo.videos.reader import Reader
 
@@ -132,7 +132,7 @@ def open_folder(folder: Path) -> ListReader:
     except PermissionError as error:
         raise VideoError(f"no permission to list the folder {folder}: change its permissions") from error
     files = [path for path in entries if not path.name.startswith(".") and path.is_file()]
-    images = sorted((path for path in files if path.suffix.lower() in IMAGE_SUFFIXES), key=_natural)
+    images = in_order(path for path in files if path.suffix.lower() in IMAGE_SUFFIXES)
     if not images:
         others = sorted({path.suffix.lower() for path in files if path.suffix})
         held = f"only {', '.join(others)} files" if others else "nothing like that"
@@ -161,8 +161,3 @@ def check_size(size: tuple[int, ...], expected: tuple[int, int], label: str) -> 
             f"{label} is {size[1]}x{size[0]} pixels (width x height), but frame 0 is "
             f"{expected[1]}x{expected[0]}: all frames of a video need one size, resize or split them"
         )
-
-
-def _natural(path: Path) -> tuple[list[str | int], str]:
-    parts = re.split(r"([0-9]+)", path.name.lower())
-    return [int(part) if i % 2 else part for i, part in enumerate(parts)], path.name
