@@ -31,6 +31,7 @@ app = demo_page.app()
 
 from studio import cards, clips, drawing, follow, limits, line, marks, results, summary  # noqa: E402
 from studio.choices import Choices  # noqa: E402
+from studio.choose_step import EXAMPLES  # noqa: E402
 from studio.speed import Speed, in_words  # noqa: E402
 from studio.visit import Visit  # noqa: E402
 
@@ -432,12 +433,12 @@ def test_the_space_says_what_it_is():
 
 def test_examples_are_small_and_open():
     assert sum(path.stat().st_size for path in (demo_page.DEMO / "examples").iterdir()) < 1_000_000
-    for _, _, name, mask, picture in app.EXAMPLES:
-        clip = clips.open_clip(demo_page.DEMO / "examples" / name, LIMITS)
-        if mask is not None:
-            (given,) = marks.read_mask_files([str(demo_page.DEMO / "examples" / mask)], clip, 0, LIMITS).values()
+    for example in EXAMPLES:
+        clip = clips.open_clip(demo_page.DEMO / "examples" / example.clip, LIMITS)
+        if example.first_mask is not None:
+            (given,) = marks.read_mask_files([str(demo_page.DEMO / "examples" / example.first_mask)], clip, 0, LIMITS).values()
             assert given.file.size == clip.size and given.objects == [1]
-        assert Image.open(demo_page.DEMO / "examples" / picture).size == (256, 176)
+        assert Image.open(demo_page.DEMO / "examples" / example.picture).size == (256, 176)
 
 
 # The command
@@ -709,11 +710,9 @@ def test_the_example_is_there_within_the_time_that_was_predicted(monkeypatch):
         monkeypatch.setattr(sys.modules[name], "time", SimpleNamespace(perf_counter=time.process_time))
     desk = sys.modules["studio.desk"].Desk(Choices(["crvos"]), limits.Limits(frames=12))
     desk.warm_up()
-    _, _, name, mask, _ = app.EXAMPLES[0]
     folder, visit = demo_page.DEMO / "examples", Visit()
-    (finished,) = [
-        news for news in desk.run(str(folder / name), str(folder / mask), 0, None, None, True, visit) if not isinstance(news, str)
-    ]
+    clip, mask = (str(folder / name) for name in (EXAMPLES[0].clip, EXAMPLES[0].first_mask))
+    (finished,) = [news for news in desk.run(clip, mask, 0, None, None, True, visit) if not isinstance(news, str)]
     visit.close()
     assert finished.told["frames"] == 12 and finished.told["objects"][0]["mean_confidence"] > 0.8
     assert 0.2 < finished.told["seconds"] / finished.told["predicted_seconds"] <= 1

@@ -1,0 +1,89 @@
+"""The third step of the page: the run, from the button to what the visitor watches and takes away."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+
+from studio import cards, theme
+from studio.desk import Desk
+from studio.endpoint import Endpoint
+from studio.events import QUICK, Update
+from studio.mark_step import MarkStep
+from studio.player import play, player
+from studio.summary import chart
+from studio.visit import Visit
+
+
+class WatchStep:
+    """Its components are made where it is constructed; `connect` binds their events."""
+
+    def __init__(self, desk: Desk, mark: MarkStep):
+        self.desk, self.mark = desk, mark
+        self.clock = gr.Timer(2, active=False)  # while a visitor waits for the machine
+        with gr.Column(elem_id="vz-result"):
+            self.status = cards.piece(label="In words, HTML", elem_id="vz-status")
+            self.cancel = gr.Button("Stop, keep what is done", variant="stop", visible=False, elem_id="vz-cancel")
+            with gr.Column(visible=False) as self.results:
+                self.player = player(elem_id="vz-player")
+                with gr.Row(elem_classes="vz-taken"):
+                    with gr.Column(scale=3, min_width=280):
+                        cards.piece('<h2 class="vz-label">Over time</h2>')
+                        self.charts = cards.piece("")
+                        self.cutout = cards.moving_cutout()
+                    with gr.Column(scale=2, min_width=280):
+                        cards.piece('<h2 class="vz-label">Take away</h2>')
+                        self.files = cards.file_list(elem_id="vz-files")
+        self.opened = [self.status, self.results]  # what `cleared` changes
+        self.failed = [self.status, mark.run, self.cancel]  # what `on_failure` changes
+
+    def connect(self, visit: gr.State, endpoint: Endpoint) -> None:
+        """Binds the events. The run itself is the endpoint's, the same that programs call."""
+        mark = self.mark
+        corrected = self.player.correct(mark.on_visit, [mark.painter, visit], [mark.painter], **QUICK)
+        corrected.then(None, js=theme.scroll_to("vz-mark"), api_visibility="private")
+        self.cancel.click(self.desk.stop, [visit], [self.status], **QUICK)
+        asked = mark.run.click(
+            self.on_run,
+            [mark.model, mark.compare_with, mark.painter, visit],
+            [visit, self.status, self.results, mark.run, self.cancel, self.clock],
+            **QUICK,
+        )
+        self.clock.tick(self.on_tick, [visit], [self.status, self.clock], **QUICK)
+        asked.then(None, js=theme.scroll_to("vz-result"), api_visibility="private")
+        started = endpoint.connect(asked.success)
+        finished = started.success(
+            self.on_finish, [visit], [mark.run, self.cancel, self.results, self.player, self.charts, self.files, self.cutout], **QUICK
+        )
+        tidied = finished.then(Visit.tidy, [visit], None, **QUICK)
+        tidied.then(None, js=theme.scroll_to("vz-result"), api_visibility="private")
+        started.failure(self.on_failure, [visit], self.failed, **QUICK)
+
+    def cleared(self) -> Update:
+        """The step without a result."""
+        return {self.status: "", self.results: gr.Column(visible=False)}
+
+    def on_run(self, model: str, other: str | None, painted: Any, visit: Visit) -> tuple[Any, ...]:
+        card = self.desk.ask(model, other, painted, visit)
+        return visit, card, gr.Column(visible=False), gr.Button(visible=False), gr.Button(visible=True), gr.Timer(active=True)
+
+    def on_tick(self, visit: Visit) -> tuple[Any, Any]:
+        card = self.desk.turn(visit)
+        return (gr.skip(), gr.Timer(active=False)) if card is None else (card, gr.skip())
+
+    def on_finish(self, visit: Visit) -> Update:
+        buttons = {self.mark.run: gr.Button("Follow again", visible=True), self.cancel: gr.Button(visible=False)}
+        if (finished := visit.finished) is None:
+            return buttons
+        return {
+            **buttons,
+            self.results: gr.Column(visible=True),
+            self.player: play(finished.clip, finished.parts, finished.files),
+            self.charts: "".join(chart(finished.clip, part) for part in finished.parts),
+            self.files: cards.downloads(finished.files, finished.parts),
+            self.cutout: finished.files.cutout and cards.file(finished.files.cutout),
+        }
+
+    def on_failure(self, visit: Visit) -> tuple[Any, ...]:
+        return cards.failed(visit.error), gr.Button(visible=True), gr.Button(visible=False)
