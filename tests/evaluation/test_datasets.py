@@ -13,6 +13,8 @@ from vos_zoo.errors import EvaluationError
 from vos_zoo.evaluation.clip import Clip
 from vos_zoo.evaluation.datasets import load_dataset
 from vos_zoo.evaluation.scoring import score
+from vos_zoo.train.sources.layouts import find_clips
+from vos_zoo.train.sources.problems import Problems
 from vos_zoo.videos.video import open_video
 
 
@@ -157,6 +159,36 @@ def test_davis_names_what_is_missing(davis):
     (davis / "ImageSets" / "2017" / "val.txt").write_text("")
     with pytest.raises(EvaluationError, match="val.txt is empty"):
         load_dataset(f"davis2017:{davis}")
+
+
+def test_the_release_of_2016_by_itself_is_scored_as_it_is_trained_on(davis):
+    """It has ImageSets/480p/val.txt: two paths a line, a line a frame, and masks of 0 and 255."""
+    whole = load_dataset(f"davis2016:{davis}")[0]
+    listing = davis / "ImageSets" / "480p" / "val.txt"
+    listing.parent.mkdir()
+    listing.write_text("".join(f"/JPEGImages/480p/cat/{n:05d}.jpg /Annotations/480p/cat/{n:05d}.png\n" for n in range(5)))
+    (davis / "ImageSets" / "2016" / "val.txt").unlink()
+    (clip,) = load_dataset(f"davis2016:{davis}")
+    assert (clip.name, clip.scored, clip.digest()) == ("cat", [1, 2, 3], whole.digest())
+    (trained,) = find_clips("davis2016", davis, Problems(), subset="val")
+    assert dict(enumerate(mask for _, mask in trained.pairs)) == clip.masks and trained.merged
+    assert score(clip, {i: clip.truth(i) for i in range(5)}).j.tolist() == [[1, 1, 1]]
+    with pytest.raises(EvaluationError, match="has no ImageSets/2017/gone.txt"):
+        load_dataset(f"davis2017:{davis}", subset="gone")
+
+
+def test_davis_at_full_resolution_where_that_is_all_there_is(davis):
+    for folder in ("JPEGImages", "Annotations"):
+        (davis / folder / "480p").rename(davis / folder / "Full-Resolution")
+    assert load_dataset(f"davis2017:{davis}")[0].video == davis / "JPEGImages" / "Full-Resolution" / "cat"
+
+
+def test_hidden_files_and_masks_of_any_suffix_case(root):
+    masks = root / "cat" / "masks"
+    (masks / "._00000.png").write_bytes(b"left by another system")
+    (masks / "00003.png").rename(masks / "00003.PNG")
+    cat, _ = load_dataset(f"folder:{root}")
+    assert cat.annotated == list(range(8)) and cat.masks[3].name == "00003.PNG"
 
 
 def test_another_subset(davis):

@@ -57,9 +57,9 @@ def test_youtube_vos(tmp_path: Path) -> None:
     (root / "meta.json").write_text(json.dumps(meta))
     problems = Problems()
     find_clips("youtubevos", root, problems)
-    assert "JPEGImages/gone: an empty clip: meta.json names it" in problems.report()
+    assert "JPEGImages/gone: an empty clip: no image in it" in problems.report()
     (root / "meta.json").write_text("[]")
-    with pytest.raises(DataError, match=r"meta\.json is no meta\.json of YouTube-VOS"):
+    with pytest.raises(DataError, match=r"meta\.json is not as YouTube-VOS has it"):
         find_clips("youtubevos", root, Problems())
 
 

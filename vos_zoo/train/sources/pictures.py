@@ -51,11 +51,6 @@ def images_in(folder: Path) -> list[Path]:
     return sorted(p for p in folder.glob("*") if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith("."))
 
 
-def masks_in(folder: Path) -> list[Path]:
-    """The PNG files of a folder, by name. Hidden files don't count."""
-    return sorted(p for p in folder.glob("*.png") if not p.name.startswith("."))
-
-
 def _decoded(path: Path) -> Image.Image:
     try:
         image = Image.open(path)

@@ -17,9 +17,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from vos_zoo.datasets.matching import mask_files
 from vos_zoo.errors import DataError
 from vos_zoo.system.atomic import atomic_write
-from vos_zoo.train.sources.pictures import BadFile, images_in, masks_in, object_numbers, read_index_mask, read_picture
+from vos_zoo.train.sources.pictures import BadFile, images_in, object_numbers, read_index_mask, read_picture
 from vos_zoo.train.sources.problems import Problems
 
 Pair = tuple[Path, "Path | None"]  # an image and its mask; None: a background
@@ -47,7 +48,7 @@ def pairs_of(folder: Path, problems: Problems) -> list[Pair]:
         raise DataError(f"{folder} holds no images: expected {folder / 'images'} with jpg, png or webp files")
     if not (folder / "masks").is_dir():
         return [(image, None) for image in images]
-    masks = {p.stem: p for p in masks_in(folder / "masks")}
+    masks = {p.stem: p for p in mask_files(folder / "masks")}
     stems = {image.stem for image in images}
     for stem, mask in masks.items():
         if stem not in stems:
