@@ -184,6 +184,19 @@ def test_a_right_import_is_let_pass(tmp_path, path, code):
     assert offences(package) == []
 
 
+@pytest.mark.parametrize("room", ["masks"])
+def test_inside_a_room_imports_run_one_way_and_at_the_top(room):
+    """What is imported inside a function hides a circle, or hides what a module needs."""
+    modules = {name: path for name, path in modules_of(PACKAGE).items() if room_of(name) == room}
+    found = [each for name, path in modules.items() for each in imports_of(name, path, modules) if each.imported in modules]
+    assert [each for each in found if each.late] == []
+    left = {name: {each.imported for each in found if each.importer == name} for name in modules}
+    while free := [name for name, needs in left.items() if not needs & set(left)]:
+        for name in free:
+            del left[name]
+    assert left == {}, "these modules import each other in a circle"
+
+
 def test_no_module_has_a_name_that_says_nothing():
     names = {part for module in modules_of(PACKAGE) for part in module.split(".")}
     assert names & NAMES_THAT_SAY_NOTHING == set()

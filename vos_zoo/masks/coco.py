@@ -14,11 +14,11 @@ import numpy as np
 from vos_zoo.errors import SaveError
 from vos_zoo.masks.folder import frame_files
 from vos_zoo.masks.rle import encode_rle
-from vos_zoo.masks.sequence import MaskSequence
+from vos_zoo.masks.stored import StoredMasks
 from vos_zoo.system.atomic import atomic_write
 
 
-def save_coco(masks: MaskSequence, path: str | os.PathLike[str]) -> Path:
+def save_coco(masks: StoredMasks, path: str | os.PathLike[str]) -> Path:
     """See `MaskSequence.save_coco`. Annotations are written one by one, so that long videos need no
     memory."""
     if not len(masks):
@@ -40,7 +40,7 @@ def save_coco(masks: MaskSequence, path: str | os.PathLike[str]) -> Path:
     return Path(path)
 
 
-def _annotations(masks: MaskSequence) -> Iterator[dict[str, Any]]:
+def _annotations(masks: StoredMasks) -> Iterator[dict[str, Any]]:
     scores, areas = masks.confidence, masks.area
     for i, labels in enumerate(masks):
         for k, object_id in enumerate(masks.object_ids):

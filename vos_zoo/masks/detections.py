@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from vos_zoo.errors import VosZooError
-from vos_zoo.masks.sequence import MaskSequence
+from vos_zoo.masks.stored import StoredMasks
 
 
-def to_supervision(masks: MaskSequence, index: int) -> Any:
+def to_supervision(masks: StoredMasks, index: int) -> Any:
     """See `MaskSequence.to_supervision`.
 
     xyxy (N, 4) float32: first and last column and row of each object, as supervision itself derives boxes

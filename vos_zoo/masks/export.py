@@ -14,15 +14,17 @@ from PIL import Image
 
 from vos_zoo.errors import MaskError, SaveError, VosZooWarning
 from vos_zoo.masks.folder import frame_files
-from vos_zoo.masks.overlay import draw_mask, draw_overlay
-from vos_zoo.masks.sequence import MaskSequence, Style
+from vos_zoo.masks.overlay import Style, draw_mask, draw_overlay
+from vos_zoo.masks.stored import StoredMasks
 from vos_zoo.system.atomic_folder import atomic_folder
+from vos_zoo.videos.video import open_video
+from vos_zoo.videos.writer import VideoWriter
 
 _DEFAULT_FPS = 25.0
 
 
 def save_video(
-    masks: MaskSequence,
+    masks: StoredMasks,
     path: str | os.PathLike[str],
     video: Any,
     *,
@@ -31,8 +33,6 @@ def save_video(
     alpha: float = 0.5,
 ) -> Path:
     """See `MaskSequence.save_video`."""
-    from vos_zoo.videos.writer import VideoWriter
-
     _check_not_empty(masks, path)
     if style not in get_args(Style):
         raise SaveError(f"there is no style {style!r}: choose one of {', '.join(get_args(Style))}")
@@ -53,7 +53,7 @@ def save_video(
 
 
 def save_cutouts(
-    masks: MaskSequence,
+    masks: StoredMasks,
     path: str | os.PathLike[str],
     video: Any,
     ids: Iterable[int] | None = None,
@@ -80,10 +80,8 @@ def save_cutouts(
 
 
 @contextlib.contextmanager
-def _opened(video: Any, masks: MaskSequence) -> Iterator[Any]:
+def _opened(video: Any, masks: StoredMasks) -> Iterator[Any]:
     """The video, checked to have the masks' size; closed at the end if it was opened here."""
-    from vos_zoo.videos.video import open_video
-
     opened = open_video(video)
     try:
         if (opened.height, opened.width) != masks.size:
@@ -98,7 +96,7 @@ def _opened(video: Any, masks: MaskSequence) -> Iterator[Any]:
             opened.close()
 
 
-def _frames_of(masks: MaskSequence, video: Any) -> Iterator[tuple[int, np.ndarray]]:
+def _frames_of(masks: StoredMasks, video: Any) -> Iterator[tuple[int, np.ndarray]]:
     """Pairs (i, frame): the frames in the video to which masks 0, 1, 2 ... belong. Warns if the counts
     differ."""
     positions = _positions(masks, video)
@@ -131,7 +129,7 @@ def _frames_of(masks: MaskSequence, video: Any) -> Iterator[tuple[int, np.ndarra
         )
 
 
-def _positions(masks: MaskSequence, video: Any) -> range | list[int]:
+def _positions(masks: StoredMasks, video: Any) -> range | list[int]:
     names = masks.frame_names
     if names is not None and video.frame_names is not None and len(names) >= len(masks):
         index_of = {name: index for index, name in enumerate(video.frame_names)}
@@ -156,13 +154,13 @@ def _drawn(frame: np.ndarray, labels: np.ndarray, style: Style, alpha: float, lo
     return overlay if style == "overlay" else np.concatenate([frame, overlay], axis=1)
 
 
-def _lost_ids(masks: MaskSequence) -> dict[int, list[int]]:
+def _lost_ids(masks: StoredMasks) -> dict[int, list[int]]:
     lost: dict[int, list[int]] = {}
     for row, column in np.argwhere(masks.lost).tolist():
         lost.setdefault(row, []).append(masks.object_ids[column])
     return lost
 
 
-def _check_not_empty(masks: MaskSequence, path: str | os.PathLike[str]) -> None:
+def _check_not_empty(masks: StoredMasks, path: str | os.PathLike[str]) -> None:
     if not len(masks):
         raise SaveError(f"nothing to save to {os.fspath(path)}: the sequence has no frames yet")

@@ -9,7 +9,7 @@ import os
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from PIL import Image
@@ -18,7 +18,7 @@ from vos_zoo.errors import MaskError, SaveError
 from vos_zoo.masks.frames import mask_files
 from vos_zoo.masks.palette import davis_palette
 from vos_zoo.masks.read import read_mask
-from vos_zoo.masks.sequence import MaskSequence
+from vos_zoo.masks.stored import StoredMasks
 from vos_zoo.system.atomic import atomic_write
 from vos_zoo.system.atomic_folder import atomic_folder
 
@@ -28,8 +28,10 @@ FORMAT_VERSION = 1
 _LARGEST_INDEXED = 254  # 255 is void to whoever reads an indexed PNG
 _LARGEST_GREY = 65535
 
+Masks = TypeVar("Masks", bound=StoredMasks)
 
-def save_folder(masks: MaskSequence, folder: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
+
+def save_folder(masks: StoredMasks, folder: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
     """See `MaskSequence.save`."""
     _check_savable(masks, folder)
     with atomic_folder(folder, overwrite=overwrite) as temporary:
@@ -39,7 +41,7 @@ def save_folder(masks: MaskSequence, folder: str | os.PathLike[str], *, overwrit
     return Path(folder)
 
 
-def save_zip(masks: MaskSequence, path: str | os.PathLike[str]) -> Path:
+def save_zip(masks: StoredMasks, path: str | os.PathLike[str]) -> Path:
     """See `MaskSequence.save_zip`."""
     _check_savable(masks, path)
     with atomic_write(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
@@ -51,12 +53,12 @@ def save_zip(masks: MaskSequence, path: str | os.PathLike[str]) -> Path:
     return Path(path)
 
 
-def load_folder(folder: str | os.PathLike[str]) -> MaskSequence:
+def load_folder(kind: type[Masks], folder: str | os.PathLike[str]) -> Masks:
     """See `MaskSequence.load`."""
     folder = Path(folder)
     record = folder / RECORD
     if not record.is_file():
-        return _load_plain(folder)
+        return _load_plain(kind, folder)
     try:
         facts = json.loads(record.read_text(encoding="utf-8"))
         if facts.get("format") != FORMAT or facts.get("format_version") != FORMAT_VERSION:
@@ -65,7 +67,7 @@ def load_folder(folder: str | os.PathLike[str]) -> MaskSequence:
                 f"but this vos_zoo reads {FORMAT!r}, version {FORMAT_VERSION}: update vos_zoo, or delete "
                 f"{RECORD} to read the PNGs alone"
             )
-        return _load_recorded(folder, facts)
+        return _load_recorded(kind, folder, facts)
     except MaskError:
         raise
     except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
@@ -74,7 +76,7 @@ def load_folder(folder: str | os.PathLike[str]) -> MaskSequence:
         ) from error
 
 
-def frame_files(masks: MaskSequence) -> list[str]:
+def frame_files(masks: StoredMasks) -> list[str]:
     """File names without suffix: the frames' names, or their numbers in the video (five digits or more)."""
     names = masks.frame_names
     if names is not None and len(names) >= len(masks):
@@ -82,7 +84,7 @@ def frame_files(masks: MaskSequence) -> list[str]:
     return [f"{index:05d}" for index in masks.frame_indices]
 
 
-def _check_savable(masks: MaskSequence, path: str | os.PathLike[str]) -> None:
+def _check_savable(masks: StoredMasks, path: str | os.PathLike[str]) -> None:
     if not len(masks):
         raise SaveError(f"nothing to save to {os.fspath(path)}: the sequence has no frames yet")
     if masks.object_ids and masks.object_ids[-1] > _LARGEST_GREY:
@@ -92,7 +94,7 @@ def _check_savable(masks: MaskSequence, path: str | os.PathLike[str]) -> None:
         )
 
 
-def _pictures(masks: MaskSequence) -> Iterator[tuple[str, Image.Image]]:
+def _pictures(masks: StoredMasks) -> Iterator[tuple[str, Image.Image]]:
     """File names and pictures of the frames that were computed: a blank file would say that the objects are gone."""
     grey = bool(masks.object_ids) and masks.object_ids[-1] > _LARGEST_INDEXED
     for name, labels, computed in zip(frame_files(masks), masks, masks.computed, strict=True):
@@ -104,7 +106,7 @@ def _pictures(masks: MaskSequence) -> Iterator[tuple[str, Image.Image]]:
         yield name, picture
 
 
-def _record(masks: MaskSequence) -> str:
+def _record(masks: StoredMasks) -> str:
     scores = masks.confidence
     facts = {
         "format": FORMAT,
@@ -124,8 +126,8 @@ def _record(masks: MaskSequence) -> str:
     return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
-def _load_recorded(folder: Path, facts: Mapping[str, Any]) -> MaskSequence:
-    masks = MaskSequence(
+def _load_recorded(kind: type[Masks], folder: Path, facts: Mapping[str, Any]) -> Masks:
+    masks = kind(
         facts["size"],
         facts["object_ids"],
         fps=facts["fps"],
@@ -152,10 +154,10 @@ def _load_recorded(folder: Path, facts: Mapping[str, Any]) -> MaskSequence:
     return masks
 
 
-def _load_plain(folder: Path) -> MaskSequence:
+def _load_plain(kind: type[Masks], folder: Path) -> Masks:
     files = mask_files(folder)
     first = read_mask(files[0], allow_empty=True)
-    masks = MaskSequence(first.labels.shape, frame_names=[path.stem for path in files])
+    masks = kind(first.labels.shape, frame_names=[path.stem for path in files])
     for path in files:
         labels = read_mask(path, allow_empty=True).labels
         if labels.shape != masks.size:

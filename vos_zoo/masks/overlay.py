@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Literal
 
 import numpy as np
 
 from vos_zoo.errors import MaskError
 from vos_zoo.masks.palette import colours_of
+
+Style = Literal["overlay", "side-by-side", "mask"]
 
 
 def draw_overlay(

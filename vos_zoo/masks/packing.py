@@ -8,7 +8,8 @@ from collections.abc import Iterable
 import numpy as np
 
 from vos_zoo.errors import MaskError
-from vos_zoo.masks.read import LARGEST_ID
+
+LARGEST_ID = 2**31 - 1
 
 
 def pack(labels: np.ndarray) -> tuple[bytes, dict[int, int]]:

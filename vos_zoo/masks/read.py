@@ -13,11 +13,11 @@ from PIL import Image
 from vos_zoo.errors import MaskError
 from vos_zoo.masks.frames import read_masks
 from vos_zoo.masks.image import colour_labels, grey_labels, image_labels
+from vos_zoo.masks.packing import LARGEST_ID
 from vos_zoo.masks.rle import decode_rle, polygons_to_mask
 
-__all__ = ["LARGEST_ID", "ObjectMasks", "read_mask", "read_masks"]
+__all__ = ["ObjectMasks", "read_mask", "read_masks"]
 
-LARGEST_ID = 2**31 - 1
 _FORMS = (
     "a path (.png, .npy), an integer array (H, W), a boolean array (H, W) or (K, H, W), a dict id -> mask, "
     "a PIL image, a COCO RLE or a list of polygons"
