@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
 from vos_zoo.train.corruption import corrupt
+from vos_zoo.train.patches import Look
 
 
 def discs(count: int) -> torch.Tensor:
@@ -54,3 +56,28 @@ def test_leaks_lie_anywhere_and_only_where_asked_for() -> None:
 def test_the_generator_decides_everything() -> None:
     first, again, other = (corrupt(discs(3), torch.Generator().manual_seed(seed)) for seed in (5, 5, 6))
     assert first.equal(again) and not first.equal(other)
+
+
+@pytest.mark.parametrize(
+    ("options", "mean", "next_draw"),
+    [
+        ((), 0.054449997, 1928722098),
+        (("look",), 0.05688177, 894276062),
+        (("leaks", "look", "ghosts"), 0.084084848, 1691373687),
+    ],
+)
+def test_a_seed_goes_wrong_as_it_always_did(options: tuple[str, ...], mean: float, next_draw: int) -> None:
+    """Recorded values: a recipe trains on the same masks, and draws as often, as when its weights were made."""
+    y, x = torch.meshgrid(torch.arange(48.0), torch.arange(64.0), indexing="ij")
+    masks = torch.zeros(24, 3, 48, 64)
+    for n in range(24):
+        masks[n, 0] = (((y - 24) ** 2 + (x - 20 - n) ** 2) < 13**2).float()
+        if n % 2:
+            masks[n, 1, 4:14, 50 - n : 60 - n] = 1
+    drawn = torch.Generator().manual_seed(7)
+    look = Look(0.6, *(torch.rand(24, 3, 48, 64, generator=drawn) for _ in range(2)))
+    given = {"leaks": 0.3, "look": look, "ghosts": torch.rand(24, 3, generator=drawn) < 0.2}
+    rng = torch.Generator().manual_seed(3)
+    out = corrupt(masks, rng, **{name: given[name] for name in options})
+    assert float(out.double().mean()) == pytest.approx(mean, abs=1e-6)
+    assert int(torch.randint(2**31, (), generator=rng)) == next_draw
