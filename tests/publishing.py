@@ -11,6 +11,24 @@ from vos_zoo.checkpoints.config import ModelConfig
 TINY = {"backbone": "resnet10t", "backbone_stages": 3, "batch_norm": "folded", "reduced": [8, 8, 8], "blended": [8, 8, 8]}
 LARGER = {**TINY, "reduced": [640, 8, 8], "blended": [256, 8, 8]}  # over 10 MB in float32
 DATA = "Two drawings; public domain."
+# The card of a Space.
+FRONT = """---
+title: Video object segmentation
+emoji: 🎬
+colorFrom: blue
+colorTo: green
+sdk: gradio
+sdk_version: "6.31.0"
+python_version: "3.11"
+app_file: app.py
+license: mit
+short_description: Mark an object, get its masks
+models: [me/crvos]
+tags: [video]
+---
+
+# A Space
+"""
 
 
 def tiny_config(**changes: Any) -> ModelConfig:

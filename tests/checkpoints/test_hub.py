@@ -69,7 +69,7 @@ FETCHES: dict[str, dict[str, Any]] = {
 
 FETCH_ALL = """
 import hashlib, json, traceback
-from vos_zoo import hub
+from vos_zoo.checkpoints import hub
 from vos_zoo.errors import VosZooError
 said = {}
 for name, given in json.loads(%r).items():
@@ -161,7 +161,8 @@ import json
 from test_zoo import install_toy
 install_toy()
 from pathlib import Path
-from vos_zoo import catalogue, zoo
+from vos_zoo import zoo
+from vos_zoo.checkpoints import catalogue
 from vos_zoo.errors import VosZooError
 calls, package = json.loads(%r)
 catalogue.PACKAGE = Path(package)

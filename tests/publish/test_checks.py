@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from publishing import edit, tiny_checkpoint
+from publishing import FRONT, edit, tiny_checkpoint
 
 from vos_zoo.checkpoints.card import folder_card
 from vos_zoo.cli import main
@@ -142,25 +142,6 @@ def test_a_dry_run_prints_everything_and_needs_no_network(folder, capsys):
 def test_offline_no_repository_is_opened():
     with pytest.raises(PublishError, match="HF_HUB_OFFLINE=1 forbids publishing"):
         Repository("me/tiny", "model", "hf_x")
-
-
-FRONT = """---
-title: Video object segmentation
-emoji: 🎬
-colorFrom: blue
-colorTo: green
-sdk: gradio
-sdk_version: "6.31.0"
-python_version: "3.11"
-app_file: app.py
-license: mit
-short_description: Mark an object, get its masks
-models: [me/crvos]
-tags: [video]
----
-
-# A Space
-"""
 
 
 @pytest.fixture

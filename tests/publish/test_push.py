@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from hub_client import client
 from hub_server import READER, TOKEN, Hub, running
+from publishing import FRONT
 
 PLAY = """
 import json, os, sys, traceback, urllib.error, urllib.request, warnings
@@ -24,7 +25,7 @@ import torch
 from publishing import LARGER, tiny_checkpoint, tiny_config
 from huggingface_hub import ModelCard
 import vos_zoo
-from vos_zoo import catalogue
+from vos_zoo.checkpoints import catalogue
 from vos_zoo.cli import main
 from vos_zoo.errors import VosZooError, VosZooWarning
 from vos_zoo.publish.checkpoint import checkpoint_parcel
@@ -168,7 +169,6 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def scenes(server: Hub, cache: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     from PIL import Image
-    from test_publish_checks import FRONT
 
     space = tmp_path_factory.mktemp("space")
     (space / "examples").mkdir()

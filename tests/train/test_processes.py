@@ -72,7 +72,7 @@ import sys
 from pathlib import Path
 import torch
 from training_data import bank_of, tiny_crvos, write_stills
-from test_train_processes import run_of
+from test_processes import run_of
 from vos_zoo.train.batches import Batches
 from vos_zoo.train.trainer import Trainer
 
@@ -100,7 +100,7 @@ torch.save(state, out / f"of{of}-{rank}.pt")
 def test_two_processes_give_the_gradient_of_one(tmp_path: Path) -> None:
     write_stills(tmp_path / "s")
     (tmp_path / "worker.py").write_text(WORKER)
-    paths = os.pathsep.join([str(HERE.parent), str(HERE)])
+    paths = os.pathsep.join([str(HERE.parent), str(HERE), str(Path(__file__).parent)])
     environment = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     for command in ([sys.executable], launch):
