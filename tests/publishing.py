@@ -52,13 +52,13 @@ def tiny_checkpoint(folder: Path, *, seed: int = 0, dtype: str | None = "float16
     """Saved by the library itself; the same seed gives the same bytes."""
     import torch
 
-    from vos_zoo.zoo import create, save
+    from vos_zoo.zoo import create
 
     torch.manual_seed(seed)
     config = tiny_config(**changes)
     segmenter = create(config, device="cpu", dtype="float32")
     segmenter.config = config
-    return save(segmenter, folder, dtype=dtype, max_shard_bytes=max_shard_bytes)
+    return segmenter.save_pretrained(folder, dtype=dtype, max_shard_bytes=max_shard_bytes)
 
 
 def edit(folder: Path, **changes: Any) -> None:

@@ -25,28 +25,28 @@ LAYERS = {
     "system": "errors",
     "videos": "errors system",
     "masks": "errors system videos",
-    "checkpoints": "errors system",
     "models/parts": "",
     "models/base": "models/parts",
     "models/<name>": "models/parts models/base",
     "models/flops": "models/base",
+    "models/discovery": "errors",
+    "checkpoints": "errors system models/discovery",
+    "publish": "errors checkpoints",
     "engine": "errors system videos masks models/base",
     "datasets": "errors",
     "train": "errors system masks models/parts models/base engine datasets",
     "jobs": "errors system videos masks",
     "evaluation": "errors system videos masks datasets",
     "benchmark": "errors system videos masks evaluation",
-    "segmenter": "errors system videos masks checkpoints models/parts models/base engine train",
+    "segmenter": "errors system videos masks models/parts models/base checkpoints publish engine train",
     "ensembles": "errors checkpoints engine segmenter",
-    "zoo": "errors system checkpoints models/base models/<name> segmenter ensembles",
-    "publish": "errors checkpoints zoo",
+    "zoo": "errors models/discovery checkpoints segmenter ensembles",
     "face": "errors",  # vos_zoo/__init__.py, which hands out the rest by name when it is asked for
-    "convert": "errors system checkpoints zoo face",
-    "commands": "errors system videos masks checkpoints models/flops train jobs evaluation example segmenter zoo publish face",
+    "convert": "errors system checkpoints face",
+    "commands": "errors system videos masks models/flops models/discovery checkpoints publish train jobs evaluation example segmenter zoo "
+    "face",
     "cli": "errors commands face",
 }
-# Inside a function only: Segmenter.from_pretrained and save_pretrained are zoo's load and save, above it.
-LATE = {("segmenter", "zoo"), ("segmenter", "publish")}
 NEED_TORCH = {"models/parts", "models/base", "models/<name>", "models/flops", "engine", "segmenter", "ensembles", "train", "benchmark"}
 NEED_TORCH |= {"convert"}
 MODULES_THAT_NEED_TORCH = {"vos_zoo.system.devices"}
@@ -58,7 +58,6 @@ class Import(NamedTuple):
     importer: str  # module, with dots
     imported: str
     line: int
-    late: bool  # inside a function
 
 
 def modules_of(package: Path) -> dict[str, Path]:
@@ -71,16 +70,16 @@ def modules_of(package: Path) -> dict[str, Path]:
 
 
 def imports_of(module: str, path: Path, modules: dict[str, Path]) -> Iterator[Import]:
-    """What a module imports when it runs: blocks under `if TYPE_CHECKING` don't count."""
+    """What a module imports, also inside its functions: blocks under `if TYPE_CHECKING` don't count."""
 
-    def visit(node: ast.AST, late: bool) -> Iterator[Import]:
+    def visit(node: ast.AST) -> Iterator[Import]:
         if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
             for child in node.orelse:
-                yield from visit(child, late)
+                yield from visit(child)
             return
         if isinstance(node, ast.Import):
             for alias in node.names:
-                yield Import(module, alias.name, node.lineno, late)
+                yield Import(module, alias.name, node.lineno)
         elif isinstance(node, ast.ImportFrom):
             base = node.module or ""
             if node.level:
@@ -89,12 +88,11 @@ def imports_of(module: str, path: Path, modules: dict[str, Path]) -> Iterator[Im
                 base = ".".join([*parents, base]).rstrip(".")
             for alias in node.names:
                 whole = f"{base}.{alias.name}"
-                yield Import(module, whole if whole in modules else base, node.lineno, late)
-        within = late or isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))
+                yield Import(module, whole if whole in modules else base, node.lineno)
         for child in ast.iter_child_nodes(node):
-            yield from visit(child, within)
+            yield from visit(child)
 
-    yield from visit(ast.parse(path.read_text(encoding="utf-8")), False)
+    yield from visit(ast.parse(path.read_text(encoding="utf-8")))
 
 
 def room_of(module: str) -> str:
@@ -102,7 +100,7 @@ def room_of(module: str) -> str:
     if not parts:
         return "face"
     if parts[0] == "models" and len(parts) > 1:
-        return f"models/{parts[1]}" if parts[1] in ("base", "flops", "parts") else "models/<name>"
+        return f"models/{parts[1]}" if parts[1] in ("base", "discovery", "flops", "parts") else "models/<name>"
     return parts[0]
 
 
@@ -119,7 +117,7 @@ def offences(package: Path) -> list[str]:
             if found.imported.split(".")[0] != package.name:
                 continue
             target = room_of(found.imported)
-            allowed = target in LAYERS.get(room, "").split() or (found.late and (room, target) in LATE)
+            allowed = target in LAYERS.get(room, "").split()
             same = room == target and (room != "models/<name>" or found.imported == module)
             if not (allowed or same):
                 wrong.append(f"{where}: {room} must not import {target} ({found.imported})")
@@ -147,6 +145,8 @@ def test_the_table_knows_every_room_and_has_no_circle():
         ("models/crvos.py", "from vos_zoo.engine import session", "models/<name> must not import engine"),
         ("engine/session.py", "def f():\n    import vos_zoo.models.crvos", "engine must not import models/<name>"),
         ("segmenter.py", "from vos_zoo.zoo import load", "segmenter must not import zoo"),
+        ("segmenter.py", "def f():\n    from vos_zoo.zoo import load", "segmenter must not import zoo"),
+        ("checkpoints/build.py", "def f():\n    from vos_zoo.segmenter import Segmenter", "checkpoints must not import segmenter"),
         ("segmenter.py", "from vos_zoo.models import crvos", "segmenter must not import models/<name>"),
         ("train/loop.py", "from ..zoo import create", "train must not import zoo"),
         ("train/loop.py", "class A:\n    from vos_zoo.segmenter import Segmenter", "train must not import segmenter"),
@@ -169,7 +169,7 @@ def test_a_wrong_import_is_found(tmp_path, path, code, message):
 @pytest.mark.parametrize(
     ("path", "code"),
     [
-        ("segmenter.py", "def f():\n    from vos_zoo.zoo import load"),
+        ("zoo.py", "def f():\n    from vos_zoo.segmenter import Segmenter"),
         ("segmenter.py", "if TYPE_CHECKING:\n    from vos_zoo.models.base import VOSModel"),
         ("models/crvos.py", "from vos_zoo.models import base\nimport torch"),
         ("masks/read.py", "from vos_zoo.masks import rle"),

@@ -16,11 +16,13 @@ import torch
 from torch import nn
 
 from vos_zoo import zoo
-from vos_zoo.checkpoints import catalogue, hub
+from vos_zoo.checkpoints import build, catalogue, hub, weights
 from vos_zoo.checkpoints.config import ModelConfig
 from vos_zoo.errors import CheckpointError, ModelNotFoundError, SaveError
+from vos_zoo.models import discovery
+from vos_zoo.segmenter import Segmenter
 
-REAL_ARCHITECTURES = zoo.architectures
+REAL_ARCHITECTURES = discovery.architectures
 
 
 class Toy(nn.Module):
@@ -46,6 +48,9 @@ class StubSegmenter:
         self, model: nn.Module, config: ModelConfig, *, device: Any = "auto", dtype: Any = "auto", redetection: Any = False
     ) -> None:
         self.model, self.config, self.device, self.dtype, self.redetection = model, config, device, dtype, redetection
+
+    from_source = Segmenter.__dict__["from_source"]
+    save_pretrained = Segmenter.save_pretrained
 
 
 def toy_config(name: str = "toy", **changes: Any) -> dict[str, Any]:
@@ -80,20 +85,20 @@ def stub_module() -> types.ModuleType:
 
 def install_toy() -> None:
     """For other processes: the same seams, without monkeypatch."""
-    setattr(zoo, "architectures", toy_architectures)  # noqa: B010
+    setattr(discovery, "architectures", toy_architectures)  # noqa: B010
     sys.modules["vos_zoo.segmenter"] = stub_module()
 
 
 @pytest.fixture(autouse=True)
 def toys(monkeypatch, tmp_path):
     """A catalogue of a toy with weights and one without, a toy architecture, a Hub that must not be asked."""
-    monkeypatch.setattr(zoo, "architectures", toy_architectures)
+    monkeypatch.setattr(discovery, "architectures", toy_architectures)
     monkeypatch.setitem(sys.modules, "vos_zoo.segmenter", stub_module())
     monkeypatch.setattr(catalogue, "PACKAGE", tmp_path / "site" / "vos_zoo")
     monkeypatch.setattr(hub, "fetch", lambda *args, **kwargs: pytest.fail(f"the Hub was asked for {args}"))
     write_entry(tmp_path / "site" / "vos_zoo" / "hub_configs" / "toy-bare", toy_config("toy-bare"))
     shipped = tmp_path / "site" / "vos_zoo" / "hub_configs" / "toy"
-    zoo.save(zoo.create(ModelConfig.from_dict(toy_config())), shipped)
+    zoo.create(ModelConfig.from_dict(toy_config())).save_pretrained(shipped)
     here = tmp_path / "here"
     here.mkdir()
     monkeypatch.chdir(here)
@@ -117,7 +122,7 @@ def test_a_shipped_name_is_loaded(toys):
 
 def test_saving_and_loading_keeps_the_weights(tmp_path):
     first = zoo.create("toy-bare")
-    assert zoo.save(first, tmp_path / "mine", dtype=None) == tmp_path / "mine"
+    assert first.save_pretrained(tmp_path / "mine", dtype=None) == tmp_path / "mine"
     second = zoo.load(tmp_path / "mine")
     for name, tensor in first.model.state_dict().items():
         assert torch.equal(tensor, second.model.state_dict()[name]), name
@@ -147,7 +152,7 @@ def test_a_folder_in_the_way_of_a_name_counts_only_if_it_is_a_checkpoint(tmp_pat
     Path("toy").mkdir()
     assert zoo.load("toy").config.model_args["width"] == 6
     Path("toy").rmdir()
-    zoo.save(zoo.create("toy-bare", width=2), "toy")
+    zoo.create("toy-bare", width=2).save_pretrained("toy")
     assert zoo.load("toy").config.model_args["width"] == 2
 
 
@@ -310,7 +315,7 @@ def test_weights_that_are_pinned_on_the_hub_are_fetched_from_there(toys, tmp_pat
 
 
 def test_swapped_weights_are_refused(toys, tmp_path):
-    zoo.save(zoo.create("toy"), tmp_path / "other")
+    zoo.create("toy").save_pretrained(tmp_path / "other")
     shutil.copy(tmp_path / "other" / "model.safetensors", toys / "model.safetensors")
     with pytest.raises(CheckpointError, match=r"config: [0-9a-f]{64}\n +sha256 of the file: +[0-9a-f]{64}"):
         zoo.load("toy")
@@ -318,21 +323,21 @@ def test_swapped_weights_are_refused(toys, tmp_path):
 
 def test_saving_does_not_overwrite_unasked(tmp_path):
     segmenter = zoo.create("toy")
-    zoo.save(segmenter, tmp_path / "mine")
+    segmenter.save_pretrained(tmp_path / "mine")
     before = (tmp_path / "mine" / "config.json").read_bytes()
     with pytest.raises(SaveError, match=r"model\.safetensors and config\.json already\. .*overwrite=True"):
-        zoo.save(zoo.create("toy"), tmp_path / "mine")
+        zoo.create("toy").save_pretrained(tmp_path / "mine")
     assert (tmp_path / "mine" / "config.json").read_bytes() == before
-    zoo.save(zoo.create("toy"), tmp_path / "mine", overwrite=True)
+    zoo.create("toy").save_pretrained(tmp_path / "mine", overwrite=True)
     assert zoo.load(tmp_path / "mine").config.weights.sha256.encode() not in before
 
 
 def test_a_failed_save_leaves_the_old_checkpoint_whole(tmp_path):
-    zoo.save(zoo.create("toy"), tmp_path / "mine")
+    zoo.create("toy").save_pretrained(tmp_path / "mine")
     broken = zoo.create("toy")
     broken.model.layers[0].bias.data[0] = float("nan")
     with pytest.raises(CheckpointError, match="NaN"):
-        zoo.save(broken, tmp_path / "mine", overwrite=True)
+        broken.save_pretrained(tmp_path / "mine", overwrite=True)
     assert sorted(each.name for each in (tmp_path / "mine").iterdir()) == ["config.json", "model.safetensors"]
     zoo.load(tmp_path / "mine")
 
@@ -341,16 +346,16 @@ def test_a_full_disk_is_said_and_leaves_nothing(tmp_path, monkeypatch):
     def full(*args, **kwargs):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(zoo.weights, "write_state", full)
+    monkeypatch.setattr(weights, "write_state", full)
     with pytest.raises(SaveError, match="the disk is full"):
-        zoo.save(zoo.create("toy"), tmp_path / "mine")
+        zoo.create("toy").save_pretrained(tmp_path / "mine")
     assert list((tmp_path / "mine").iterdir()) == []
 
 
 def test_saving_into_a_file_is_refused(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(SaveError, match="is a file; give the folder to save in"):
-        zoo.save(zoo.create("toy"), tmp_path / "file")
+        zoo.create("toy").save_pretrained(tmp_path / "file")
 
 
 def test_rows_of_the_catalogue(toys):
@@ -386,17 +391,17 @@ def test_the_catalogue_is_found_beside_the_package_in_a_checkout(tmp_path, monke
 
 def test_architectures_are_found_by_file(monkeypatch):
     monkeypatch.undo()
-    found = zoo.architectures()
+    found = discovery.architectures()
     assert "CRVOS" in found and not {"VOSModel", "Trunk", "Config"} & set(found)
     assert found["CRVOS"]().__name__ == "CRVOS"
 
 
 def test_a_real_architecture_goes_round(monkeypatch, tmp_path):
-    monkeypatch.setattr(zoo, "architectures", REAL_ARCHITECTURES)
+    monkeypatch.setattr(discovery, "architectures", REAL_ARCHITECTURES)
     args = {"backbone": "resnet18", "backbone_stages": 3, "reduced": [8, 8, 8], "blended": [8, 8, 8]}
     first = zoo.create(ModelConfig.from_dict(toy_config("small", architecture="CRVOS", model_args=args)))
     assert first.config.model_args["blended"] == (8, 8, 8)
-    zoo.save(first, tmp_path / "small")
+    first.save_pretrained(tmp_path / "small")
     second = zoo.load(tmp_path / "small")
     assert second.config.model_args == first.config.model_args
     assert torch.equal(second.model.predictor.weight, first.model.predictor.weight.half().float())
@@ -410,9 +415,9 @@ def test_what_ships_is_sound(monkeypatch):
     if not (catalogue.PACKAGE.parent / "pyproject.toml").is_file():
         pytest.skip("not in a checkout")
     for row in zoo.list_models():
-        architecture, config = zoo._resolve(catalogue.read(row.name), {}, row.name)
-        outline = zoo._build_without_memory(architecture, config, row.name)
+        architecture, config = build.resolved(catalogue.read(row.name), {}, row.name)
+        outline = build.outlined(architecture, config, row.name)
         if row.has_weights:
-            zoo.weights.check_fit(outline, catalogue.folder() / row.name / config.weights.file)
+            weights.check_fit(outline, catalogue.folder() / row.name / config.weights.file)
             assert row.licence, f"{row.name} ships weights without a licence"
-            zoo.weights.verify_file(catalogue.folder() / row.name / config.weights.file, config.weights)
+            weights.verify_file(catalogue.folder() / row.name / config.weights.file, config.weights)

@@ -21,7 +21,7 @@ from vos_zoo.checkpoints.config import ModelConfig
 from vos_zoo.errors import DataError, VosZooError
 from vos_zoo.train.provenance import provenance, read_recipe
 from vos_zoo.train.snapshots import mean_of, snapshot
-from vos_zoo.zoo import create, save
+from vos_zoo.zoo import create
 
 OWN = {"data", "recipe", "recipe_sha256", "files", "started_from", "processes", "steps", "weights", "last_log", "versions", "before"}
 
@@ -68,7 +68,7 @@ def main() -> int:
     config = config.replace(model_args=recipe.shipped_args, training=training, licence=args.licence or config.licence, metrics=[])
     segmenter = create(config, device="cpu", dtype="float32")
     segmenter.model.load_state_dict(average)
-    out = save(segmenter, args.out or args.folder, dtype="float16", overwrite=True)
+    out = segmenter.save_pretrained(args.out or args.folder, dtype="float16", overwrite=True)
     print(f"{out}: step {checkpoint['step']}, {(out / 'model.safetensors').stat().st_size / 1e6:.1f} MB")
     return 0
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
 
 class VosZooError(Exception):
     """Base class: `except VosZooError` catches all that this library raises on purpose."""
@@ -41,3 +44,10 @@ class DataError(VosZooError, ValueError):
 
 class VosZooWarning(UserWarning):
     """Something went on, but not quite as asked."""
+
+
+def did_you_mean(name: str, candidates: Iterable[str]) -> str:
+    """The sentence "Did you mean 'crvos'?" after a blank where a candidate is close, else an empty string."""
+    by_lower = {each.lower(): each for each in candidates}
+    close = difflib.get_close_matches(name.lower(), by_lower, n=2, cutoff=0.6)
+    return f" Did you mean {' or '.join(repr(by_lower[each]) for each in close)}?" if close else ""

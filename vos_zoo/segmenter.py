@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard
 import numpy as np
 import torch
 
+from vos_zoo.checkpoints.build import trained
 from vos_zoo.checkpoints.config import ModelConfig
+from vos_zoo.checkpoints.save import save
+from vos_zoo.checkpoints.sources import Source, find_one
 from vos_zoo.engine.appearance import Appearance
 from vos_zoo.engine.batched import OnError, Opened, checked_jobs, run
 from vos_zoo.engine.grid import Grid, make_grid
@@ -88,25 +91,30 @@ class Segmenter:
 
     @classmethod
     def from_pretrained(cls, name_or_path: str | os.PathLike[str], **options: Any) -> Segmenter:
-        """The same as `vos_zoo.load`, under the name that Hub users know."""
-        from vos_zoo.zoo import load
+        """`vos_zoo.load` of one model, under the name that Hub users know."""
+        source, describer, options = find_one(name_or_path, **options)
+        return cls.from_source(source, describer=describer, **options)
 
-        return load(name_or_path, **options)
+    @classmethod
+    def from_source(
+        cls, source: Source, *, describer: Source | None = None, device: Any = "auto", dtype: Any = "auto", **args: Any
+    ) -> Segmenter:
+        """A checkpoint that has been found. describer: whose features find lost objects again. args: replace those of the config."""
+        other = None if describer is None or describer is source else cls.from_source(describer, device=device, dtype=dtype)
+        return cls(*trained(source, args), device=device, dtype=dtype, redetection=other or describer is source)
 
     def save_pretrained(self, folder: str | os.PathLike[str], **options: Any) -> Path:
-        """Write config.json and model.safetensors, so that `vos_zoo.load(folder)` gives this model again; see `zoo.save`."""
-        from vos_zoo.zoo import save
-
-        return save(self, folder, **options)
+        """Write config.json and model.safetensors, so that `vos_zoo.load(folder)` gives this model again; see `checkpoints.save`."""
+        return save(self.model, self.config, folder, **options)
 
     def push_to_hub(self, repo_id: str, **options: Any) -> Published:
-        """Publish this model with a generated card as `repo_id` ("owner/name") on the Hugging Face Hub; see `publish.push.push_segmenter`.
+        """Publish this model with a generated card as `repo_id` ("owner/name") on the Hugging Face Hub; see `publish.push.push_model`.
 
         options: private, revision, create_pr, tag, message, token, dtype.
         """
-        from vos_zoo.publish.push import push_segmenter
+        from vos_zoo.publish.push import push_model
 
-        return push_segmenter(self, repo_id, **options)
+        return push_model(self.model, self.config, repo_id, load=Segmenter.from_source, **options)
 
     def propagate(
         self,

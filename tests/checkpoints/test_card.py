@@ -13,11 +13,11 @@ import yaml
 from huggingface_hub import EvalResult, ModelCard
 from publishing import tiny_config
 
-from vos_zoo import zoo
 from vos_zoo.checkpoints import catalogue
 from vos_zoo.checkpoints.card import SECTIONS, folder_card, model_card, split_card
 from vos_zoo.checkpoints.card_facts import limits, published
 from vos_zoo.checkpoints.config import ModelConfig
+from vos_zoo.models import discovery
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = {
@@ -126,7 +126,7 @@ def test_a_config_without_weights_says_so():
 
 
 def test_every_architecture_has_limits_and_its_paper_figures():
-    for name in zoo.architectures():
+    for name in discovery.architectures():
         assert "Not described yet" not in limits(ModelConfig(name="x", architecture=name)), (
             f"add {name} to vos_zoo/checkpoints/card_facts.py"
         )

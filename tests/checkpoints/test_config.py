@@ -220,7 +220,8 @@ def test_an_argument_without_default_must_be_given():
 
 def test_configs_and_the_catalogue_need_no_torch():
     code = (
-        "import sys, vos_zoo.checkpoints.config, vos_zoo.checkpoints.catalogue, vos_zoo.zoo; vos_zoo.zoo.architectures(); "
+        "import sys, vos_zoo.checkpoints.config, vos_zoo.checkpoints.catalogue, vos_zoo.zoo; from vos_zoo.models import discovery; "
+        "discovery.architectures(); "
         "sys.exit(sum(name in sys.modules for name in ('torch', 'timm', 'huggingface_hub')))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

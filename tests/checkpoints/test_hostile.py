@@ -17,9 +17,11 @@ import torch
 from publishing import TINY, edit, tiny_checkpoint
 
 from vos_zoo import zoo
+from vos_zoo.checkpoints import build
 from vos_zoo.checkpoints.config import ModelConfig
 from vos_zoo.checkpoints.weights import sha256_of
 from vos_zoo.errors import CheckpointError
+from vos_zoo.models import discovery
 
 
 @pytest.fixture(scope="module")
@@ -134,23 +136,23 @@ HUGE: dict[type, list[Any]] = {
 }
 
 
-@pytest.mark.parametrize("name", sorted(zoo.architectures()))
+@pytest.mark.parametrize("name", sorted(discovery.architectures()))
 def test_arguments_that_would_take_a_terabyte(name):
     """Whatever a single argument is set to: it is refused, or the model that it makes is of bounded size. Nothing is built for it."""
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    fields = dataclasses.fields(zoo.architecture_class(name).Config)
+    fields = dataclasses.fields(discovery.architecture_class(name).Config)
     refused = 0
     for field in fields:
         for value in HUGE.get(type(field.default), [10**12]):
             config = ModelConfig(name="huge", architecture=name, model_args={field.name: value})
             try:
-                architecture, resolved = zoo._resolve(config, {}, "its config")
-                outline = zoo._build_without_memory(architecture, resolved, "its config")
+                architecture, resolved = build.resolved(config, {}, "its config")
+                outline = build.outlined(architecture, resolved, "its config")
             except CheckpointError as error:
                 assert str(error).startswith("its config: ") and len(str(error)) < 3000
                 refused += 1
             else:
-                assert sum(each.numel() for each in outline.state_dict().values()) <= zoo.MAX_PARAMETERS
+                assert sum(each.numel() for each in outline.state_dict().values()) <= build.MAX_PARAMETERS
     assert refused > len(fields)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 500_000  # kB
 
@@ -159,8 +161,8 @@ def test_many_arguments_that_are_large_together():
     args = {"backbone": "resnet101", "reduced": [4096] * 3, "blended": [4096] * 3}
     config = ModelConfig(name="huge", architecture="CRVOS", model_args=args)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    outline = zoo._build_without_memory(*zoo._resolve(config, {}, "c"), "c")
-    assert sum(each.numel() for each in outline.state_dict().values()) <= zoo.MAX_PARAMETERS
+    outline = build.outlined(*build.resolved(config, {}, "c"), "c")
+    assert sum(each.numel() for each in outline.state_dict().values()) <= build.MAX_PARAMETERS
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300_000
 
 

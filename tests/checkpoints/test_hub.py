@@ -178,15 +178,15 @@ print(json.dumps(said))
 
 
 def checkpoint(folder: Path, mean: float, description: str, **options: Any) -> Path:
-    from test_zoo import StubSegmenter, Toy, toy_config
+    from test_zoo import Toy, toy_config
 
-    from vos_zoo import zoo
     from vos_zoo.checkpoints.config import ModelConfig
+    from vos_zoo.checkpoints.save import save
 
     config = ModelConfig.from_dict(toy_config(description=description))
     model = Toy(Toy.Config(**config.model_args))
     model.norm.running_mean.fill_(mean)
-    return zoo.save(StubSegmenter(model, config), folder, **options)  # type: ignore[arg-type]
+    return save(model, config, folder, **options)
 
 
 def pinned(package: Path, name: str, checkpoint: Path, repo_id: str, revision: str) -> None:

@@ -39,7 +39,7 @@ def test_saving_again_leaves_no_old_files(tmp_path):
     folder = tiny_checkpoint(tmp_path / "tiny", max_shard_bytes=1_000_000)
     segmenter = zoo.create(tiny_config(), device="cpu", dtype="float32")
     with pytest.raises(SaveError, match=r"holds model\.safetensors\.index\.json and config\.json already"):
-        zoo.save(segmenter, folder)
-    zoo.save(segmenter, folder, overwrite=True)
+        segmenter.save_pretrained(folder)
+    segmenter.save_pretrained(folder, overwrite=True)
     assert sorted(path.name for path in Path(folder).iterdir()) == ["config.json", "model.safetensors"]
     assert zoo.load(folder, device="cpu").config.weights.shards == ()

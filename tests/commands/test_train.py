@@ -24,7 +24,7 @@ from vos_zoo.commands import train as command
 from vos_zoo.errors import DataError, VosZooWarning
 from vos_zoo.segmenter import Segmenter
 from vos_zoo.train.provenance import provenance, read_recipe, record
-from vos_zoo.zoo import load, save
+from vos_zoo.zoo import load
 
 ROOT = Path(__file__).parents[2]
 RECIPE = {
@@ -73,7 +73,7 @@ def test_the_benchmark_tool_measures_the_loader(tmp_path: Path, arguments: list[
 def test_a_run_may_start_from_the_trunk_of_another_checkpoint(tmp_path: Path, run: Callable[..., tuple[int, str]]) -> None:
     torch.manual_seed(5)
     source = Segmenter(tiny_crvos(), ModelConfig("source", "CRVOS", MODEL_ARGS, Preprocess(48)), device="cpu", dtype="float32")
-    save(source, tmp_path / "source", dtype="float32")
+    source.save_pretrained(tmp_path / "source", dtype="float32")
     scm = {"backbone": "resnet18", "batch_norm": "folded", "key": 8, "value": 8, "decoder": 8, "refine_width": 8}
     changes = {"architecture": "SCM", "model_args": scm, "frozen": ["query_trunk.", "memory_trunk."], "weight_decay": 0.0}
     code, said = run(trunk_of=str(tmp_path / "source"), **changes)
@@ -240,7 +240,7 @@ def test_provenance_tells_recipe_files_and_last_figures(tmp_path: Path) -> None:
 def checkpoint(tmp_path: Path) -> Path:
     torch.manual_seed(0)
     config = ModelConfig(name="tiny", architecture="CRVOS", model_args=MODEL_ARGS, preprocess=Preprocess(48), training={"note": "by hand"})
-    return save(Segmenter(tiny_crvos(), config, device="cpu", dtype="float32"), tmp_path / "tiny", dtype="float32")
+    return Segmenter(tiny_crvos(), config, device="cpu", dtype="float32").save_pretrained(tmp_path / "tiny", dtype="float32")
 
 
 def finetune(checkpoint: Path, clips: Path, out: Path, *more: str) -> int:

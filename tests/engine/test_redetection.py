@@ -293,7 +293,7 @@ def test_crvos_describes_at_its_stride():
 
 
 def test_shipped_checkpoints_name_one_that_describes():
-    from vos_zoo.zoo import architecture_class
+    from vos_zoo.models.discovery import architecture_class
 
     named = {name: catalogue.read(name).redetection for name in catalogue.names()}
     assert named["crvos"] == named["rvos"] == named["acclvos"] == "crvos"

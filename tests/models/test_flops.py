@@ -8,8 +8,8 @@ import pytest
 from toy import Toy
 
 from vos_zoo.cli import main
+from vos_zoo.models.discovery import architecture_class
 from vos_zoo.models.flops import Cost, cost
-from vos_zoo.zoo import architecture_class
 
 
 def counted(architecture: str, size: tuple[int, int], **args: object) -> Cost:

@@ -18,10 +18,10 @@ import vos_zoo
 from vos_zoo.checkpoints import catalogue
 from vos_zoo.checkpoints.config import ModelConfig, checked_args
 from vos_zoo.models.base import VOSModel
+from vos_zoo.models.discovery import architecture_class, architectures
 from vos_zoo.models.flops import cost
 from vos_zoo.models.parts.ops import fed_back
 from vos_zoo.segmenter import Segmenter
-from vos_zoo.zoo import architecture_class, architectures
 
 DEBUG: dict[str, dict[str, Any]] = {  # the smallest model with everything in it, and a memory that is full after a few frames
     "ACCLVOS": {"backbone": "resnet10t", "backbone_stages": 3, "hidden": 8},

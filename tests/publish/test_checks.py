@@ -18,6 +18,7 @@ from vos_zoo.publish.checkpoint import checkpoint_parcel
 from vos_zoo.publish.parcel import Item, checked_repo_id
 from vos_zoo.publish.repository import Repository
 from vos_zoo.publish.space import space_parcel
+from vos_zoo.segmenter import Segmenter
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +36,7 @@ def test_a_sound_folder_passes_and_only_its_files_are_sent(folder):
     (folder / "recipe.yaml").write_text("seed: 1\n")
     (folder / "LICENSE").write_text("MIT\n")
     (folder / ".DS_Store").write_bytes(b"x")
-    parcel = checkpoint_parcel(folder, "me/tiny")
+    parcel = checkpoint_parcel(folder, "me/tiny", load=Segmenter.from_source)
     sent = {"LICENSE", "README.md", "config.json", "example.png", "model.safetensors", "recipe.yaml"}
     assert [item.path for item in parcel.items] == sorted(sent)
     assert parcel.left_out == (".DS_Store",)
@@ -47,10 +48,10 @@ def test_a_sound_folder_passes_and_only_its_files_are_sent(folder):
 
 def test_a_generated_card_gets_the_repository_and_one_written_by_hand_stays(folder):
     (folder / "README.md").write_text(folder_card(folder))
-    assert 'load("me/tiny")' in checkpoint_parcel(folder, "me/tiny").text("README.md")
+    assert 'load("me/tiny")' in checkpoint_parcel(folder, "me/tiny", load=Segmenter.from_source).text("README.md")
     own = folder_card(folder).replace("## Measured", "## Why\n\nBecause.\n\n## Measured")
     (folder / "README.md").write_text(own)
-    assert checkpoint_parcel(folder, "me/tiny").text("README.md") == own
+    assert checkpoint_parcel(folder, "me/tiny", load=Segmenter.from_source).text("README.md") == own
 
 
 def spoil_card(old: str, new: str):
@@ -103,7 +104,7 @@ def sharded_leftover(folder: Path) -> None:
 def test_what_is_refused_and_how_it_is_put_right(folder, spoil, message):
     spoil(folder)
     with pytest.raises(PublishError, match=message) as caught:
-        checkpoint_parcel(folder, "me/tiny")
+        checkpoint_parcel(folder, "me/tiny", load=Segmenter.from_source)
     assert "nothing was sent" in str(caught.value) and "hf_a" not in str(caught.value) and "hf_b" not in str(caught.value)
 
 
@@ -111,12 +112,12 @@ def test_weights_that_are_not_the_configs_are_refused(folder, tmp_path):
     other = tiny_checkpoint(tmp_path / "other", seed=1)
     shutil.copy(other / "model.safetensors", folder / "model.safetensors")
     with pytest.raises(CheckpointError, match="is not the file that its config describes"):
-        checkpoint_parcel(folder, "me/tiny")
+        checkpoint_parcel(folder, "me/tiny", load=Segmenter.from_source)
 
 
 def test_a_folder_that_is_none(tmp_path):
     with pytest.raises(PublishError, match=r"holds no config\.json, so it is no checkpoint"):
-        checkpoint_parcel(tmp_path, "me/tiny")
+        checkpoint_parcel(tmp_path, "me/tiny", load=Segmenter.from_source)
 
 
 @pytest.mark.parametrize("repo_id", ["tiny", "me/tiny/more", "", "me/ti ny", "https://huggingface.co/me/tiny", None])

@@ -30,11 +30,12 @@ from vos_zoo.cli import main
 from vos_zoo.errors import VosZooError, VosZooWarning
 from vos_zoo.publish.checkpoint import checkpoint_parcel
 from vos_zoo.publish.parcel import Item, Parcel
-from vos_zoo.publish.push import push, push_segmenter
+from vos_zoo.publish.push import push
 from vos_zoo.publish.space import space_parcel
 
 work, space, token, reader = json.loads(%r)
 work = Path(work)
+load = vos_zoo.Segmenter.from_source
 first = tiny_checkpoint(work / "first", dtype="float32", model_args=LARGER)
 second, third = (tiny_checkpoint(work / f"seed{seed}", seed=seed, dtype="float32") for seed in (1, 2))
 shards = tiny_checkpoint(work / "shards", seed=1, dtype="float32", max_shard_bytes=2_000_000)
@@ -59,8 +60,8 @@ def scene(name, act, faults=()):
 
 def pushing(folder, repo_id="me/tiny", token=token, **options):
     if (folder, repo_id) not in parcels:
-        parcels[folder, repo_id] = checkpoint_parcel(folder, repo_id)
-    return lambda say: push(parcels[folder, repo_id], token=token, say=say, **options)
+        parcels[folder, repo_id] = checkpoint_parcel(folder, repo_id, load=load)
+    return lambda say: push(parcels[folder, repo_id], load=load, token=token, say=say, **options)
 
 
 scene("first", pushing(first, tag="v1"))
@@ -94,10 +95,10 @@ scene("swapped", pushing(first, repo_id="me/swapped"), [["GET /cdn/", "swap"]])
 scene("revision is a commit", pushing(first, revision="a" * 40))
 scene("no branch name", pushing(first, revision="a..b"))
 refused = Parcel("me/card", "model", (Item.of("README.md", b"---\\nlicense: nonsense\\npipeline_tag: other\\n---\\n"),))
-scene("the Hub refuses the card", lambda say: push(refused, token=token))
-scene("space", lambda say: push(space_parcel(space, "me/space"), token=token, say=say))
+scene("the Hub refuses the card", lambda say: push(refused, load=load, token=token))
+scene("space", lambda say: push(space_parcel(space, "me/space"), load=load, token=token, say=say))
 (Path(space) / "examples" / "a.png").rename(Path(space) / "examples" / "b.png")
-scene("space again", lambda say: push(space_parcel(space, "me/space"), token=token, say=say))
+scene("space again", lambda say: push(space_parcel(space, "me/space"), load=load, token=token, say=say))
 
 # A model that is trained, published from memory, loaded into an empty cache, and gives the same masks.
 torch.manual_seed(3)
@@ -131,9 +132,9 @@ scenes["masks"]["shards"] = loaded("me/tiny") == masks_of(vos_zoo.load(shards, d
 
 other = vos_zoo.load(first, device="cpu", dtype="float32")
 next(other.model.parameters()).data.add_(0.5)
-scene("scores of other weights", lambda say: push_segmenter(other, "me/other", token=token))
+scene("scores of other weights", lambda say: other.push_to_hub("me/other", token=token))
 half = vos_zoo.load(first, device="cpu", dtype="bfloat16")
-scene("bfloat16", lambda say: push_segmenter(half, "me/half", token=token))
+scene("bfloat16", lambda say: half.push_to_hub("me/half", token=token))
 os.environ["HF_TOKEN"] = token
 scenes["command"] = main(["push", str(first), "--repo-id", "me/command", "--private", "--tag", "v1"])
 scenes["download"] = main(["download", "me/command", "--json"])

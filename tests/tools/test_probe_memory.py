@@ -14,7 +14,7 @@ from programs import program
 
 from vos_zoo.checkpoints import catalogue
 from vos_zoo.checkpoints.config import Preprocess
-from vos_zoo.zoo import create, save
+from vos_zoo.zoo import create
 
 TINY = {"backbone": "resnet10t", "key": 8, "value": 8, "decoder": 8, "refine_width": 4, "max_memory": 3}
 
@@ -43,7 +43,7 @@ def clips(tmp_path: Path) -> Path:
 def model(path: Path, **changes: Any) -> str:
     torch.manual_seed(0)
     segmenter = create(catalogue.read("scm").replace(preprocess=Preprocess(384)), **TINY, **changes)
-    save(segmenter, path, dtype="float32")
+    segmenter.save_pretrained(path, dtype="float32")
     return str(path)
 
 

@@ -11,9 +11,9 @@ from training_data import write_clip, write_davis, write_stills, write_youtubevo
 
 from vos_zoo.checkpoints.config import ModelConfig, checked_args
 from vos_zoo.commands.train import build, main
+from vos_zoo.models.discovery import architecture_class
 from vos_zoo.train.provenance import read_recipe
 from vos_zoo.train.recipe_file import load_recipe
-from vos_zoo.zoo import architecture_class
 
 CONFIGS = Path(__file__).parents[2] / "hub_configs"
 RECIPES = sorted(path.relative_to(CONFIGS).as_posix() for path in CONFIGS.glob("*/recipe*.yaml"))

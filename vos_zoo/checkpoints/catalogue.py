@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
 import fnmatch
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -93,10 +91,3 @@ def info(name: str) -> ModelInfo:
 def rows(pattern: str = "*") -> list[ModelInfo]:
     """The entries whose name matches a shell pattern such as "rv*", in alphabetical order."""
     return [info(name) for name in names() if fnmatch.fnmatchcase(name, pattern.lower())]
-
-
-def did_you_mean(name: str, candidates: Iterable[str]) -> str:
-    """The sentence "Did you mean 'crvos'?" after a blank where a candidate is close, else an empty string."""
-    by_lower = {each.lower(): each for each in candidates}
-    close = difflib.get_close_matches(name.lower(), by_lower, n=2, cutoff=0.6)
-    return f" Did you mean {' or '.join(repr(by_lower[each]) for each in close)}?" if close else ""

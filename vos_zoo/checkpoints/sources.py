@@ -8,13 +8,13 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 from vos_zoo.checkpoints import catalogue, hub, shards, weights
-from vos_zoo.checkpoints.catalogue import did_you_mean
 from vos_zoo.checkpoints.config import CONFIG_FILE, WEIGHTS_FILE, ModelConfig, Shard, WeightsFile
-from vos_zoo.errors import CheckpointError, ModelNotFoundError
+from vos_zoo.errors import CheckpointError, ModelNotFoundError, VosZooError, did_you_mean
 
 _FILE_SUFFIXES = weights.PICKLE_SUFFIXES | {".safetensors", ".json"}
 
@@ -130,6 +130,21 @@ def joined(name_or_path: str | os.PathLike[str]) -> list[str | os.PathLike[str]]
     return list(names)
 
 
+def find_one(
+    name_or_path: str | os.PathLike[str], *, redetection: bool = True, **options: Any
+) -> tuple[Source, Source | None, dict[str, Any]]:
+    """`find` and `describer` out of the arguments of `vos_zoo.load`, and those that are left over.
+
+    VosZooError for several that are joined by a plus.
+    """
+    if len(joined(name_or_path)) > 1:
+        raise VosZooError(f"{name_or_path!r} names several models that decide together: vos_zoo.load({name_or_path!r}) joins them")
+    how = {each.name: options.pop(each.name) for each in fields(Access) if each.name in options}
+    access = Access(**how)
+    source = find(name_or_path, access)
+    return source, describer(source, access) if redetection else None, options
+
+
 def in_folder(folder: Path, access: Access | None = None) -> Source:
     """The checkpoint in a folder that holds a config.json."""
     refuse_way_out(folder, CONFIG_FILE)
@@ -162,6 +177,22 @@ def on_hub(repo_id: str, access: Access) -> Source:
     return Source(
         f"{CONFIG_FILE} of {repo_id!r}", config, config_path.parent, lambda entry: access.fetch(repo_id, entry.file, commit, entry.bytes)
     )
+
+
+def describer(source: Source, access: Access) -> Source | None:
+    """Whose features find lost objects again, as the config says: none, the checkpoint itself, or another that comes with the library.
+
+    No config can have anything else fetched.
+    """
+    name = source.config.redetection
+    if name is None or name == source.config.name:
+        return None if name is None else source
+    if name not in catalogue.names():
+        raise CheckpointError(
+            f"{source.label}: redetection names {name!r}, which does not come with this vos_zoo.{did_you_mean(name, catalogue.names())} "
+            "A newer one may have it; without it: load(..., redetection=False)"
+        )
+    return shipped(name, replace(access, revision=None))
 
 
 def _beside(folder: Path, config: ModelConfig, access: Access, entry: WeightsFile | Shard) -> Path:

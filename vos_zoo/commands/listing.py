@@ -8,6 +8,8 @@ import json
 import sys
 from typing import Any
 
+from vos_zoo.errors import did_you_mean
+
 HEADER = f"{'NAME':<20} {'MODEL':<8} {'PARAMS':>6} {'WEIGHTS':>10}  DESCRIPTION"
 
 
@@ -19,7 +21,7 @@ def add(commands: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from vos_zoo.checkpoints.catalogue import did_you_mean, names, rows
+    from vos_zoo.checkpoints.catalogue import names, rows
 
     found = rows(args.pattern)
     if args.json:

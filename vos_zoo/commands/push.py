@@ -36,14 +36,19 @@ def run(args: argparse.Namespace) -> int:
     from vos_zoo.publish.checkpoint import checkpoint_parcel
     from vos_zoo.publish.push import push
     from vos_zoo.publish.space import space_parcel
+    from vos_zoo.segmenter import Segmenter
 
-    parcel = space_parcel(args.folder or "demo", args.space) if args.space else checkpoint_parcel(_folder(args.folder), args.repo_id)
+    load = Segmenter.from_source
+    if args.space:
+        parcel = space_parcel(args.folder or "demo", args.space)
+    else:
+        parcel = checkpoint_parcel(_folder(args.folder), args.repo_id, load=load)
     print(parcel.table())
     if args.dry_run:
         print(f"\nREADME.md:\n\n{parcel.text('README.md')}\nThis was a dry run: nothing was sent.")
         return 0
-    done = push(parcel, private=args.private, revision=args.revision, create_pr=args.create_pr, tag=args.tag, message=args.commit_message,
-                say=lambda line: print(line, flush=True))  # fmt: skip
+    done = push(parcel, load=load, private=args.private, revision=args.revision, create_pr=args.create_pr, tag=args.tag,
+                message=args.commit_message, say=lambda line: print(line, flush=True))  # fmt: skip
     print(done)
     return 0
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vos_zoo import __version__
-from vos_zoo.errors import DataError, VosZooError, VosZooWarning
+from vos_zoo.errors import DataError, VosZooError, VosZooWarning, did_you_mean
 
 if TYPE_CHECKING:
     from vos_zoo.models.base import VOSModel
@@ -148,7 +148,7 @@ def recipe_path(text: str) -> Path:
     path = catalogue.folder() / text / "recipe.yaml"
     if not path.is_file():
         with_recipe = sorted(p.parent.name for p in catalogue.folder().glob("*/recipe.yaml"))
-        hint = catalogue.did_you_mean(text, with_recipe)
+        hint = did_you_mean(text, with_recipe)
         raise DataError(f"there is no recipe {text!r}: give a YAML file, or one of {', '.join(with_recipe)}.{hint}")
     return path
 
@@ -156,7 +156,7 @@ def recipe_path(text: str) -> Path:
 def model_config(recipe: Recipe, arguments: dict[str, Any]) -> Any:
     """The Config of the recipe's architecture with these arguments; DataError or CheckpointError if they can't be."""
     from vos_zoo.checkpoints.config import checked_args
-    from vos_zoo.zoo import architecture_class
+    from vos_zoo.models.discovery import architecture_class
 
     kind = architecture_class(recipe.architecture).Config
     try:
@@ -167,8 +167,8 @@ def model_config(recipe: Recipe, arguments: dict[str, Any]) -> Any:
 
 def build(recipe: Recipe, backbones: Path | None) -> VOSModel:
     """The recipe's model, its trunks from a file under `backbones` where both are given."""
+    from vos_zoo.models.discovery import architecture_class
     from vos_zoo.train.trainer import scale_start
-    from vos_zoo.zoo import architecture_class
 
     model = architecture_class(recipe.architecture)(model_config(recipe, recipe.model_args))
     scale_start(model, recipe.scaled)
@@ -261,7 +261,7 @@ def save_finetuned(args: argparse.Namespace, recipe: Recipe, trainer: Trainer) -
     """The checkpoint folder OUT/model: what `load` and every command take."""
     from vos_zoo.train.finetune import between
     from vos_zoo.train.provenance import provenance
-    from vos_zoo.zoo import create, load, save
+    from vos_zoo.zoo import create, load
 
     before = load(args.start, device="cpu", dtype="float32")
     segmenter = create(before.config, device="cpu", dtype="float32")
@@ -274,7 +274,7 @@ def save_finetuned(args: argparse.Namespace, recipe: Recipe, trainer: Trainer) -
         "before": before.config.training,
     }
     segmenter.config = before.config.replace(name=f"{before.config.name}-finetuned", weights=None, training=training, metrics=[])
-    return save(segmenter, args.out / "model", overwrite=True)
+    return segmenter.save_pretrained(args.out / "model", overwrite=True)
 
 
 def main(argv: list[str] | None = None) -> int:

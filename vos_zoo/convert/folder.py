@@ -13,12 +13,14 @@ import torch
 from torch import Tensor
 
 from vos_zoo import __version__
+from vos_zoo.checkpoints.build import trained, untrained
 from vos_zoo.checkpoints.card import model_card
 from vos_zoo.checkpoints.config import CONFIG_FILE, ModelConfig
+from vos_zoo.checkpoints.save import save
+from vos_zoo.checkpoints.sources import in_folder
 from vos_zoo.convert.published import Published
 from vos_zoo.errors import CheckpointError, SaveError
 from vos_zoo.system.atomic import atomic_write
-from vos_zoo.zoo import create, load, save
 
 Spelling = Callable[[str], tuple[str, ...]]  # a key of the model -> the authors' keys of its parts, which stand one after another in dim 1
 _SHOWN = 10
@@ -46,14 +48,14 @@ def write_folder(
     if out.is_file() or (out.is_dir() and any(out.iterdir())):
         raise SaveError(f"{out} exists already. Choose a folder that does not, or one that is empty.")
     provenance = {"data": origin, "converted_from": [file.source() for file in files], "converter": f"vos_zoo {__version__}"}
-    segmenter = create(config.replace(training=provenance), device="cpu", dtype="float32")
+    model, config = untrained(config.replace(training=provenance))
     names = " and ".join(str(file.path) for file in files)
-    state = fit(tensors, segmenter.model.state_dict(), spelling, unused=unused, source=names, model=config.name)
-    segmenter.model.load_state_dict(state)
+    state = fit(tensors, model.state_dict(), spelling, unused=unused, source=names, model=config.name)
+    model.load_state_dict(state)
     with atomic_write(out) as beside:
-        save(segmenter, beside, dtype=dtype)
+        save(model, config, beside, dtype=dtype)
         (beside / "README.md").write_text(model_card(ModelConfig.read(beside / CONFIG_FILE)), encoding="utf-8")
-        try_one_step(load(beside, device="cpu", dtype="float32").model, names)
+        try_one_step(trained(in_folder(beside))[0], names)
     return out
 
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from vos_zoo.checkpoints.card import CARD_FILE, PIPELINE_TAG, SECTIONS, folder_card, scores, split_card
 from vos_zoo.checkpoints.config import CONFIG_FILE, ModelConfig
+from vos_zoo.checkpoints.sources import in_folder
 from vos_zoo.errors import PublishError
-from vos_zoo.publish.parcel import PICTURES, Item, Parcel, checked_repo_id, is_left_out, problems_of, problems_of_text, refuse, walk
+from vos_zoo.publish.parcel import PICTURES, Item, Load, Parcel, checked_repo_id, is_left_out, problems_of, problems_of_text, refuse, walk
 
 if TYPE_CHECKING:
     from vos_zoo.segmenter import Segmenter
@@ -19,15 +20,14 @@ ALLOWED = "config.json, README.md, model*.safetensors with its index, recipe*.ya
 _ALLOWED = re.compile(r"config\.json|README\.md|model[\w.-]*\.safetensors(\.index\.json)?|recipe[\w.-]*\.ya?ml|LICENSE(\.md|\.txt)?")
 
 
-def checkpoint_parcel(folder: str | Path, repo_id: str) -> Parcel:
+def checkpoint_parcel(folder: str | Path, repo_id: str, *, load: Load) -> Parcel:
     """Everything that a checkpoint's repository gets.
 
+    load: makes a Segmenter of a checkpoint that has been found, for the trial run.
     A card that the generator wrote, or a missing one, is written anew with `repo_id` in its snippet; a card written by hand is sent as it
     is if it is complete. Raises PublishError that lists what is wrong with files, config and card; CheckpointError when the weights are
     not what the config says, do not load strictly, or give no masks on a trial clip.
     """
-    from vos_zoo.zoo import load_source
-
     checked_repo_id(repo_id)
     folder = Path(folder).expanduser()
     if not (folder / CONFIG_FILE).is_file():
@@ -40,9 +40,7 @@ def checkpoint_parcel(folder: str | Path, repo_id: str) -> Parcel:
     card = _card(folder, repo_id)
     refuse([*_problems_of_config(config, files), *problems_of_text(CARD_FILE, card.encode()), *_problems_of_card(card, config)], folder)
 
-    from vos_zoo.checkpoints.sources import in_folder
-
-    segmenter = load_source(in_folder(folder), device="cpu", dtype="float32")
+    segmenter = load(in_folder(folder), device="cpu", dtype="float32")
     refuse(_problems_of_model(segmenter, config), folder)
     try_it(segmenter)
     items = [Item.of(path, file) for path, file in files.items() if path != CARD_FILE]

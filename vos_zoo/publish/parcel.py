@@ -5,16 +5,17 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from vos_zoo.checkpoints.hub import is_repo_id
 from vos_zoo.checkpoints.weights import PICKLE_SUFFIXES, sha256_of
 from vos_zoo.errors import PublishError
 
 Kind = Literal["model", "space"]
+Load = Callable[..., Any]  # (Source, device=, dtype=) -> Segmenter: publishing is handed it, since it lies below the Segmenter
 TEXT = frozenset({".md", ".json", ".yaml", ".yml", ".txt", ".py", ".cff", ".toml", ".cfg", ".css", ".html", ".js", ".svg", ""})
 PICTURES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".gif"})
 MAY_BE_EMPTY = frozenset({"__init__.py", "py.typed", "packages.txt"})

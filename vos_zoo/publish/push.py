@@ -11,13 +11,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vos_zoo.checkpoints import hub
+from vos_zoo.checkpoints.config import CONFIG_FILE, ModelConfig
+from vos_zoo.checkpoints.save import save
+from vos_zoo.checkpoints.sources import Access, on_hub
 from vos_zoo.checkpoints.weights import sha256_of
 from vos_zoo.errors import PublishError, VosZooError, VosZooWarning
-from vos_zoo.publish.parcel import Parcel
+from vos_zoo.publish.checkpoint import checkpoint_parcel
+from vos_zoo.publish.parcel import Load, Parcel
 from vos_zoo.publish.repository import Repository, Sent, There
 
 if TYPE_CHECKING:
-    from vos_zoo.segmenter import Segmenter
+    import torch
 
 _REF = re.compile(r"[A-Za-z0-9][\w./-]{0,120}", re.ASCII)
 _STALE_WEIGHTS = re.compile(r"model[\w.-]*\.safetensors(\.index\.json)?")
@@ -46,6 +50,7 @@ class Published:
 def push(
     parcel: Parcel,
     *,
+    load: Load,
     private: bool = False,
     revision: str | None = None,
     create_pr: bool = False,
@@ -56,6 +61,7 @@ def push(
 ) -> Published:
     """Sends what is new of a parcel in one commit, loads it back at that commit, and tags it.
 
+    load: makes a Segmenter of a checkpoint that has been found: `Segmenter.from_source`.
     private: of a repository that is made now; an existing one keeps its visibility.
     revision: the branch, made if it is not there; None is main. create_pr: open a pull request instead.
     tag: name for the commit. A tag that is there already is never moved.
@@ -85,30 +91,33 @@ def push(
     else:
         sent = Sent(str(there.commit), f"{repository.url}/commit/{there.commit}")
     say(f"loading it back at {sent.commit}")
-    _load_back(parcel, sent, token)
+    _load_back(parcel, sent, token, load)
     if tag is not None and there.tags.get(tag) != sent.commit:
         repository.tag(tag, sent.commit)
     return Published(parcel.repo_id, sent.commit, repository.url, tuple(i.path for i in new), tuple(gone), sent.pull_request, tag)
 
 
-def push_segmenter(
-    segmenter: Segmenter, repo_id: str, *, token: str | None = None, dtype: str | None = "float16", **options: Any
+def push_model(
+    model: torch.nn.Module,
+    config: ModelConfig,
+    repo_id: str,
+    *,
+    load: Load,
+    token: str | None = None,
+    dtype: str | None = "float16",
+    **options: Any,
 ) -> Published:
     """Saves a model and publishes it with a generated card: `Segmenter.push_to_hub`.
 
-    dtype: of the stored weights, as in `zoo.save`. options: those of `push`. Scores in the config that belong to other weights than the
-    model's are left out, with a VosZooWarning. Raises what `checkpoint_parcel` and `push` raise.
+    load: as in `push`. dtype: of the stored weights, as in `checkpoints.save`. options: those of `push`. Scores in the config that belong
+    to other weights than the model's are left out, with a VosZooWarning. Raises what `checkpoint_parcel` and `push` raise.
     """
-    from vos_zoo.checkpoints.config import ModelConfig
-    from vos_zoo.publish.checkpoint import checkpoint_parcel
-    from vos_zoo.zoo import save
-
-    known = segmenter.config.weights
-    if str(segmenter.dtype) == "torch.bfloat16" and not (known and known.dtype == "bfloat16"):
+    known = config.weights
+    if {str(each.dtype) for each in model.parameters()} == {"torch.bfloat16"} and not (known and known.dtype == "bfloat16"):
         raise PublishError("this model computes in bfloat16, which has rounded its weights. Load it with dtype='float32', then publish it.")
     with tempfile.TemporaryDirectory() as scratch:
-        folder = save(segmenter, Path(scratch) / "checkpoint", dtype=dtype)
-        config = ModelConfig.read(folder / "config.json")
+        folder = save(model, config, Path(scratch) / "checkpoint", dtype=dtype)
+        config = ModelConfig.read(folder / CONFIG_FILE)
         if config.metrics and (known is None or config.weights is None or config.weights.sha256 != known.sha256):
             warnings.warn(
                 f"the scores in the config of {config.name!r} were measured with other weights, so they are not published. Evaluate "
@@ -116,8 +125,8 @@ def push_segmenter(
                 VosZooWarning,
                 stacklevel=3,
             )
-            (folder / "config.json").write_text(config.replace(metrics=[]).to_json(), encoding="utf-8")
-        return push(checkpoint_parcel(folder, repo_id), token=token, **options)
+            (folder / CONFIG_FILE).write_text(config.replace(metrics=[]).to_json(), encoding="utf-8")
+        return push(checkpoint_parcel(folder, repo_id, load=load), load=load, token=token, **options)
 
 
 def _checked(revision: str | None, create_pr: bool, tag: str | None) -> str:
@@ -172,7 +181,7 @@ def _check_tag(tag: str | None, there: There, changes: bool) -> None:
         raise PublishError(f"the tag {tag!r} is there already, at {known}, and tags are not moved. Nothing was sent. Choose another tag.")
 
 
-def _load_back(parcel: Parcel, sent: Sent, token: str | None) -> None:
+def _load_back(parcel: Parcel, sent: Sent, token: str | None, load: Load) -> None:
     """Every file fetched at the commit into an empty cache and compared; a checkpoint loaded from there."""
     with tempfile.TemporaryDirectory() as scratch:
         try:
@@ -181,10 +190,7 @@ def _load_back(parcel: Parcel, sent: Sent, token: str | None) -> None:
                 if (found := sha256_of(hub.fetch(parcel.repo_id, item.path, **where))) != item.sha256:
                     raise PublishError(f"{item.path} has sha256 {found}, not {item.sha256}")
             if parcel.kind == "model":
-                from vos_zoo.checkpoints.sources import Access, on_hub
-                from vos_zoo.zoo import load_source
-
-                load_source(on_hub(parcel.repo_id, Access(sent.commit, token, cache_dir=scratch)), device="cpu", dtype="float32")
+                load(on_hub(parcel.repo_id, Access(sent.commit, token, cache_dir=scratch)), device="cpu", dtype="float32")
         except VosZooError as error:
             raise PublishError(
                 f"{parcel.repo_id!r} was written (commit {sent.commit}), but it does not come back as it was sent: {error} Look at "
