@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import statistics
 from collections import deque
 from collections.abc import Iterator
@@ -11,10 +12,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from vos_zoo.errors import VideoError
+from vos_zoo.system.limits import check_picture, limit
+from vos_zoo.videos.colours import to_rgb
 from vos_zoo.videos.frames import check_size
 
 # Pictures that lie this many times their usual distance apart have lost one between them
 _GAP = 1.5
+FASTEST = 1_000_000  # frames a second that a file is believed to have
 # Text that FFmpeg would draw as a video, and single images
 _NOT_A_VIDEO = ("tty", "image2")
 
@@ -23,27 +27,32 @@ class Decoding:
     """An open container and its decoder. For one thread and one pass; open another for the next.
 
     `pictures()` gives what is decoded, `rgb()` makes a frame of it; `adopt()` comes before the first `rgb()`.
-    Raises av.error.FFmpegError if the file can't be opened, VideoError if it holds no video.
+
+    Args:
+        container: an open av input container, which this closes.
+        threads: whether the decoder may use several threads.
+
+    Raises:
+        VideoError: it holds no video, one in an unknown codec, or one that is too large. The container is closed then.
     """
 
-    def __init__(self, file: str, **options: Any) -> None:
-        import av
-        from av.video.reformatter import Colorspace, VideoReformatter
+    def __init__(self, container: Any, *, threads: bool = True) -> None:
+        from av.video.reformatter import VideoReformatter
 
-        self._container = av.open(file, "r", **options)
+        self._container = container
         try:
             self.stream = self._video_stream()
-            self.stream.thread_type = "AUTO"
+            self.stream.thread_type = "AUTO" if threads else "SLICE"
+            self.stream.codec_context.options = {"max_pixels": str(limit("pixels"))}
         except BaseException:
             self._container.close()
             raise
         self._reformatter = VideoReformatter()
-        # RGB has no such matrix, but PyAV before 17 minds the source's only if another one is named here
-        self._rgb_matrix = Colorspace.ITU601
         self._size = (0, 0)
         self._orientation = UPRIGHT
         self.damaged = 0
         self.hidden = 0
+        self.cut_off = False  # whether the last packet was incomplete
         self.stopped_by: Exception | None = None
 
     def _video_stream(self) -> Any:
@@ -54,6 +63,9 @@ class Decoding:
             raise VideoError("it is text or a single image: give a video file, or a folder of images")
         best = container.streams.best("video")
         if best is not None and not best.disposition & Disposition.attached_pic:
+            if best.codec_context is None:
+                raise VideoError("its pictures are in a codec that is unknown here, or encrypted: convert it to H.264 first")
+            check_picture(best.codec_context.height, best.codec_context.width, "its picture", VideoError)
             return best
         if container.streams.audio:
             raise VideoError("it holds only sound, no video stream: give a file with pictures")
@@ -64,8 +76,16 @@ class Decoding:
         return str(self._container.format.name)
 
     @property
+    def has_sound(self) -> bool:
+        return bool(self._container.streams.audio)
+
+    @property
     def codec_name(self) -> str:
-        return str(self.stream.codec_context.codec.canonical_name)
+        codec = self.stream.codec_context.codec
+        try:
+            return str(codec.canonical_name)
+        except AttributeError:  # PyAV, of a codec that FFmpeg has no description of
+            return str(codec.name)
 
     @property
     def claimed_end(self) -> float | None:
@@ -73,29 +93,30 @@ class Decoding:
         stream, container = self.stream, self._container
         if stream.duration:
             return float(((stream.start_time or 0) + stream.duration) * stream.time_base)
-        if "DURATION" in stream.metadata:
-            hours, minutes, seconds = stream.metadata["DURATION"].split(":")
-            return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+        if (told := _seconds(stream.metadata.get("DURATION", ""))) is not None:
+            return told
         if container.duration and len(container.streams) == 1:
             return ((container.start_time or 0) + container.duration) / 1e6
         return None
 
     @property
     def claimed_frames(self) -> int | None:
-        """How many frames the container says that it holds, from its index or else from time and rate."""
-        if self.stream.frames:
+        """How many frames the container says that it holds, from its index or else from time and rate; None if it says no likely number."""
+        most = limit("frames")
+        if 0 < self.stream.frames <= most:
             return int(self.stream.frames)
         end, rate = self.claimed_end, self.rate
         if end is None or rate is None:
             return None
         start = float((self.stream.start_time or 0) * self.stream.time_base)
-        return max(1, round((end - start) * rate))
+        frames = (end - start) * rate
+        return max(1, round(frames)) if frames <= most else None
 
     @property
     def rate(self) -> float | None:
-        """Average frames per second; None when unknown."""
+        """Average frames per second; None when unknown, or beyond all likelihood."""
         rate = self.stream.average_rate or self.stream.guessed_rate
-        return float(rate) if rate else None
+        return float(rate) if rate and 1 / 86_400 <= rate <= FASTEST else None
 
     def packets(self) -> Iterator[Any]:
         """The packets of the stream, undecoded."""
@@ -127,6 +148,7 @@ class Decoding:
             if not packet.size and packet.pts is None:  # how PyAV says that the file is at its end
                 break
             self.hidden += packet.is_discard
+            self.cut_off = packet.is_corrupt
             if packet.is_corrupt:
                 self.damaged += 1
                 if drop_partial:
@@ -173,11 +195,19 @@ class Decoding:
         self._container.seek(pts, stream=self.stream, backward=True)
 
     def rgb(self, picture: Any, index: int) -> np.ndarray:
-        """The picture as (H, W, 3) uint8, upright. Raises VideoError if its size is not the one adopted."""
+        """The picture as (H, W, 3) uint8, upright.
+
+        Raises:
+            VideoError: its size is not the one adopted, or FFmpeg can't make colours of it.
+        """
+        from av.error import FFmpegError
+
         size = (picture.height, picture.width)
         check_size(size, self._size, f"frame {index}")
-        image = self._reformatter.reformat(picture, format="rgb24", dst_colorspace=self._rgb_matrix)
-        return self._orientation.upright(image.to_ndarray())
+        try:
+            return self._orientation.upright(to_rgb(picture, self._reformatter))
+        except (FFmpegError, ValueError) as error:
+            raise VideoError(f"frame {index} is of a kind that can't be shown as RGB ({picture.format.name}): {error}") from error
 
     def adopt(self, size: tuple[int, int], orientation: Orientation) -> None:
         """Sets the stored (height, width) and the orientation of all pictures of this video."""
@@ -186,6 +216,12 @@ class Decoding:
 
     def close(self) -> None:
         self._container.close()
+
+
+def _seconds(text: str) -> float | None:
+    """Of 00:01:02.5, as Matroska writes durations; None for anything else."""
+    found = re.fullmatch(r"(\d{1,5}):(\d{1,2}):(\d{1,2}(?:\.\d{1,12})?)", text.strip(), re.ASCII)
+    return int(found[1]) * 3600 + int(found[2]) * 60 + float(found[3]) if found else None
 
 
 def _gap_at_end(times: list[int | None]) -> bool:
@@ -210,7 +246,10 @@ class Orientation(NamedTuple):
         matrix = picture.side_data.get("DISPLAYMATRIX")
         if matrix is None:
             return UPRIGHT
-        a, b, _, c, d, *_ = (int(n) for n in np.frombuffer(bytes(matrix), dtype=np.int32))
+        numbers = bytes(matrix)
+        if len(numbers) < 36:
+            return UPRIGHT
+        a, b, _, c, d, *_ = (int(n) for n in np.frombuffer(numbers[:36], dtype=np.int32))
         if abs(a) + abs(d) >= abs(b) + abs(c):
             return Orientation(-1 if a < 0 else 1, 0, 0, -1 if d < 0 else 1)
         return Orientation(0, -1 if b < 0 else 1, -1 if c < 0 else 1, 0)

@@ -1,8 +1,7 @@
-"""Frames that are there already: in an array, a list, a folder of images, or an iterator."""
+"""Frames that are there already: in an array, a list or an iterator."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
@@ -11,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from vos_zoo.errors import VideoError
-from vos_zoo.system.file_order import in_order
-from vos_zoo.videos.images import IMAGE_SUFFIXES, check_pixels, frame_size, read_frame, to_numpy
+from vos_zoo.videos.depths import common_bits
+from vos_zoo.videos.images import check_pixels, frame_size, read_frame, to_numpy
 from vos_zoo.videos.reader import Reader
 
 
@@ -75,9 +74,10 @@ class ListReader(_IndexedReader):
         self.height, self.width = frame_size(items[0], self._label(0))
         for index, item in enumerate(items):
             self._check_size(frame_size(item, self._label(index)), index)
+        self._bits = common_bits(items, name)
 
     def _frame(self, index: int) -> np.ndarray:
-        frame = read_frame(self._items[index], self._label(index))
+        frame = read_frame(self._items[index], self._label(index), bits=self._bits)
         self._check_size(frame.shape[:2], index)
         return frame
 
@@ -123,35 +123,6 @@ class IteratorReader(Reader):
             frame = read_frame(item, f"frame {index}")
             check_size(frame.shape[:2], (self.height, self.width), f"frame {index}")
             yield frame
-
-
-def open_folder(folder: Path) -> ListReader:
-    """The images of a folder in natural order (img2 before img10), names without suffix as frame names."""
-    try:
-        entries = list(folder.iterdir())
-    except PermissionError as error:
-        raise VideoError(f"no permission to list the folder {folder}: change its permissions") from error
-    files = [path for path in entries if not path.name.startswith(".") and path.is_file()]
-    images = in_order(path for path in files if path.suffix.lower() in IMAGE_SUFFIXES)
-    if not images:
-        others = sorted({path.suffix.lower() for path in files if path.suffix})
-        held = f"only {', '.join(others)} files" if others else "nothing like that"
-        raise VideoError(
-            f"the folder {folder} holds no images ({', '.join(IMAGE_SUFFIXES)}), {held}: "
-            "give the folder that the frames lie in, or the path of a video file"
-        )
-    stem, times = Counter(path.stem for path in images).most_common(1)[0]
-    if times > 1:
-        names = ", ".join(path.name for path in images if path.stem == stem)
-        raise VideoError(
-            f"the folder {folder} has several images for frame {stem!r} ({names}): keep the frames alone in a folder, masks in another"
-        )
-    return ListReader(
-        images,
-        name=folder.resolve().name,
-        kind="folder of images",
-        frame_names=[path.stem for path in images],
-    )
 
 
 def check_size(size: tuple[int, ...], expected: tuple[int, int], label: str) -> None:

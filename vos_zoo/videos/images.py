@@ -3,36 +3,48 @@
 from __future__ import annotations
 
 import os
+import struct
+import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image, ImageOps
 
-from vos_zoo.errors import VideoError
+from vos_zoo.errors import VideoError, VosZooWarning
+from vos_zoo.system.limits import check_picture
+from vos_zoo.videos.depths import bits_stored, bits_told, deep_values, to_8_bits
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 
 _EXIF_ORIENTATION = 0x0112
-_UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
+UNREADABLE = (OSError, SyntaxError, ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError, ArithmeticError,
+               struct.error, MemoryError, Image.DecompressionBombError)  # fmt: skip
 
 
-def read_frame(item: Any, label: str) -> np.ndarray:
+def read_frame(item: Any, label: str, *, bits: int | None = None) -> np.ndarray:
     """The frame (H, W, 3) uint8 RGB of a path, a PIL image, or an (H, W, 3) uint8 array or tensor.
 
-    Images are turned as their EXIF orientation says; grey, palette and CMYK become RGB, 16-bit grey is
-    scaled to 8 bits, alpha is dropped. Arrays are copied: some generators fill one buffer over and over.
-    `label` names the frame in errors, as in "frame 3".
-    Raises VideoError for anything else, with what to do about it.
+    Images are turned as their EXIF orientation says; grey, palette and CMYK become RGB, alpha is dropped, values of more than 8 bits
+    are scaled down. Arrays are copied: some generators fill one buffer over and over.
+
+    Args:
+        item: what is to be read.
+        label: names the frame in errors, as in "frame 3".
+        bits: that the values of an image of 9 to 16 bits are of; default: what its tags say, else 16.
+
+    Raises:
+        VideoError: for anything else, with what to do about it.
     """
     if isinstance(item, (str, os.PathLike)):
         try:
             with Image.open(item) as image:
-                return _to_rgb(image, label)
-        except _UNREADABLE as error:
-            raise _unreadable(item, label, error) from error
+                check_picture(image.height, image.width, label, VideoError)
+                return to_rgb(image, label, bits=bits)
+        except UNREADABLE as error:
+            raise unreadable(item, label, error) from error
     if isinstance(item, Image.Image):
-        return _to_rgb(item, label)
+        return to_rgb(item, label, bits=bits)
     check_pixels(item, label)
     return np.array(to_numpy(item), order="C")
 
@@ -44,13 +56,23 @@ def frame_size(item: Any, label: str) -> tuple[int, int]:
             raise VideoError(f"{label}: there is no file {os.fspath(item)!r}: check the path")
         try:
             with Image.open(item) as image:
+                check_picture(image.height, image.width, label, VideoError)
+                if (pages := page_count(image)) > 1:
+                    raise VideoError(
+                        f"{label} has {pages} pages, and a frame is one: give that file alone as the video, or split it into files"
+                    )
                 return _upright_size(image)
-        except _UNREADABLE as error:
-            raise _unreadable(item, label, error) from error
+        except UNREADABLE as error:
+            raise unreadable(item, label, error) from error
     if isinstance(item, Image.Image):
         return _upright_size(item)
     check_pixels(item, label)
     return int(item.shape[0]), int(item.shape[1])
+
+
+def page_count(image: Image.Image) -> int:
+    """Pages of a TIFF, pictures of an animated WebP or PNG; 1 for all else, also for the pair of photos that some cameras write."""
+    return int(getattr(image, "n_frames", 1)) if image.format in ("TIFF", "WEBP", "PNG") else 1
 
 
 def to_numpy(item: Any) -> np.ndarray:
@@ -115,21 +137,41 @@ def _upright_size(image: Image.Image) -> tuple[int, int]:
     return (width, height) if turned else (height, width)
 
 
-def _to_rgb(image: Image.Image, label: str) -> np.ndarray:
+def to_rgb(image: Image.Image, label: str, *, bits: int | None = None) -> np.ndarray:
+    """An opened image as `read_frame` gives it."""
+    if bits_stored(image) > 8:
+        return _deep_to_rgb(image, label, bits)
     image = ImageOps.exif_transpose(image)
-    if image.mode.startswith("I;16"):
-        grey = (np.asarray(image) >> 8).astype(np.uint8)
-        return np.repeat(grey[..., None], 3, axis=-1)
-    if image.mode in ("I", "F"):
+    if image.mode == "F":
         raise VideoError(
             f"{label} is an image of 32-bit values (mode {image.mode!r}), whose range is not known: save the frames as 8-bit RGB"
         )
-    if image.mode in ("P", "PA"):
+    if image.mode in ("P", "PA", "RGBa"):
         image = image.convert("RGBA")
+    if image.mode == "La":
+        image = image.convert("LA")
     return np.array(image.convert("RGB"))
 
 
-def _unreadable(path: str | os.PathLike[str], label: str, error: BaseException) -> VideoError:
+def _deep_to_rgb(image: Image.Image, label: str, bits: int | None) -> np.ndarray:
+    values = deep_values(image, label)
+    if bits is None:
+        bits = bits_told(image) or 16
+        if bits == 16 and values.size and 0 < values.max() < 2**14:
+            message = f"{label} has 16 bits, but values to {values.max()} only, and looks dark: scale it to 8 bits first"
+            warnings.warn(message, VosZooWarning, stacklevel=4)
+    frame = to_8_bits(values, bits)
+    if frame.ndim == 2:
+        frame = np.repeat(frame[..., None], 3, axis=-1)
+    if image.getexif().get(_EXIF_ORIENTATION, 1) == 1:
+        return frame
+    turned = Image.fromarray(frame)
+    turned.getexif()[_EXIF_ORIENTATION] = image.getexif()[_EXIF_ORIENTATION]
+    return np.array(ImageOps.exif_transpose(turned))
+
+
+def unreadable(path: str | os.PathLike[str], label: str, error: BaseException) -> VideoError:
+    """The VideoError to raise for what went wrong with an image file; one that is told already stays as it is."""
     if isinstance(error, VideoError):
         return error
     name = os.fspath(path)

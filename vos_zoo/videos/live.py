@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from itertools import chain
 from pathlib import PurePosixPath
 from typing import Any
@@ -14,17 +14,19 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from vos_zoo.errors import VideoError, VosZooWarning
+from vos_zoo.system.limits import check_picture
 from vos_zoo.videos.decoding import Decoding, Orientation
+from vos_zoo.videos.newest import Newest
+from vos_zoo.videos.opening import STREAM_SCHEMES, open_address
 from vos_zoo.videos.reader import Reader
 
-STREAM_SCHEMES = ("rtsp", "rtsps", "http", "https", "rtmp", "rtmps", "srt", "udp", "tcp", "rtp")
 _TIMEOUT_SECONDS = 10.0
 
 
 class LiveReader(Reader):
     """What a camera or a stream sends from now on. Takes a first frame at once, to know the size.
 
-    If nothing arrives for ten seconds the video ends, with a VosZooWarning.
+    A source that sends nothing for ten seconds has stalled: the video ends, with a VosZooWarning that says so; as does one that is cut off.
     """
 
     replayable = False
@@ -35,17 +37,28 @@ class LiveReader(Reader):
         self._decoding = decoding
         self._pictures = decoding.pictures()
         self._first: Any = next(self._pictures, None)
+        self._in_use = False
         if self._first is None:
+            stalled = decoding.stopped_by is not None and _stalled(decoding.stopped_by)
             decoding.close()
-            raise VideoError(f"{name} sends no frames that can be decoded: check the source, then open it again")
+            why = f"stalled: nothing came for {_TIMEOUT_SECONDS:g} seconds" if stalled else "sends no frames that can be decoded"
+            raise VideoError(f"{name} {why}; check the source, then open it again")
+        check_picture(self._first.height, self._first.width, name, VideoError)
         size, orientation = (self._first.height, self._first.width), Orientation.of(self._first)
         decoding.adopt(size, orientation)
         self.height, self.width = orientation.upright_size(size)
         self.fps = decoding.rate
 
     def frames(self, start: int, stop: int | None) -> Iterator[np.ndarray]:
-        first, self._first = self._first, None
-        return self._convert(chain([first], self._pictures))
+        for number, picture in enumerate(self._all()):
+            yield self._decoding.rgb(picture, number)
+
+    def newest(self, keep: Collection[int]) -> Iterator[tuple[int, np.ndarray]]:
+        with Newest(self._all(), keep=keep, due=lambda picture: picture.time) as newest:
+            for number, picture in newest:
+                self.dropped = newest.dropped
+                yield number, self._decoding.rgb(picture, number)
+            self.dropped = newest.dropped
 
     def frames_reversed(self, start: int, stop: int | None, chunk: int) -> Iterator[np.ndarray]:
         raise NotImplementedError("not replayable")
@@ -54,19 +67,39 @@ class LiveReader(Reader):
         raise NotImplementedError("not replayable")
 
     def close(self) -> None:
-        self._decoding.close()
+        if not self._in_use:  # else by who reads, which may be a thread
+            self._decoding.close()
 
-    def _convert(self, pictures: Iterator[Any]) -> Iterator[np.ndarray]:
-        seen = 0
+    def _all(self) -> Iterator[Any]:
+        """All pictures; then a warning if that was not the end. Closes the source."""
+        first, self._first = self._first, None
+        seen, last, decoding = 0, first, self._decoding
+        self._in_use = True
         try:
-            for seen, picture in enumerate(pictures, 1):
-                yield self._decoding.rgb(picture, seen - 1)
+            for seen, last in enumerate(chain([first], self._pictures), 1):  # noqa: B007
+                yield last
+            if why := self._broken_off(last):
+                warnings.warn(f"{self.name} {why} after {seen} frames; these are kept", VosZooWarning, stacklevel=3)
         finally:
-            self.close()
-        if self._decoding.stopped_by is not None:
-            reason = getattr(self._decoding.stopped_by, "strerror", None) or self._decoding.stopped_by
-            message = f"{self.name} broke off after {seen} frames ({reason}); these are kept"
-            warnings.warn(message, VosZooWarning, stacklevel=2)
+            self._in_use = False
+            decoding.close()
+
+    def _broken_off(self, last: Any) -> str:
+        decoding = self._decoding
+        if decoding.stopped_by is not None:
+            if _stalled(decoding.stopped_by):
+                return f"stalled (nothing came for {_TIMEOUT_SECONDS:g} seconds)"
+            return f"broke off ({getattr(decoding.stopped_by, 'strerror', None) or decoding.stopped_by})"
+        end = decoding.claimed_end
+        if end is not None and last.time is not None and last.time < end - max(0.5, 2 / (decoding.rate or 1)):
+            return f"was cut off at second {last.time:.1f} of {end:.1f}"
+        return "was cut off amid a frame" if decoding.cut_off else ""
+
+
+def _stalled(error: Exception) -> bool:
+    import av
+
+    return isinstance(error, (av.error.ExitError, TimeoutError))
 
 
 def open_camera(number: int, fps: float | None) -> LiveReader:
@@ -76,7 +109,12 @@ def open_camera(number: int, fps: float | None) -> LiveReader:
     device, system = _device(number)
     options = {"framerate": f"{fps:g}"} if fps else {}
     fix = f"check that it is plugged in, that no other program uses it, and that you may read {device}"
-    decoding = _open(device, f"camera {number} ({device})", fix, format=system, options=options)
+    import av
+
+    try:
+        decoding = Decoding(av.open(device, "r", format=system, options=options, timeout=_TIMEOUT_SECONDS, metadata_errors="replace"))
+    except (av.error.FFmpegError, ValueError) as error:
+        raise _refusal(f"camera {number} ({device})", error, fix) from None
     return LiveReader(decoding, f"camera {number}", "camera")
 
 
@@ -90,18 +128,20 @@ def open_stream(url: str) -> LiveReader:
     shown = re.sub(r"//[^/@]*@", "//***@", url)
     options = {"rtsp_transport": "tcp"} if parts.scheme.lower().startswith("rtsp") else {}
     fix = "check the address and the network, and that the address is of a video, not of a web page"
-    decoding = _open(url, shown, fix, options=options)
-    return LiveReader(decoding, PurePosixPath(parts.path).stem or parts.hostname or "stream", "stream")
-
-
-def _open(file: str, shown: str, fix: str, **options: Any) -> Decoding:
     from av.error import FFmpegError
 
     try:
-        return Decoding(file, timeout=_TIMEOUT_SECONDS, **options)
+        decoding = Decoding(open_address(url, timeout=_TIMEOUT_SECONDS, options=options))
     except (FFmpegError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise VideoError(f"can't open {shown}: {reason}; {fix}") from None
+        raise _refusal(shown, error, fix) from None
+    return LiveReader(decoding, PurePosixPath(parts.path).stem or parts.hostname or "stream", "stream")
+
+
+def _refusal(shown: str, error: Exception, fix: str) -> VideoError:
+    reason = getattr(error, "strerror", None) or str(error)
+    if _stalled(error):
+        reason = f"stalled, nothing came for {_TIMEOUT_SECONDS:g} seconds"
+    return VideoError(f"can't open {shown}: {reason}; {fix}")
 
 
 def _device(number: int) -> tuple[str, str]:

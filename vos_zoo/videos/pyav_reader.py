@@ -7,14 +7,18 @@ import zlib
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from vos_zoo.errors import VideoError, VosZooWarning
+from vos_zoo.system.limits import check_picture
+from vos_zoo.videos.colours import Tags
 from vos_zoo.videos.decoding import Decoding, Orientation
-from vos_zoo.videos.reader import Reader
+from vos_zoo.videos.opening import open_file
+from vos_zoo.videos.reader import Moment, Presentation, Reader
 
 # How many frames further back to try when a seek did not land before the frame that is wanted
 _STEPS_BACK = (0, 16, 256)
@@ -48,26 +52,35 @@ class PyAVReader(Reader):
 
     decodes = True
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, playlists: bool = False) -> None:
         self.name = path.stem
         self._path = path
+        self._playlists = playlists
         self._index = _Index()
         self._warning: str | None = None
-        decoding = open_decoding(path)
+        decoding = open_decoding(path, playlists=playlists)
         try:
             first = next(decoding.pictures(), None)
             if first is None:
                 raise _unreadable(path, "no frame of it can be decoded; the file is damaged, get a whole copy")
+            check_picture(first.height, first.width, str(path), VideoError)
             self._size = (first.height, first.width)
             self.orientation = Orientation.of(first)
             self.height, self.width = self.orientation.upright_size(self._size)
             self.fps = decoding.rate
             self.length = self._claimed = decoding.claimed_frames
             self.kind = f"{decoding.codec_name} in {decoding.container_name.split(',')[0]}, PyAV"
+            self.presentation = self._presented(decoding, first)
         finally:
             decoding.close()
+        if kind := self.presentation.tags.hdr:
+            message = f"{path.name} is {kind}: its colours are tone-mapped to SDR (BT.709), as the models know them"
+            warnings.warn(message, VosZooWarning, stacklevel=5)
 
     def frames(self, start: int, stop: int | None) -> Iterator[np.ndarray]:
+        return (moment.frame for moment in self.moments(start, stop))
+
+    def moments(self, start: int, stop: int | None) -> Iterator[Moment]:
         if start == stop:
             return
         decoding = self._open()
@@ -76,13 +89,34 @@ class PyAVReader(Reader):
             for number, picture in enumerate(decoding.pictures()):
                 seen, end = number + 1, max(end, _end_of(picture, decoding))
                 if number >= start:
-                    yield decoding.rgb(picture, number)
+                    yield self._moment(decoding, picture, number)
                 if seen == stop:
                     return
             self._finish(decoding, seen, end)
         finally:
             decoding.close()
         self._warn()
+
+    def _moment(self, decoding: Decoding, picture: Any, number: int) -> Moment:
+        frame = decoding.rgb(picture, number)
+        if self.presentation.clock is None or picture.pts is None:
+            return Moment(frame)
+        return Moment(frame, picture.pts * picture.time_base, (picture.duration or 0) * picture.time_base or None)
+
+    def _presented(self, decoding: Decoding, first: Any) -> Presentation:
+        stream = decoding.stream
+        aspect = stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio or Fraction(1)
+        if not 0 < aspect <= 100:
+            aspect = Fraction(1)
+        clock = stream.time_base
+        if not clock or (self.fps and clock * Fraction(self.fps) > 1):  # its ticks are too long to tell its frames apart
+            clock = None
+        return Presentation(
+            aspect if self.orientation.a else 1 / aspect,
+            Tags.of(first),
+            clock,
+            self._path if decoding.has_sound else None,
+        )
 
     def frames_reversed(self, start: int, stop: int | None, chunk: int) -> Iterator[np.ndarray]:
         self._look_through(stop)
@@ -106,7 +140,7 @@ class PyAVReader(Reader):
         return self.length
 
     def _open(self) -> Decoding:
-        decoding = open_decoding(self._path)
+        decoding = open_decoding(self._path, playlists=self._playlists)
         decoding.adopt(self._size, self.orientation)
         return decoding
 
@@ -180,20 +214,23 @@ class PyAVReader(Reader):
 
     def _warn(self) -> None:
         if self._warning is not None:
-            warnings.warn(self._warning, VosZooWarning, stacklevel=3)
+            warnings.warn(self._warning, VosZooWarning, stacklevel=4)
 
 
-def open_decoding(path: Path) -> Decoding:
+def open_decoding(path: Path, *, playlists: bool = False) -> Decoding:
+    """The file's video stream, open at its beginning. Raises VideoError, with the reason."""
     from av.error import FFmpegError, PermissionError
 
     try:
-        return Decoding(str(path))
+        return Decoding(open_file(path, playlists=playlists))
     except PermissionError as error:
         raise _unreadable(path, "no permission to read it; change its permissions") from error
     except FFmpegError as error:
         raise _unreadable(path, _reason(path, error)) from error
     except VideoError as error:
         raise _unreadable(path, str(error)) from None
+    except OSError as error:
+        raise _unreadable(path, f"{error.strerror or error}; check the file and its permissions") from error
 
 
 def _reason(path: Path, error: Exception) -> str:

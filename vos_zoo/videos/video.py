@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable, Iterator, Sequence
+import warnings
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from types import TracebackType
@@ -13,10 +14,12 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from vos_zoo.errors import VideoError
-from vos_zoo.videos.frames import ArrayReader, IteratorReader, ListReader, open_folder
+from vos_zoo.errors import VideoError, VosZooWarning
+from vos_zoo.videos.folder import open_folder
+from vos_zoo.videos.frames import ArrayReader, IteratorReader, ListReader
 from vos_zoo.videos.images import IMAGE_SUFFIXES
-from vos_zoo.videos.reader import Reader
+from vos_zoo.videos.pages import open_pages
+from vos_zoo.videos.reader import Moment, Presentation, Reader
 
 BACKENDS = ("auto", "pyav", "decord")
 
@@ -77,6 +80,11 @@ class Video:
         return self._reader.replayable
 
     @property
+    def presentation(self) -> Presentation:
+        """How the source asks to be shown: pixel aspect ratio, colour tags, clock, sound."""
+        return self._reader.presentation if self._fps is None else self._reader.presentation._replace(clock=None)
+
+    @property
     def decodes(self) -> bool:
         return self._reader.decodes
 
@@ -87,12 +95,47 @@ class Video:
         Raises VideoError if the video is closed, or was iterated before and is not replayable; during
         iteration, if the size of the frames changes or an image can't be read.
         """
-        self._check_open()
-        if not self.replayable:
-            if self._used:
-                raise VideoError(f"{self.name} can be read only once: open it again, or give a list or a file")
-            self._used = True
+        self._begin()
         return self._reader.frames(0, None)
+
+    def moments(self) -> Iterator[Moment]:
+        """The frames of iteration, each with the time at which it is shown, where the source tells (files, animated images).
+
+        Example:
+            >>> for frame, time, duration in video.moments(): ...
+        """
+        self._begin()
+        if self._fps is not None:  # the caller knows better
+            return (Moment(frame) for frame in self._reader.frames(0, None))
+        return self._reader.moments(0, None)
+
+    def newest(self, keep: Collection[int] = ()) -> Iterator[tuple[int, np.ndarray]]:
+        """(number, frame) of a live source; of the frames that come while the caller is busy only the newest.
+
+        Numbers count all frames that came, so that a gap shows how many were left out; at the end a VosZooWarning says how many.
+
+        Args:
+            keep: numbers of frames that are not to be left out.
+
+        Raises:
+            VideoError: at the call if the video is closed or was read already, or is no live source: a file waits.
+        """
+        if self.replayable:
+            raise VideoError(
+                f"{self.name} waits until its frames are wanted, so none is late: leave out drop='late', or give a live source"
+            )
+        self._begin()
+        return self._newest(keep)
+
+    def _newest(self, keep: Collection[int]) -> Iterator[tuple[int, np.ndarray]]:
+        number = -1
+        try:
+            for number, frame in self._reader.newest(keep):
+                yield number, frame
+        finally:
+            if dropped := self._reader.dropped:
+                message = f"{self.name}: {dropped} of the {number + 1} frames that came were left out, since they came too fast"
+                warnings.warn(message, VosZooWarning, stacklevel=2)
 
     def read(self, start: int = 0, stop: int | None = None) -> Iterator[np.ndarray]:
         """Frames start <= i < stop; to the end if `stop` is None or beyond it. Errors as for iteration.
@@ -141,6 +184,13 @@ class Video:
         if self._closed:
             raise VideoError(f"{self.name} is closed: open it again with open_video")
 
+    def _begin(self) -> None:
+        self._check_open()
+        if not self.replayable:
+            if self._used:
+                raise VideoError(f"{self.name} can be read only once: open it again, or give a list or a file")
+            self._used = True
+
     def _check_range(self, start: int, stop: int | None) -> None:
         self._check_open()
         if not self.replayable:
@@ -149,20 +199,34 @@ class Video:
             raise VideoError(f"frames {start} to {stop} are no range: 0 <= start <= stop is needed")
 
 
-def open_video(source: Any, *, backend: str = "auto", fps: float | None = None) -> Video:
+def open_video(source: Any, *, backend: str = "auto", fps: float | None = None, playlists: bool = False) -> Video:
     """Opens a video, and checks all that can be checked without decoding the whole of it.
 
-    source    path of a video file (mp4, mov, mkv, webm, avi, gif, ts, ...) or of a folder of images
-              (natural order: img2 before img10); array or tensor (T, H, W, 3) uint8; list, generator or
-              other iterable of (H, W, 3) uint8 arrays, PIL images or paths of images; camera number; stream
-              URL (rtsp://, http://, ...); or a Video, which is returned as it is
-    backend   for files: "auto" (PyAV, right on all of them), "pyav", or "decord" for plain mp4, mov, mkv
-              and webm
-    fps       frames per second to go by, instead of what the source says or where it says nothing; frames
-              are neither dropped nor repeated. Cameras are asked to deliver it
+    Args:
+        source: path or file:// address of a video file (mp4, mov, mkv, webm, avi, gif, ts, ...), of an animated WebP or PNG, of a TIFF
+            of several pages, or of a folder of images (natural order: img2 before img10); array or tensor (T, H, W, 3) uint8; list,
+            generator or other iterable of (H, W, 3) uint8 arrays, PIL images or paths of images; camera number; stream URL (rtsp://,
+            http://, ...); or a Video, which is returned as it is.
+        backend: for files: "auto" (PyAV, right on all of them), "pyav", or "decord" for plain mp4, mov, mkv and webm.
+        fps: frames per second to go by, instead of what the source says or where it says nothing; frames are neither dropped nor
+            repeated. Cameras are asked to deliver it.
+        playlists: whether a file that leads to others (HLS .m3u8, DASH, SDP, FFmpeg's concat) is followed, also over the network. Only
+            for files that you trust.
 
-    Raises VideoError, saying what to do, if the source is missing, empty, no video, only sound, of mixed
-    sizes, not uint8, channels first, or of a kind that can't be read.
+    Returns:
+        A Video: frames (H, W, 3) uint8 RGB, upright, BT.709 or BT.601 by tag, HDR tone-mapped to SDR. See docs/formats.md.
+
+    Raises:
+        VideoError: the source is missing, empty, no video, only sound, of mixed sizes, not uint8, channels first, larger than
+            `vos_zoo.system.limits` allows, or of a kind that can't be read. It says what to do.
+
+    Warns:
+        VosZooWarning: something was done to the frames that is worth knowing (HDR, depths over 8 bits), or files of a folder are no part
+            of it (dead links, gaps in the numbers, an order in doubt).
+
+    Example:
+        >>> video = open_video("bear.mp4")
+        >>> for frame in video: ...
     """
     if backend not in BACKENDS:
         guess = get_close_matches(str(backend), BACKENDS, 1)
@@ -172,22 +236,25 @@ def open_video(source: Any, *, backend: str = "auto", fps: float | None = None) 
         raise VideoError(f"fps must be a positive number, not {fps!r}")
     if isinstance(source, Video):
         return source
-    return Video(_reader(source, backend, fps), fps)
+    return Video(_reader(source, backend, fps, playlists), fps)
 
 
-def _reader(source: Any, backend: str, fps: float | None) -> Reader:
+def _reader(source: Any, backend: str, fps: float | None, playlists: bool) -> Reader:
     if isinstance(source, bool):
         raise VideoError(f"{source} is no video: give a path, frames, a camera number or a stream URL")
     if isinstance(source, (int, np.integer)):
         from vos_zoo.videos.live import open_camera
 
         return open_camera(int(source), fps)
-    if isinstance(source, str) and "://" in source:
+    if isinstance(source, (str, os.PathLike)):
+        from vos_zoo.videos.opening import path_of
+
+        path = path_of(os.fsdecode(source))
+        if path is not None:
+            return _open_path(path, backend, playlists)
         from vos_zoo.videos.live import open_stream
 
-        return open_stream(source)
-    if isinstance(source, (str, os.PathLike)):
-        return _open_path(Path(source).expanduser(), backend)
+        return open_stream(os.fsdecode(source))
     if isinstance(source, Image.Image):
         raise VideoError("one PIL image is no video: give a list of them, [image] for a video of one frame")
     if isinstance(source, (bytes, bytearray)) or hasattr(source, "read"):
@@ -205,26 +272,33 @@ def _reader(source: Any, backend: str, fps: float | None) -> Reader:
     )
 
 
-def _open_path(path: Path, backend: str) -> Reader:
-    if path.is_dir():
-        return open_folder(path)
-    if not path.exists():
-        raise VideoError(f"there is no file or folder {str(path)!r}{_hint(path)}")
+def _open_path(path: Path, backend: str, playlists: bool) -> Reader:
+    try:
+        if path.is_dir():
+            return open_folder(path)
+        if not path.exists():
+            raise VideoError(f"there is no file or folder {str(path)!r}{_hint(path)}")
+    except (OSError, ValueError) as error:  # a name that is too long, or that no file can have
+        if isinstance(error, VideoError):
+            raise
+        raise VideoError(f"{str(path)[:200]!r} can't be the path of a video: {getattr(error, 'strerror', None) or error}") from error
     if not path.is_file():
         raise VideoError(f"{path} is neither a file nor a folder: give a video file or a folder of images")
     if path.suffix.lower() in IMAGE_SUFFIXES:
-        raise VideoError(f"{path} is a single image: give the folder of the frames ({path.parent}), or a list of paths")
+        return open_pages(path)
     if backend == "decord":
         from vos_zoo.videos.decord_reader import DecordReader
 
         return DecordReader(path)
     from vos_zoo.videos.pyav_reader import PyAVReader
 
-    return PyAVReader(path)
+    return PyAVReader(path, playlists=playlists)
 
 
 def _hint(path: Path) -> str:
+    if path.is_symlink():
+        return f": it is a link to {os.readlink(path)!r}, which is not there; mend or remove the link"
     if not path.parent.is_dir():
         return f": {str(path.parent)!r} does not exist either, looked from {Path.cwd()}"
-    guess = get_close_matches(path.name, [entry.name for entry in path.parent.iterdir()], 1)
+    guess = get_close_matches(path.name, [entry.name for entry in path.parent.iterdir() if entry.exists()], 1)
     return f": did you mean {str(path.parent / guess[0])!r}?" if guess else f": looked from {Path.cwd()}"
