@@ -21,7 +21,7 @@ _TO_BT709 = {
     BT2020: ((1.6605, -0.5876, -0.0728), (-0.1246, 1.1329, -0.0083), (-0.0182, -0.1006, 1.1187)),
     _P3: ((1.2249, -0.2247, 0.0), (-0.0420, 1.0419, 0.0), (-0.0197, -0.0786, 1.0979)),
 }
-_BT2020_LUMINANCE = np.float32([0.2627, 0.6780, 0.0593])
+_BT2020_LUMINANCE = np.array([0.2627, 0.6780, 0.0593], np.float32)
 
 
 class Tags(NamedTuple):
@@ -109,7 +109,7 @@ def tone_mapped(frame: np.ndarray, *, transfer: int, primaries: int = UNSPECIFIE
         light *= np.maximum(light @ _BT2020_LUMINANCE, 1e-6)[..., None] ** np.float32(0.2) * np.float32(_PEAK)
     matrix = _TO_BT709.get(BT2020 if primaries == UNSPECIFIED else primaries)
     if matrix is not None:
-        light = light @ np.float32(matrix).T
+        light = light @ np.array(matrix, np.float32).T
     light = np.maximum(light, 0)
     brightest = light.max(axis=2, keepdims=True)
     over = (brightest > _KNEE)[..., 0]
