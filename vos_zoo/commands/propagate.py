@@ -32,6 +32,7 @@ from vos_zoo.commands import jobs
 from vos_zoo.commands.options import add_model_options, add_progress_option, internal_size, load_model, say
 from vos_zoo.errors import SaveError, VosZooError, VosZooWarning
 from vos_zoo.masks.outputs import FILES, WITHOUT_VIDEO, chosen_forms, save_form
+from vos_zoo.system.lock import LOCK_FILE, writing_alone
 
 if TYPE_CHECKING:
     from vos_zoo.example.clip import Example
@@ -79,6 +80,12 @@ def run(args: argparse.Namespace) -> int:
     _check_what(args)
     forms = _checked_forms(args)
     out, overwrite = _checked_out(args)
+    with writing_alone(out):
+        return _run_alone(args, forms, out, overwrite)
+
+
+def _run_alone(args: argparse.Namespace, forms: list[str], out: Path, overwrite: bool) -> int:
+    """One video, into a folder that no other run is writing to."""
     example: Example | None = None
     if args.example:
         segmenter = load_model(args)
@@ -158,7 +165,7 @@ def _checked_out(args: argparse.Namespace) -> tuple[Path, bool]:
         out = Path(f"{name.stem or 'video'}_masks")
     if out.exists() and not out.is_dir():
         raise SaveError(f"{out} is a file, and the results need a folder: choose another --out")
-    if out.exists() and any(out.iterdir()) and not args.overwrite:
+    if out.exists() and any(each.name != LOCK_FILE for each in out.iterdir()) and not args.overwrite:
         raise SaveError(f"{out} is there already and not empty: choose another --out, or add --overwrite")
     return _writable(out), args.overwrite
 

@@ -244,7 +244,7 @@ def validator(args: argparse.Namespace, recipe: Recipe) -> Any:
 def own(out: Path, main: bool) -> Iterator[None]:
     """The run's folder, for this run alone as long as the block lasts. Says at the start, not after an hour, that it can't be written."""
     from vos_zoo.system.atomic import atomic_write
-    from vos_zoo.system.lock import lock
+    from vos_zoo.system.lock import writing_alone
 
     with atomic_write(out / ".writable") as temporary:
         temporary.touch()
@@ -252,8 +252,7 @@ def own(out: Path, main: bool) -> Iterator[None]:
     if not main:  # rank 0 writes, and holds the lock for all
         yield
         return
-    with open(out / ".lock", "w") as file:
-        lock(file, out)
+    with writing_alone(out):
         yield
 
 

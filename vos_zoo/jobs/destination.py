@@ -9,18 +9,17 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Any, Protocol
 
 from vos_zoo.errors import SaveError
 from vos_zoo.system.atomic import atomic_write
-from vos_zoo.system.lock import lock
+from vos_zoo.system.lock import writing_alone
 
 RECORD, RUN, LOG = "record.json", "run.json", "jobs.jsonl"
 AT_ONCE = 16  # small files read from an address
@@ -66,14 +65,15 @@ class Folder:
     def __init__(self, root: Path):
         self.root = root
         self._log: IO[str] | None = None
+        self._alone = ExitStack()
 
     def begin(self) -> None:
+        self._alone.enter_context(writing_alone(self.root))
         try:
-            self.root.mkdir(parents=True, exist_ok=True)
             self._log = open(self.root / LOG, "a+", encoding="utf-8")  # noqa: SIM115
         except OSError as error:
+            self._alone.close()
             raise SaveError(f"nothing can be written to {self.root} ({error.strerror}): choose another --out") from error
-        lock(self._log, self.root)
         self._sweep()
         self._log.seek(0)
         text = self._log.read()
@@ -84,6 +84,7 @@ class Folder:
         if self._log is not None:
             self._sweep()
             self._log.close()
+            self._alone.close()
 
     def _sweep(self) -> None:
         """What a process left that was ended while it wrote."""
@@ -114,15 +115,11 @@ class Folder:
     @contextmanager
     def writing(self, name: str) -> Iterator[Path]:
         target = self.root / name
-        with atomic_write(target) as temporary:
+        with atomic_write(target, replace_folder=True) as temporary:
             temporary.mkdir()
             yield temporary
             if self.taken(name):
                 raise SaveError(f"{target} is there already and holds something else: give the clip another name, or --out")
-            if target.exists():
-                os.rename(target, self.root / f".vos_zoo-old-{secrets.token_hex(6)}")
-        for old in self.root.glob(".vos_zoo-old-*"):
-            shutil.rmtree(old, ignore_errors=True)
 
     def log(self, record: Record) -> None:
         assert self._log is not None

@@ -6,13 +6,15 @@ import contextlib
 import errno
 import json
 import os
-import secrets
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from vos_zoo.errors import SaveError
+from vos_zoo.system.exchange import replace_folder
+from vos_zoo.system.leftovers import sweep, temporary_name
+from vos_zoo.system.paths import user_path
 
 _FIXES = {
     errno.ENOSPC: "the disk is full: free some space or save elsewhere",
@@ -36,26 +38,34 @@ class AtomicPath:
     The parent folder is made if it is missing. The temporary name keeps the suffix, so that writers which
     go by it still work, and begins with a dot, so that a listing of frames does not see it. A folder may
     be made at `temporary` instead of a file; then `path` must not exist yet, or be empty, at `commit()`.
+    What processes that were killed left beside `path` is cleared away.
 
     Raises SaveError, with the fix, if nothing can be written at `path`.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(os.path.realpath(Path(path).expanduser()))
-        self.temporary = self.path.with_name(f".vos_zoo-{secrets.token_hex(6)}{self.path.suffix}")
-        if self.path.exists() and not (self.path.is_file() or self.path.is_dir()):
-            raise SaveError(f"can't save to {self.path}: it is a device or a pipe; give the path of a file")
+    def __init__(self, path: str | os.PathLike[str], *, replace_folder: bool = False) -> None:
+        self.replaces_folder = replace_folder  # a folder at `path` may hold something at `commit()`, which is removed
+        self.path = Path(os.path.realpath(user_path(path)))
+        self.temporary = self.path.with_name(temporary_name(self.path.suffix))
         try:
+            if self.path.exists() and not (self.path.is_file() or self.path.is_dir()):
+                raise SaveError(f"can't save to {self.path}: it is a device or a pipe; give the path of a file")
             self.path.parent.mkdir(parents=True, exist_ok=True)
+            sweep(self.path.parent)
             self.temporary.touch()
             self.temporary.unlink()
+        except SaveError:
+            raise
         except OSError as error:
             raise self.explain(error) from error
 
     def commit(self) -> None:
         """Puts what was written in place of `path`."""
         try:
-            os.replace(self.temporary, self.path)
+            if self.replaces_folder and self.path.is_dir() and self.temporary.is_dir():
+                replace_folder(self.temporary, self.path)
+            else:
+                os.replace(self.temporary, self.path)
         except OSError as error:
             self.discard()
             raise self.explain(error) from error
@@ -82,8 +92,10 @@ class AtomicPath:
 
 
 @contextlib.contextmanager
-def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
+def atomic_write(path: str | os.PathLike[str], *, replace_folder: bool = False) -> Iterator[Path]:
     """Gives a temporary path beside `path`; renamed to `path` if the block succeeds, removed if it raises.
+
+    replace_folder: a folder that was made at the temporary path takes the place of one at `path`, with all that this holds, in one step.
 
         with atomic_write("masks.json") as temporary:
             temporary.write_text(text)
@@ -92,7 +104,7 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
     permission and the like; any other exception of the block goes through unchanged. Nothing half-written
     stays either way.
     """
-    target = AtomicPath(path)
+    target = AtomicPath(path, replace_folder=replace_folder)
     try:
         yield target.temporary
     except SaveError:

@@ -4,43 +4,30 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 from vos_zoo.errors import SaveError
 from vos_zoo.system.atomic import atomic_write
+from vos_zoo.system.paths import user_path
 
 
 @contextlib.contextmanager
 def atomic_folder(path: str | os.PathLike[str], *, overwrite: bool = False) -> Iterator[Path]:
     """Gives a new empty folder beside `path`; renamed to `path` if the block succeeds, removed if it raises.
 
-    With `overwrite` an older folder of masks at `path` is replaced, and kept if anything fails. Only a folder
+    With `overwrite` an older folder of masks at `path` is replaced, in one step, and kept if anything fails. Only a folder
     with nothing but .png and .json files is replaced, so that a slip in the path costs nobody's data.
 
     Raises:
         SaveError: `path` is taken, the disk is full, there is no permission.
     """
-    target = Path(os.path.realpath(Path(path).expanduser()))
+    target = Path(os.path.realpath(user_path(path)))
     _check_free(target, overwrite)
-    aside: Path | None = None
-    try:
-        with atomic_write(target) as temporary:
-            temporary.mkdir()
-            yield temporary
-            if target.exists():
-                _check_free(target, overwrite)
-                older = target.with_name(f".vos_zoo-old-{secrets.token_hex(6)}")
-                aside = older
-                os.rename(target, older)
-    except BaseException:
-        if aside is not None and aside.exists():
-            os.rename(aside, target)
-        raise
-    if aside is not None:
-        shutil.rmtree(aside, ignore_errors=True)
+    with atomic_write(target, replace_folder=overwrite) as temporary:
+        temporary.mkdir()
+        yield temporary
+        _check_free(target, overwrite)
 
 
 def _check_free(target: Path, overwrite: bool) -> None:
