@@ -334,7 +334,7 @@ class TestFullDisk:
         def refuse(*_: object) -> None:
             raise PermissionError(errno.EACCES, "Permission denied")
 
-        monkeypatch.setattr("os.replace", refuse)
+        monkeypatch.setattr("vos_zoo.system.exchange.exchange", refuse)
         with pytest.raises(SaveError, match="Permission denied"):
             _sequence((1, 2)).save(tmp_path / "out", overwrite=True)
         assert _leftovers(tmp_path) == ["out"] and MaskSequence.load(tmp_path / "out") == _sequence()
