@@ -31,8 +31,9 @@ from urllib.parse import urlsplit
 from vos_zoo.commands import jobs
 from vos_zoo.commands.options import add_model_options, add_progress_option, internal_size, load_model, say
 from vos_zoo.errors import SaveError, VosZooError, VosZooWarning
-from vos_zoo.masks.outputs import FILES, WITHOUT_VIDEO, chosen_forms, save_form
+from vos_zoo.masks.outputs import FILES, WITHOUT_VIDEO, check_forms, chosen_forms, save_form
 from vos_zoo.system.lock import LOCK_FILE, writing_alone
+from vos_zoo.videos.opening import path_of
 
 if TYPE_CHECKING:
     from vos_zoo.example.clip import Example
@@ -96,6 +97,7 @@ def _run_alone(args: argparse.Namespace, forms: list[str], out: Path, overwrite:
         video, first_mask = example.frames, example.masks[0]
     else:
         video, first_mask = _opened(args)
+        check_forms(forms, video)
         segmenter = load_model(args)
         _check_objects(segmenter, args)
     begun = time.perf_counter()
@@ -161,7 +163,7 @@ def _checked_out(args: argparse.Namespace) -> tuple[Path, bool]:
     if out is None and args.example:
         return _writable(Path("vos_zoo_example")), True
     if out is None:
-        name = Path(urlsplit(args.video).path) if _is_stream(args.video) else Path(args.video).resolve()
+        name = Path(urlsplit(args.video).path) if _is_stream(args.video) else (path_of(args.video) or Path(args.video)).resolve()
         out = Path(f"{name.stem or 'video'}_masks")
     if out.exists() and not out.is_dir():
         raise SaveError(f"{out} is a file, and the results need a folder: choose another --out")
@@ -179,7 +181,7 @@ def _writable(out: Path) -> Path:
 
 
 def _is_stream(video: str | None) -> bool:
-    return video is not None and "://" in video
+    return video is not None and path_of(video) is None
 
 
 def _opened(args: argparse.Namespace) -> tuple[Any, Any]:

@@ -17,6 +17,7 @@ from pathlib import Path
 from vos_zoo.errors import VideoError
 from vos_zoo.jobs.manifest import SUFFIXES, read_manifest
 from vos_zoo.jobs.task import Found, Task, has_images, is_image
+from vos_zoo.videos.opening import path_of
 
 VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".gif", ".ts", ".mts", ".m2ts", ".mpg", ".mpeg", ".wmv", ".flv", ".ogv",
                   ".3gp", ".mxf")  # fmt: skip
@@ -48,8 +49,8 @@ def find_tasks(source: str, masks_dir: Path | None = None, *, one: bool = False)
     masks_dir: where the masks of a folder's clips lie. one: a folder that could be one video or many is one. Raises VideoError if a
     folder is neither one video nor many, VosZooError if a manifest can't be read.
     """
-    path = Path(source).expanduser()
-    if "://" in source or not path.exists():
+    path = path_of(source)
+    if path is None or not path.exists():
         return None
     if path.is_file():
         return read_manifest(path) if path.suffix.lower() in SUFFIXES else None

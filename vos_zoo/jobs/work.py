@@ -17,7 +17,7 @@ from vos_zoo.errors import SaveError, VosZooError, VosZooWarning
 from vos_zoo.jobs.destination import RECORD, Place, Record, place_of
 from vos_zoo.jobs.run import unchanged
 from vos_zoo.jobs.task import Task
-from vos_zoo.masks.outputs import FILES, save_form
+from vos_zoo.masks.outputs import FILES, check_forms, save_form
 from vos_zoo.masks.read import read_masks
 from vos_zoo.masks.sequence import MaskSequence
 from vos_zoo.videos.video import Video, open_video
@@ -79,6 +79,7 @@ class Propagating:
     def _done(self, segmenter: Propagates, place: Place, task: Task, report: Callable[[int], None], heard: Any) -> Record:
         inputs, begun = task.digest(), time.perf_counter()
         with open_video(task.video, backend=self.backend) as video:
+            check_forms(self.forms, video)
             options = {**self.options, **_given(task, video)}
             masks = segmenter.propagate(video, **options, progress=lambda done, total: report(done))
             with place.writing(task.name) as folder:

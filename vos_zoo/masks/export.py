@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import warnings
 from collections.abc import Iterable, Iterator
@@ -17,8 +18,9 @@ from vos_zoo.masks.folder import frame_files
 from vos_zoo.masks.overlay import Style, draw_mask, draw_overlay
 from vos_zoo.masks.stored import StoredMasks
 from vos_zoo.system.atomic_folder import atomic_folder
-from vos_zoo.videos.video import open_video
-from vos_zoo.videos.writer import VideoWriter
+from vos_zoo.videos.reader import Moment, Presentation
+from vos_zoo.videos.video import Video, open_video
+from vos_zoo.videos.writer import VideoWriter, check_writable, usual_codec
 
 _DEFAULT_FPS = 25.0
 
@@ -31,25 +33,59 @@ def save_video(
     style: Style = "overlay",
     fps: float | None = None,
     alpha: float = 0.5,
+    audio: bool = True,
 ) -> Path:
     """See `MaskSequence.save_video`."""
     _check_not_empty(masks, path)
+    _check_look(style, alpha)
+    with _opened(video, masks) as opened:
+        speed, like = _timing(masks, opened, fps, audio, Path(path).name)
+        size = (masks.size[0], (2 if style == "side-by-side" else 1) * masks.size[1])
+        lost = _lost_ids(masks)
+        see_through = style == "cutout"
+        codec = usual_codec(path, alpha=see_through)
+        with VideoWriter(path, fps=speed, size=size, codec=codec, like=like, alpha=see_through) as writer:
+            frames = _Frames(masks, opened)
+            for i, moment in frames:
+                writer.write(_drawn(moment.frame, masks[i], style, alpha, lost.get(i, ())), moment.time, moment.duration)
+            writer.close(rest_of_sound=frames.at_end)
+    return Path(path)
+
+
+def check_video(path: str | os.PathLike[str], video: Video, *, style: Style = "overlay", fps: float | None = None) -> None:
+    """Raises what `save_video` will raise if container or encoder can't hold such a video: to be asked before the masks are made.
+
+    Args:
+        path, style, fps: as for `MaskSequence.save_video`.
+        video: an open video, of which nothing is read.
+
+    Raises:
+        SaveError: with the way out.
+    """
+    _check_look(style, 0.5)
+    size = (video.height, (2 if style == "side-by-side" else 1) * video.width)
+    check_writable(path, fps=fps or video.fps or _DEFAULT_FPS, size=size, alpha=style == "cutout")
+
+
+def _check_look(style: Style, alpha: float) -> None:
     if style not in get_args(Style):
         raise SaveError(f"there is no style {style!r}: choose one of {', '.join(get_args(Style))}")
     if not 0 <= alpha <= 1:
         raise SaveError(f"alpha must lie between 0 (no tint) and 1 (colour only), not {alpha}")
-    with _opened(video, masks) as opened:
-        if fps is None:
-            step = abs(masks.frame_indices.step)
-            fps = masks.fps or (opened.fps / step if opened.fps else _DEFAULT_FPS)
-        height, width = masks.size
-        size = (height, 2 * width) if style == "side-by-side" else (height, width)
-        lost = _lost_ids(masks)
-        codec = "libvpx-vp9" if Path(path).suffix.lower() == ".webm" else "libx264"
-        with VideoWriter(path, fps=fps, size=size, codec=codec) as writer:
-            for i, frame in _frames_of(masks, opened):
-                writer.write(_drawn(frame, masks[i], style, alpha, lost.get(i, ())))
-    return Path(path)
+
+
+def _timing(masks: StoredMasks, video: Video, fps: float | None, audio: bool, name: str) -> tuple[float, Presentation]:
+    """Frames a second, and what is taken over from the video: its clock and sound only if it is to play at its own speed."""
+    like = video.presentation
+    step = abs(masks.frame_indices.step)
+    own = video.fps / step if video.fps else None
+    speed = fps or masks.fps or own or _DEFAULT_FPS
+    if own is not None and not math.isclose(speed, own, rel_tol=1e-3):
+        if audio and like.sound is not None:
+            message = f"{name}: the sound was left out, since at {speed:g} frames per second it would not fit; leave out fps= to keep it"
+            warnings.warn(message, VosZooWarning, stacklevel=4)
+        return speed, like._replace(clock=None, sound=None)
+    return speed, like if audio else like._replace(sound=None)
 
 
 def save_cutouts(
@@ -68,13 +104,10 @@ def save_cutouts(
         raise MaskError(f"there is no object {unknown[0]} in these masks; their ids are {list(masks.object_ids)}")
     names, computed = frame_files(masks), masks.computed
     with _opened(video, masks) as opened, atomic_folder(path, overwrite=overwrite) as temporary:
-        for i, frame in _frames_of(masks, opened):
+        for i, moment in _Frames(masks, opened):
             if not computed[i]:
                 continue
-            inside = np.isin(masks[i], chosen)
-            rgba = np.zeros((*masks.size, 4), dtype=np.uint8)
-            rgba[inside, :3] = frame[inside]
-            rgba[inside, 3] = 255
+            rgba = _cut_out(moment.frame, np.isin(masks[i], chosen))
             Image.fromarray(rgba).save(temporary / f"{names[i]}.png", compress_level=3)
     return Path(path)
 
@@ -96,37 +129,39 @@ def _opened(video: Any, masks: StoredMasks) -> Iterator[Any]:
             opened.close()
 
 
-def _frames_of(masks: StoredMasks, video: Any) -> Iterator[tuple[int, np.ndarray]]:
-    """Pairs (i, frame): the frames in the video to which masks 0, 1, 2 ... belong. Warns if the counts
-    differ."""
-    positions = _positions(masks, video)
-    done = 0
-    whole = positions == range(len(masks))
-    for index, frame in enumerate(video):
-        if done == len(masks):
-            if whole:
-                warnings.warn(
-                    f"the video {video.name} has more frames than the {len(masks)} masks; the rest was left out",
-                    VosZooWarning,
-                    stacklevel=3,
-                )
-            return
-        if index == positions[done]:
-            yield done, frame
-            done += 1
-            if done == len(masks) and not whole:
+class _Frames:
+    """Pairs (i, moment): the frames in the video to which masks 0, 1, 2 ... belong, with their times. Warns if the counts differ.
+
+    at_end: whether the last of them is the last of the video.
+    """
+
+    def __init__(self, masks: StoredMasks, video: Video) -> None:
+        self._masks, self._video = masks, video
+        self.at_end = False
+
+    def __iter__(self) -> Iterator[tuple[int, Moment]]:
+        name, count = self._video.name, len(self._masks)
+        positions = _positions(self._masks, self._video)
+        whole = positions == range(count)
+        done = 0
+        for index, moment in enumerate(self._video.moments()):
+            if done == count:
+                if whole:
+                    message = f"the video {name} has more frames than the {count} masks; the rest was left out"
+                    warnings.warn(message, VosZooWarning, stacklevel=3)
                 return
-    if done == 0:
-        raise MaskError(
-            f"the video {video.name} has none of the frames {positions[0]} to {positions[-1]} that the "
-            "masks belong to: give the video that the masks were made from, from its beginning"
-        )
-    if done < len(masks):
-        warnings.warn(
-            f"the video {video.name} ended after {done} of the {len(masks)} frames that have masks; the rest was left out",
-            VosZooWarning,
-            stacklevel=3,
-        )
+            if index == positions[done]:
+                yield done, moment
+                done += 1
+        self.at_end = True
+        if done == 0:
+            raise MaskError(
+                f"the video {name} has none of the frames {positions[0]} to {positions[-1]} that the "
+                "masks belong to: give the video that the masks were made from, from its beginning"
+            )
+        if done < count:
+            message = f"the video {name} ended after {done} of the {count} frames that have masks; the rest was left out"
+            warnings.warn(message, VosZooWarning, stacklevel=3)
 
 
 def _positions(masks: StoredMasks, video: Any) -> range | list[int]:
@@ -150,8 +185,18 @@ def _checked_order(positions: range | list[int]) -> range | list[int]:
 def _drawn(frame: np.ndarray, labels: np.ndarray, style: Style, alpha: float, lost: Iterable[int]) -> np.ndarray:
     if style == "mask":
         return draw_mask(labels)
+    if style == "cutout":
+        return _cut_out(frame, labels != 0)
     overlay = draw_overlay(frame, labels, alpha=alpha, lost=lost)
     return overlay if style == "overlay" else np.concatenate([frame, overlay], axis=1)
+
+
+def _cut_out(frame: np.ndarray, inside: np.ndarray) -> np.ndarray:
+    """(H, W, 4) uint8 RGBA: the frame where `inside`, all else transparent."""
+    rgba = np.zeros((*inside.shape, 4), dtype=np.uint8)
+    rgba[inside, :3] = frame[inside]
+    rgba[inside, 3] = 255
+    return rgba
 
 
 def _lost_ids(masks: StoredMasks) -> dict[int, list[int]]:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vos_zoo.errors import VosZooError
+from vos_zoo.errors import SaveError, VosZooError
 
 if TYPE_CHECKING:
+    from vos_zoo.masks.overlay import Style
     from vos_zoo.masks.sequence import MaskSequence
+    from vos_zoo.videos.video import Video
 
 FILES = {  # form -> its file or folder
     "masks": "masks",
@@ -18,8 +20,17 @@ FILES = {  # form -> its file or folder
     "side-by-side": "side-by-side.mp4",
     "mask-video": "masks.mp4",
     "cutouts": "cutouts",
+    "cutout-webm": "cutout.webm",
+    "cutout-mov": "cutout.mov",
     "zip": "masks.zip",
     "coco": "masks.json",
+}
+_STYLES: Mapping[str, Style] = {
+    "overlay": "overlay",
+    "side-by-side": "side-by-side",
+    "mask-video": "mask",
+    "cutout-webm": "cutout",
+    "cutout-mov": "cutout",
 }
 WITHOUT_VIDEO = {"masks", "zip", "coco"}  # the others read the video again
 
@@ -33,14 +44,24 @@ def chosen_forms(text: str) -> list[str]:
     return forms
 
 
+def check_forms(forms: Iterable[str], video: Video) -> None:
+    """Raises SaveError if one of the forms can't be written for frames of this size or rate: to be asked before the masks are made."""
+    from vos_zoo.masks.export import check_video
+
+    for form in forms:
+        if form in _STYLES:
+            try:
+                check_video(FILES[form], video, style=_STYLES[form])
+            except SaveError as error:
+                raise SaveError(f"--save {form}: {error}") from None
+
+
 def save_form(form: str, masks: MaskSequence, video: Any, folder: Path, *, overwrite: bool = False) -> Path:
     """Writes one form into a folder and returns its path. video: that of the masks, as `open_video` takes it. Raises SaveError."""
     path = folder / FILES[form]
     save: dict[str, Callable[[Path], object]] = {
         "masks": partial(masks.save, overwrite=overwrite),
-        "overlay": lambda path: masks.save_video(path, video),
-        "side-by-side": lambda path: masks.save_video(path, video, style="side-by-side"),
-        "mask-video": lambda path: masks.save_video(path, video, style="mask"),
+        **{form: partial(masks.save_video, video=video, style=style) for form, style in _STYLES.items()},
         "cutouts": lambda path: masks.save_cutouts(path, video, overwrite=overwrite),
         "zip": masks.save_zip,
         "coco": masks.save_coco,

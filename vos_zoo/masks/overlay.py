@@ -10,7 +10,7 @@ import numpy as np
 from vos_zoo.errors import MaskError
 from vos_zoo.masks.palette import colours_of
 
-Style = Literal["overlay", "side-by-side", "mask"]
+Style = Literal["overlay", "side-by-side", "mask", "cutout"]
 
 
 def draw_overlay(

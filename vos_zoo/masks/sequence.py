@@ -70,22 +70,29 @@ class MaskSequence(StoredMasks):
         style: Style = "overlay",
         fps: float | None = None,
         alpha: float = 0.5,
+        audio: bool = True,
     ) -> Path:
         """Draws the masks on their video, frame by frame in constant memory, and writes a video file.
+
+        It plays as the video does: each frame at its own time, with the same pixel aspect ratio, colour tags and sound.
 
         Args:
             path: the file to write, e.g. out.mp4; an older one is replaced.
             video: the video that the masks were made from, in any form `open_video` takes.
-            style: "overlay"; "side-by-side" (video left, overlay right); "mask" (palette colours on black).
-            fps: frames a second; default: the sequence's, else the video's, else 25.
+            style: "overlay"; "side-by-side" (video left, overlay right); "mask" (palette colours on black); "cutout" (the objects on
+                nothing: .webm is VP9 with alpha, .mov ProRes 4444 with alpha).
+            fps: frames a second, constant; default: the video's own times, else the sequence's rate, else 25.
             alpha: opacity of the tint, 0..1.
+            audio: whether the video's sound is copied; it is not encoded again.
 
         Raises:
-            MaskError: frames and masks differ in size; SaveError: the file can't be written.
+            MaskError: frames and masks differ in size.
+            SaveError: the file can't be written.
+
         Warns:
-            VosZooWarning: the video has fewer or more frames than there are masks.
+            VosZooWarning: the video has fewer or more frames than there are masks, or sound that can't be kept.
         """
-        return save_video(self, path, video, style=style, fps=fps, alpha=alpha)
+        return save_video(self, path, video, style=style, fps=fps, alpha=alpha, audio=audio)
 
     def save_cutouts(
         self,

@@ -81,8 +81,9 @@ class Video:
 
     @property
     def presentation(self) -> Presentation:
-        """How the source asks to be shown: pixel aspect ratio, colour tags, clock, sound."""
-        return self._reader.presentation if self._fps is None else self._reader.presentation._replace(clock=None)
+        """How the source asks to be shown: pixel aspect ratio, colour tags, clock and sound; with `fps=` without the last two."""
+        given = self._reader.presentation
+        return given if self._fps is None else given._replace(clock=None, sound=None)
 
     @property
     def decodes(self) -> bool:
