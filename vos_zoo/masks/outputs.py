@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vos_zoo.errors import SaveError, VosZooError
+from vos_zoo.masks.export import check_video
 
 if TYPE_CHECKING:
     from vos_zoo.masks.overlay import Style
@@ -46,8 +47,6 @@ def chosen_forms(text: str) -> list[str]:
 
 def check_forms(forms: Iterable[str], video: Video) -> None:
     """Raises SaveError if one of the forms can't be written for frames of this size or rate: to be asked before the masks are made."""
-    from vos_zoo.masks.export import check_video
-
     for form in forms:
         if form in _STYLES:
             try:

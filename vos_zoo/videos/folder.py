@@ -19,7 +19,7 @@ from vos_zoo.videos.reader import Reader
 # Kinds of images that are not read here; between frames one of them would shift the numbers of those behind it
 _OTHER_IMAGES = (".avif", ".cr2", ".dng", ".dpx", ".exr", ".gif", ".hdr", ".heic", ".heif", ".ico", ".j2k", ".jfif", ".jp2", ".jxl", ".nef",
                  ".pbm", ".pgm", ".pnm", ".ppm", ".psd", ".svg", ".tga")  # fmt: skip
-_NO_NEWS = ("thumbs.db", "desktop.ini")
+_NO_NEWS = ("thumbs.db", "desktop.ini", "sequence.json")
 
 
 def open_folder(folder: Path) -> Reader:
