@@ -1,12 +1,14 @@
 """The command line: vos-zoo list | info | propagate | evaluate.
 
-Exit codes: 0 done, 1 an unexpected failure, 2 wrong arguments or input (the message says what to do), 130 interrupted.
+Exit codes: 0 done, 1 an unexpected failure, 2 wrong arguments or input (the message says what to do), 130 interrupted,
+143 ended by SIGTERM.
 Nothing heavy is imported before a command runs.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import re
 import sys
@@ -17,6 +19,8 @@ from typing import Any
 from vos_zoo import __version__
 from vos_zoo.commands import demo, download, evaluate, info, listing, propagate, push, train
 from vos_zoo.errors import VosZooError, VosZooWarning
+from vos_zoo.system.streams import tell, usable_streams
+from vos_zoo.system.termination import INTERRUPTED, Terminated, TerminationAsInterrupt
 
 FIRST_STEPS = """\
 first steps:
@@ -24,7 +28,7 @@ first steps:
   vos-zoo propagate bear.mp4 --mask first.png  your own; first.png shows the objects of the first frame
   vos-zoo COMMAND --help                       all options
 
-exit codes: 0 done, 1 unexpected failure, 2 wrong arguments or input, 130 interrupted
+exit codes: 0 done, 1 unexpected failure, 2 wrong arguments or input, 130 interrupted, 143 ended by SIGTERM
 """
 
 
@@ -43,22 +47,35 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    args = parser().parse_args(argv)
-    with warnings.catch_warnings():
-        warnings.showwarning = _warning_printer(warnings.showwarning)
-        try:
-            code = int(args.run(args) or 0)
-            sys.stdout.flush()
-            return code
-        except VosZooError as error:
-            print(f"vos-zoo: {_with_options(str(error))}", file=sys.stderr)
-            return 2
-        except KeyboardInterrupt:
-            print("vos-zoo: interrupted", file=sys.stderr)
-            return 130
-        except BrokenPipeError:  # `vos-zoo list | head`; what is still buffered must not hit the closed pipe at exit
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return 1
+    """The program.
+
+    Args:
+        argv: its arguments; default: those of the process.
+
+    Returns:
+        The exit status, as this module's first lines list them.
+    """
+    with usable_streams():
+        args = parser().parse_args(argv)
+        with TerminationAsInterrupt() as termination, warnings.catch_warnings():
+            warnings.showwarning = _warning_printer(warnings.showwarning)
+            return termination.status(_status(args))
+
+
+def _status(args: argparse.Namespace) -> int:
+    try:
+        code = int(args.run(args) or 0)
+        sys.stdout.flush()
+        return code
+    except VosZooError as error:
+        tell(f"vos-zoo: {_with_options(str(error))}")
+        return 2
+    except KeyboardInterrupt as interrupt:
+        tell(f"vos-zoo: {'ended by SIGTERM' if isinstance(interrupt, Terminated) else 'interrupted'}")
+        return INTERRUPTED
+    except BrokenPipeError:  # `vos-zoo list | head`; what is still buffered must not hit the closed pipe at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
 
 
 def _with_options(message: str) -> str:
@@ -85,9 +102,10 @@ def _warning_printer(plain: Callable[..., None]) -> Callable[..., None]:
             return
         shown.add(text)
         if "tqdm" in sys.modules:  # a bar may stand on the line
-            sys.modules["tqdm"].tqdm.write(text, file=sys.stderr)
+            with contextlib.suppress(OSError, ValueError):
+                sys.modules["tqdm"].tqdm.write(text, file=sys.stderr)
         else:
-            print(text, file=sys.stderr)
+            tell(text)
 
     return show
 

@@ -22,6 +22,8 @@ from typing import TYPE_CHECKING, Any
 from vos_zoo import __version__
 from vos_zoo.commands.options import add_model_options, add_progress_option, internal_size, label_of, load_model, settings_of
 from vos_zoo.errors import SaveError, VosZooError
+from vos_zoo.system.streams import is_terminal, tell
+from vos_zoo.system.termination import INTERRUPTED
 
 if TYPE_CHECKING:
     from vos_zoo.evaluation.clip import Clip
@@ -109,7 +111,7 @@ def run(args: argparse.Namespace) -> int:
     _print(args, done)
     if args.out:
         print(f"report: {_report(args, clips, dataset, done, watch.tell)}")
-    return 130 if interrupted else 0
+    return INTERRUPTED if interrupted else 0
 
 
 def _check(args: argparse.Namespace) -> None:
@@ -241,7 +243,7 @@ def _watch(args: argparse.Namespace, several: bool) -> Watch:
     class Lines(Watch):
         """A line a clip; on a terminal the frames done below them."""
 
-        terminal = sys.stderr.isatty()
+        terminal = is_terminal(sys.stderr)
 
         def begin(self, label: str, clips: int, finished: int) -> None:
             self._label, self._clips, self._done = label, clips, finished
@@ -253,7 +255,7 @@ def _watch(args: argparse.Namespace, several: bool) -> Watch:
             self._frames[clip] = done
             if self.terminal:
                 under_way = ", ".join(f"{name} frame {number}" for name, number in self._frames.items())
-                print(f"\r\033[K{self._label} {self._done}/{self._clips}: {under_way}"[:160], end="", file=sys.stderr, flush=True)
+                tell(f"\r\033[K{self._label} {self._done}/{self._clips}: {under_way}"[:160], end="")
 
         def clip(self, score: ClipScore, done: int, clips: int) -> None:
             self._done = done
@@ -264,16 +266,16 @@ def _watch(args: argparse.Namespace, several: bool) -> Watch:
 
         def end(self) -> None:
             if self.terminal:
-                print("\r\033[K", end="", file=sys.stderr, flush=True)
+                tell("\r\033[K", end="")
 
         def tell(self, what: str) -> None:
-            print(f"{chr(13)}\033[K{what}" if self.terminal else what, file=sys.stderr, flush=True)
+            tell(f"{chr(13)}\033[K{what}" if self.terminal else what)
 
     class Quiet(Watch):
         """Only what was not expected."""
 
         def tell(self, what: str) -> None:
-            print(what, file=sys.stderr, flush=True)
+            tell(what)
 
     return Quiet() if args.no_progress else Lines()
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from vos_zoo.commands.jobs_report import count, progress, summary, words
 from vos_zoo.commands.options import load_model, say, settings_of
 from vos_zoo.errors import SaveError, VosZooError, VosZooWarning
 from vos_zoo.masks.outputs import chosen_forms
+from vos_zoo.system.streams import tell
 
 if TYPE_CHECKING:
     from vos_zoo.jobs.destination import Place, Record
@@ -112,7 +112,7 @@ def run(args: argparse.Namespace, found: Found) -> int:
     print(json.dumps(result, indent=2) if args.json else words(result))
     if ended is not None:
         again = "the same command without --overwrite" if args.overwrite else "the same command"
-        print(f"vos-zoo: ended early; {result['done']} of {count(len(plan.tasks), 'clip')} are done, and {again} goes on", file=sys.stderr)
+        tell(f"vos-zoo: ended early; {result['done']} of {count(len(plan.tasks), 'clip')} are done, and {again} goes on")
         raise ended
     return 1 if result["failed"] or plan.problems else 0
 

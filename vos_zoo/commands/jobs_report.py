@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from vos_zoo.system.progress import reporter
+from vos_zoo.system.streams import is_terminal, tell
 
 if TYPE_CHECKING:
     from vos_zoo.jobs.destination import Record
@@ -24,7 +25,7 @@ def progress(quiet: bool, total: int) -> Iterator[Callable[[int, int], None]]:
     if quiet or not total:
         yield lambda done, failed: None
         return
-    if sys.stderr.isatty():
+    if is_terminal(sys.stderr):
         with reporter(True, total, "clips", unit="clip") as report:
             yield lambda done, failed: report(done)
         return
@@ -36,7 +37,7 @@ def progress(quiet: bool, total: int) -> Iterator[Callable[[int, int], None]]:
         if now - last >= EVERY and done < total:
             last = now
             left = duration((now - begun) / done * (total - done))
-            print(f"{done} of {count(total, 'clip')}, {failed} failed, {left} left", file=sys.stderr, flush=True)
+            tell(f"{done} of {count(total, 'clip')}, {failed} failed, {left} left")
 
     yield line
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-import sys
 from typing import Any
 
 from vos_zoo.errors import did_you_mean
+from vos_zoo.system.streams import tell
 
 HEADER = f"{'NAME':<20} {'MODEL':<8} {'PARAMS':>6} {'WEIGHTS':>10}  DESCRIPTION"
 
@@ -29,6 +29,5 @@ def run(args: argparse.Namespace) -> int:
     elif found:
         print(HEADER, *found, sep="\n")
     if not found:
-        print(f"vos-zoo: no model matches {args.pattern!r}.{did_you_mean(args.pattern, names())} There are: {', '.join(names())}",
-              file=sys.stderr)  # fmt: skip
+        tell(f"vos-zoo: no model matches {args.pattern!r}.{did_you_mean(args.pattern, names())} There are: {', '.join(names())}")
     return 0

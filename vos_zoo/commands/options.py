@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from vos_zoo import __version__
 from vos_zoo.checkpoints.sources import joined
+from vos_zoo.system.streams import is_terminal, tell
 
 if TYPE_CHECKING:
     from vos_zoo.segmenter import Segmenter
@@ -69,8 +70,8 @@ def settings_of(segmenter: Any) -> dict[str, Any]:
 
 def say(args: argparse.Namespace, what: str) -> None:
     """Tell someone at a terminal what takes a while."""
-    if sys.stderr.isatty() and not getattr(args, "no_progress", False):
-        print(f"{what} ...", file=sys.stderr)
+    if is_terminal(sys.stderr) and not getattr(args, "no_progress", False):
+        tell(f"{what} ...")
 
 
 def frame_size(text: str) -> tuple[int, int]:

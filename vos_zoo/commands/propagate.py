@@ -21,7 +21,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import sys
 import time
 import warnings
 from pathlib import Path
@@ -33,6 +32,7 @@ from vos_zoo.commands.options import add_model_options, add_progress_option, int
 from vos_zoo.errors import SaveError, VosZooError, VosZooWarning
 from vos_zoo.masks.outputs import FILES, WITHOUT_VIDEO, check_forms, chosen_forms, save_form
 from vos_zoo.system.lock import LOCK_FILE, writing_alone
+from vos_zoo.system.streams import tell
 from vos_zoo.videos.opening import path_of
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ def _run_alone(args: argparse.Namespace, forms: list[str], out: Path, overwrite:
         result["files"] = _save(args, masks, video, out, forms, overwrite)
     print(json.dumps(result, indent=2) if args.json else _words(result))
     if ended is not None:
-        print(f"vos-zoo: ended early; {_count(done, 'finished frame')} saved in {out}", file=sys.stderr)
+        tell(f"vos-zoo: ended early; {_count(done, 'finished frame')} saved in {out}")
         raise ended
     return 0
 
@@ -227,7 +227,7 @@ def _save(args: argparse.Namespace, masks: MaskSequence, video: Any, out: Path, 
             saved[form] = str(save_form(form, masks, video, out, overwrite=overwrite))
     except BaseException:
         if saved:
-            print(f"vos-zoo: not everything could be written, but this was: {', '.join(saved.values())}", file=sys.stderr)
+            tell(f"vos-zoo: not everything could be written, but this was: {', '.join(saved.values())}")
         raise
     return saved
 

@@ -10,7 +10,6 @@ Any value of the recipe can be replaced: --set stages.0.lr=1e-4 --set stages.*.b
 from __future__ import annotations
 
 import argparse
-import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 from vos_zoo import __version__
 from vos_zoo.errors import DataError, VosZooError, VosZooWarning, did_you_mean
+from vos_zoo.system.streams import tell, usable_streams
+from vos_zoo.system.termination import INTERRUPTED, TerminationAsInterrupt
 
 if TYPE_CHECKING:
     from vos_zoo.models.base import VOSModel
@@ -280,16 +281,16 @@ def main(argv: list[str] | None = None) -> int:
     """The command as a program of its own: tools/train.py."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_arguments(parser)
-    with warnings.catch_warnings():
+    with usable_streams(), TerminationAsInterrupt() as termination, warnings.catch_warnings():
         show = warnings.showwarning
         warnings.showwarning = lambda message, category, *rest, **more: (
-            print(f"warning: {message}", file=sys.stderr) if issubclass(category, VosZooWarning) else show(message, category, *rest, **more)
+            tell(f"warning: {message}") if issubclass(category, VosZooWarning) else show(message, category, *rest, **more)
         )
         try:
             return run(parser.parse_args(argv))
         except VosZooError as error:
-            print(f"error: {error}", file=sys.stderr)
+            tell(f"error: {error}")
             return 2
         except KeyboardInterrupt:
-            print("interrupted; the same command goes on from the last checkpoint", file=sys.stderr)
-            return 130
+            tell("interrupted; the same command goes on from the last checkpoint")
+            return termination.status(INTERRUPTED)

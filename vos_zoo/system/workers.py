@@ -108,7 +108,7 @@ class Pool(Generic[Item, Result]):
     def close(self) -> None:
         """Ends the processes, whatever they are doing."""
         for worker in self._workers:
-            worker.process.terminate()
+            worker.process.kill()
         for worker in self._workers:
             worker.process.join(5)
             worker.pipe.close()
@@ -133,7 +133,7 @@ class Pool(Generic[Item, Result]):
             self._deaths += 1
             if item is None or self._lost is None or self._deaths > MOST_DEATHS:
                 raise _error(kind, value, item)
-            worker.process.terminate()
+            worker.process.kill()
             worker.pipe.close()
             self._workers[self._workers.index(worker)] = _Worker(worker.job, worker.threads)
             yield self._lost(item, f"its process ended with {value}" if kind == "died" else _last_line(value))
@@ -194,7 +194,8 @@ def _error(kind: str, value: Any, item: Named | None) -> Exception:
 
 def _serve(job: Job[Any, Any], threads: int, pipe: Connection) -> None:
     """The life of a process: an item in, its result out, until the pipe closes."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's business: it ends this process
+    for number in (signal.SIGINT, signal.SIGTERM):  # sent to all of a group, they are the parent's to answer: it ends this process
+        signal.signal(number, signal.SIG_IGN)
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[name] = str(threads)
     try:
