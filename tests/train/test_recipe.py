@@ -100,7 +100,7 @@ def test_every_recipe_that_comes_along_can_be_read() -> None:
         ("stills: [a, b]", "clips: false", r"nothing to train on: name folders of stills or sources, or set clips: true"),
         ("stills: [a, b]", "slots: 0", r"slots 0 must be at least 1"),
         ("stages:", "stages: []\nframes:", r"unknown keys frames"),
-        ("[32, 48]", "[32, 48", r"recipe\.yaml is no YAML file"),
+        ("[32, 48]", "[32, 48", r"recipe\.yaml is no YAML"),
     ],
 )
 def test_wrong_recipes(tmp_path: Path, old: str, new: str, message: str) -> None:
@@ -161,7 +161,7 @@ def test_changes_reach_into_lists_and_mappings(tmp_path: Path) -> None:
         "stages.0.lr": r"'stages\.0\.lr' is no change of a recipe; write KEY=VALUE, for instance stages\.0\.lr=1e-4",
         "stages.2.lr=1": r"'2' is none of the 2 there; count from 0, or write \* for all",
         "seed.x=1": r"seed is \{'x': 1\}, expected int",
-        "seed=[1": r"the value is no YAML",
+        "seed=[1": r"the value of .seed=.1. is no YAML",
         "stages.*.rate=1": r"stage one: unknown keys rate",
     }.items():
         with pytest.raises(DataError, match=message):

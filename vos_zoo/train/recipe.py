@@ -95,6 +95,9 @@ class Stage:
         return round(_along(self.max_skip, step / self.steps))
 
 
+LARGEST_SEED = 10**12  # batch n is drawn from seed * 1,000,003 + n, a number of 64 bits
+
+
 @dataclass
 class Source:
     """A data set of real clips."""
@@ -138,6 +141,8 @@ class Recipe:
     def __post_init__(self) -> None:
         if not self.stages:
             raise DataError("a recipe has at least one stage")
+        if not 0 <= self.seed < LARGEST_SEED:
+            raise DataError(f"seed {self.seed} must be a whole number from 0 to {LARGEST_SEED - 1}")
         if self.slots < 1:
             raise DataError(f"slots {self.slots} must be at least 1: the objects a clip")
         if not self.stills and not self.clips and not self.sources:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
+import math
 import types
 import typing
 from collections.abc import Sequence
@@ -11,26 +13,39 @@ from pathlib import Path
 from typing import Any
 
 from vos_zoo.errors import DataError
+from vos_zoo.system.shown import shown
 from vos_zoo.train.losses import LOSSES
+from vos_zoo.train.plain_yaml import read_yaml
 from vos_zoo.train.recipe import Recipe, Source, Stage
 from vos_zoo.train.sources.views import ViewConfig
 from vos_zoo.train.synthesis.scene import SynthesisConfig
 
+DEEPEST = 10  # dots in a change
+LONGEST_TEXT = 300
+
 
 def load_recipe(path: str | Path, changes: Sequence[str] = ()) -> Recipe:
-    """Read and check a recipe. DataError names unknown, missing and wrong entries, and says what is known.
+    """Read and check a recipe.
 
-    changes: "key=value" each, value in YAML, put over the file's entries; "stages.0.lr=1e-4" reaches into stage 0, "stages.*.steps=5"
-    into all.
+    Args:
+        path: a YAML file, or the recipe.json of a run.
+        changes: "key=value" each, value in YAML, put over the file's entries; "stages.0.lr=1e-4" reaches into stage 0,
+            "stages.*.steps=5" into all.
+
+    Raises:
+        DataError: an entry is unknown, missing or wrong; it says which, what was found, and what is wanted.
+
+    Example:
+        >>> load_recipe("hub_configs/crvos/recipe.yaml", ["seed=3"]).seed  # doctest: +SKIP
+        3
     """
-    import yaml
-
     try:
-        raw = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        text = Path(path).read_text(encoding="utf-8")
     except OSError as error:
         raise DataError(f"the recipe {path} can't be read: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (ValueError, UnicodeDecodeError) as error:
         raise DataError(f"{path} is no YAML file: {error}") from error
+    raw = read_yaml(text, f"the recipe {path}")
     for change in changes:
         _change(raw, change)
     return recipe_from(raw, str(path))
@@ -53,9 +68,12 @@ def recipe_from(raw: Any, source: str) -> Recipe:
         raise DataError(f"{source}: stages is a list of mappings, one a stage: - {{name: ..., steps: ..., size: [192, 336]}}")
     try:
         stages = [
-            Stage(**_entries(stage, Stage, f"{source}, stage {stage.get('name', n + 1)}")) for n, stage in enumerate(entries["stages"])
+            Stage(**_entries(stage, Stage, f"{source}, stage {_plain(stage.get('name', n + 1))}"))
+            for n, stage in enumerate(entries["stages"])
         ]
-        sources = {name: Source(**_entries(each, Source, f"{source}, source {name}")) for name, each in entries.get("sources", {}).items()}
+        sources = {
+            name: Source(**_entries(each, Source, f"{source}, source {_plain(name)}")) for name, each in entries.get("sources", {}).items()
+        }
         recipe = Recipe(**{**entries, "stages": stages, "sources": sources})
         parts: list[tuple[Recipe | Stage, str]] = [(recipe, ""), *((stage, f" of stage {stage.name}") for stage in stages)]
         for part, of in parts:
@@ -69,45 +87,45 @@ def recipe_from(raw: Any, source: str) -> Recipe:
     return recipe
 
 
+def _plain(name: Any) -> str:
+    return name[:80] if isinstance(name, str) else shown(name)
+
+
 def _with_named_loss(raw: dict[str, Any]) -> dict[str, Any]:
     """Recipes were written with `dice` and `auxiliary` beside the other entries before losses had names."""
-    old = {key: raw[key] for key in ("dice", "auxiliary") if key in raw}
-    return {**{k: v for k, v in raw.items() if k not in old}, "loss": {**old, **(raw.get("loss") or {})}} if old else raw
+    old, loss = {key: raw[key] for key in ("dice", "auxiliary") if key in raw}, raw.get("loss") or {}
+    return {**{k: v for k, v in raw.items() if k not in old}, "loss": {**old, **loss}} if old and isinstance(loss, dict) else raw
 
 
 def _check_loss(options: dict[str, Any], where: str) -> None:
     kind = options.get("kind", "bce_dice")
-    if kind not in LOSSES:
-        raise DataError(f"{where}: kind is {kind!r}, not one of {', '.join(LOSSES)}")
+    if not isinstance(kind, str) or kind not in LOSSES:
+        raise DataError(f"{where}: kind is {shown(kind)}, not one of {', '.join(LOSSES)}")
     _entries({key: value for key, value in options.items() if key != "kind"}, LOSSES[kind], where)
 
 
 def _change(raw: Any, change: str) -> None:
     """Put "path.to.entry=value" into the raw recipe."""
-    import yaml
-
     path, equals, text = change.partition("=")
     if not equals or not path:
-        raise DataError(f"{change!r} is no change of a recipe; write KEY=VALUE, for instance stages.0.lr=1e-4")
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise DataError(f"{change!r}: the value is no YAML: {error}") from error
-    _put(raw, path.split("."), value, change)
+        raise DataError(f"{shown(change)} is no change of a recipe; write KEY=VALUE, for instance stages.0.lr=1e-4")
+    if path.count(".") > DEEPEST:
+        raise DataError(f"{shown(change)}: a recipe is not so deep; stages.0.synthesis.KEY is as far as it goes")
+    _put(raw, path.split("."), read_yaml(text, f"the value of {shown(change)}"), change)
 
 
 def _put(place: Any, keys: list[str], value: Any, change: str) -> None:
     key, rest = keys[0], keys[1:]
     if isinstance(place, list):
-        if key != "*" and not (key.isdigit() and int(key) < len(place)):
-            raise DataError(f"{change!r}: {key!r} is none of the {len(place)} there; count from 0, or write * for all")
+        if key != "*" and not (key.isascii() and key.isdigit() and len(key) < 7 and int(key) < len(place)):
+            raise DataError(f"{shown(change)}: {shown(key)} is none of the {len(place)} there; count from 0, or write * for all")
         for n in range(len(place)) if key == "*" else [int(key)]:
             if rest:
                 _put(place[n], rest, value, change)
             else:
                 place[n] = value
     elif not isinstance(place, dict):
-        raise DataError(f"{change!r}: there is nothing below {place!r} to set {key!r} in")
+        raise DataError(f"{shown(change)}: there is nothing below {shown(place)} to set {shown(key)} in")
     elif rest:
         _put(place.setdefault(key, {}), rest, value, change)
     else:
@@ -119,21 +137,26 @@ def _entries(raw: Any, kind: type, where: str) -> dict[str, Any]:
     if not isinstance(raw, dict):
         raise DataError(f"{where}: expected `key: value` lines, found {type(raw).__name__}")
     known = {f.name: f for f in dataclasses.fields(kind)}
-    unknown = sorted(str(key) for key in raw if key not in known)
+    unknown = sorted(key if isinstance(key, str) else shown(key) for key in raw if key not in known)
     if unknown:
-        raise DataError(f"{where}: unknown keys {', '.join(unknown)}; known are {', '.join(sorted(known)) or 'none'}")
+        raise DataError(f"{where}: unknown keys {', '.join(unknown)[:200]}; known are {', '.join(sorted(known)) or 'none'}")
     required = (f.name for f in known.values() if f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING)
     missing = [name for name in required if name not in raw]
     if missing:
         raise DataError(f"{where}: missing keys {', '.join(missing)}")
-    hints = typing.get_type_hints(kind)
+    hints = _hints(kind)
     entries = {}
     for key, value in raw.items():
         try:
             entries[key] = _cast(value, hints[key])
-        except (TypeError, ValueError):
-            raise DataError(f"{where}: {key} is {value!r}, expected {known[key].type}") from None
+        except (TypeError, ValueError, OverflowError):
+            raise DataError(f"{where}: {key} is {shown(value)}, expected {known[key].type}") from None
     return entries
+
+
+@functools.cache
+def _hints(kind: type) -> dict[str, Any]:
+    return typing.get_type_hints(kind)
 
 
 def _cast(value: Any, hint: Any) -> Any:
@@ -153,7 +176,15 @@ def _cast(value: Any, hint: Any) -> Any:
             raise TypeError
         return tuple(_cast(v, inner[0]) for v in value)
     if hint is float and not isinstance(value, bool):
-        return float(value)
-    if not isinstance(value, origin or hint) or (hint is int and isinstance(value, bool)):
+        if not math.isfinite(number := float(value)):
+            raise ValueError
+        return number
+    if hint is Any:
+        return value
+    if hint is str and isinstance(value, str) and len(value) > LONGEST_TEXT:
+        raise ValueError
+    if not isinstance(value, origin or hint) or (hint is int and (isinstance(value, bool) or abs(value) >= 2**63)):
         raise TypeError
+    if origin is dict:
+        return {_cast(key, inner[0]): each if dataclasses.is_dataclass(inner[1]) else _cast(each, inner[1]) for key, each in value.items()}
     return value
