@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from many_clips import touch, write_clips, write_mask
 
 from vos_zoo.errors import VideoError, VosZooError
+from vos_zoo.jobs import folder as folder_module
 from vos_zoo.jobs.folder import find_tasks
 from vos_zoo.jobs.task import Task, checked
 
@@ -195,15 +197,61 @@ def test_lines_that_are_no_json():
         ("a.csv", b"", "does not begin with the names of its columns"),
         ("a.csv", b"video,mask,mask\n", "has two columns 'mask'"),
         ("a.csv", b"video,mask\n", "names no clip"),
-        ("a.csv", b"video,mask\n\xff\xfe,a\n", "can't be read as a manifest"),
         ("a.jsonl", b"\n", "names no clip"),
-        ("a.jsonl", b"\xff\xfe", "can't be read as a manifest"),
     ],
 )
 def test_manifests_without_clips(name, text, says):
     Path(name).write_bytes(text)
     with pytest.raises(VosZooError, match=says):
         find_tasks(name)
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        (b"\xff\xfe,bear.png", "video is not in UTF-8"),
+        (b"a\0b.mp4,bear.png", "zero byte|NUL"),
+        (b"x" * 5000 + b",bear.png", "video has 5000 letters"),
+        (b"x" * 300 + b".mp4,bear.png", "can't be looked at|does not exist"),
+        (b"~nobody/wolf.mp4,bear.png", "does not exist"),
+        (b'"wolf.mp4,bear.png"x,y', "can't be read|does not exist|has no"),
+        (b"loop/loop/wolf.mp4,bear.png", "can't be looked at|does not exist"),
+    ],
+)
+def test_one_bad_line_never_ends_the_others(line, says):
+    """Before and behind it are good ones."""
+    touch("bear.mp4", "bear.png", "cow.mp4", "cow.png")
+    Path("loop").symlink_to("loop")
+    Path("list.csv").write_bytes(b"\xef\xbb\xbfvideo,mask\nbear.mp4,bear.png\n" + line + b"\ncow.mp4,cow.png\n")
+    good, bad = good_and_bad(find_tasks("list.csv"))
+    assert good == ["bear", "cow"] and len(bad) == 1 and "line 3" in bad[0]
+    assert re.search(says, bad[0]), bad
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["[" * 100000, '{"video": ' + "9" * 5000 + "}", '{"video": NaN}', '{"video": "\\ud800.mp4"}', '{"video": {"a": [1]}}'],
+    ids=["deep", "digits", "nan", "surrogate", "mapping"],
+)
+def test_one_bad_object_never_ends_the_others(line):
+    touch("bear.mp4", "bear.png")
+    Path("list.jsonl").write_text('{"video": "bear.mp4", "mask": "bear.png"}\n' + line + "\n")
+    good, bad = good_and_bad(find_tasks("list.jsonl"))
+    assert good == ["bear"] and len(bad) == 1 and bad[0].startswith("line 2") and len(bad[0]) < 500
+
+
+def test_a_folder_that_can_not_be_looked_into_does_not_end_the_others(monkeypatch):
+    touch("clips/bear.mp4", "clips/bear.png", "clips/shut/0.jpg")
+    look = folder_module.has_images
+
+    def denied(path):
+        if path.name == "shut":
+            raise PermissionError(13, "Permission denied", str(path))
+        return look(path)
+
+    monkeypatch.setattr(folder_module, "has_images", denied)
+    good, bad = good_and_bad(find_tasks("clips"))
+    assert good == ["bear"] and "shut can't be looked into (Permission denied)" in bad[0]
 
 
 def test_going_backward_needs_later_masks():

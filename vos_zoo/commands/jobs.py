@@ -106,6 +106,12 @@ def run(args: argparse.Namespace, found: Found) -> int:
             _warn(f"{count(len(changed), 'clip')} will be done again, since the video or a mask has changed: {', '.join(changed)}")
         todo = [task for task in plan.tasks if task.name not in before]
         records, ended = _done(args, plan, current.id, todo, where)
+        for record in current.vanished([*before.values(), *records]):
+            reason = f"its result is not in {plan.out} any more: was that deleted or moved meanwhile? The same command does it again"
+            _warn(f"{record['name']} was lost: {reason}")
+            before.pop(record["name"], None)
+            records = [each for each in records if each is not record]
+            records.append({**record, "status": "failed", "error": reason})
     finally:
         where.end()
     result = summary(plan.settings["model"], plan.problems, before, records, clips=len(plan.tasks), out=plan.out, log=where.log_path())

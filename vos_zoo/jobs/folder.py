@@ -16,7 +16,7 @@ from pathlib import Path
 
 from vos_zoo.errors import VideoError
 from vos_zoo.jobs.manifest import SUFFIXES, read_manifest
-from vos_zoo.jobs.task import Found, Task, has_images, is_image
+from vos_zoo.jobs.task import Found, Problem, Task, has_images, is_image
 from vos_zoo.videos.opening import path_of
 
 VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".gif", ".ts", ".mts", ".m2ts", ".mpg", ".mpeg", ".wmv", ".flv", ".ogv",
@@ -32,6 +32,7 @@ class Contents:
     videos: list[Path] = field(default_factory=list)
     clips: list[Path] = field(default_factory=list)  # folders that hold images, or frames/ that does
     others: list[Path] = field(default_factory=list)
+    closed: list[tuple[Path, str]] = field(default_factory=list)  # that can't be looked into, and why
 
     def __str__(self) -> str:
         named = {"image": self.images, "video": self.videos, "clip folder": self.clips}
@@ -72,6 +73,7 @@ def _folder(folder: Path, masks_dir: Path | None, one: bool) -> Found | None:
     if masks_dir is None and _is_video(folder, contents, clips, one):
         return None
     found = Found("folder", [_task(path, masks_dir) for path in sorted(clips, key=_name)])
+    found.problems += [Problem(path.name, f"{path} can't be looked into ({why}): change its permissions") for path, why in contents.closed]
     unused = contents.images if masks_dir is not None and masks_dir.resolve() != folder.resolve() else []
     if unused or contents.others:
         found.notes.append(f"{folder}: {Contents(images=unused, others=contents.others)} passed over")
@@ -102,18 +104,25 @@ def _contents(folder: Path) -> Contents:
     contents = Contents()
     try:
         paths = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
-        for path in paths:
-            if path.is_dir():
-                (contents.clips if _is_clip(path) or has_images(path) else contents.others).append(path)
-            elif is_image(path.name):
-                contents.images.append(path)
-            elif path.suffix.lower() in VIDEO_SUFFIXES:
-                contents.videos.append(path)
-            elif path.suffix.lower() != ".npy":
-                contents.others.append(path)
     except PermissionError as error:
         raise VideoError(f"no permission to list {error.filename}: change its permissions") from error
+    for path in paths:
+        try:
+            _kind_of(path, contents).append(path)
+        except OSError as error:
+            contents.closed.append((path, error.strerror or str(error)))
     return contents
+
+
+def _kind_of(path: Path, contents: Contents) -> list[Path]:
+    """The list that it belongs to."""
+    if path.is_dir():
+        return contents.clips if _is_clip(path) or has_images(path) else contents.others
+    if is_image(path.name):
+        return contents.images
+    if path.suffix.lower() in VIDEO_SUFFIXES:
+        return contents.videos
+    return [] if path.suffix.lower() == ".npy" else contents.others
 
 
 def _is_clip(folder: Path) -> bool:

@@ -13,6 +13,7 @@ both. out: the name of the result; default: that of the video.
 from __future__ import annotations
 
 import csv
+import io
 import json
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
@@ -21,6 +22,7 @@ from typing import Any
 
 from vos_zoo.errors import VosZooError
 from vos_zoo.jobs.task import Found, Problem, Task
+from vos_zoo.system.shown import shown
 
 SUFFIXES = (".csv", ".jsonl")
 COLUMNS = ("video", "mask", "masks", "out")
@@ -46,37 +48,39 @@ def read_manifest(path: Path) -> Found:
 
 
 def _csv_lines(path: Path, found: Found) -> Iterator[tuple[int, dict[str, Any]]]:
+    rows = csv.reader(io.StringIO(_text(path), newline=""), strict=True)
     try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            rows = csv.reader(file, strict=True)
-            head = [name.strip() for name in next(rows, [])]
-            if "video" not in head:
-                raise VosZooError(f"{path} does not begin with the names of its columns, {','.join(COLUMNS)}: add that line")
-            if twice := [name for name in head if head.count(name) > 1]:
-                raise VosZooError(f"{path} has two columns {twice[0]!r}: leave one out")
-            for row in rows:
-                if not any(value.strip() for value in row):
-                    continue
-                if len(row) > len(head):
-                    what = f"has {len(row)} values for {len(head)} columns: put values that hold a comma in quotes"
-                    found.problems.append(Problem(f"line {rows.line_num}", what))
-                    continue
-                yield rows.line_num, dict(zip(head, row, strict=False))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        head = [name.strip() for name in next(rows, [])]
+    except csv.Error as error:
         raise _unreadable(path, error) from error
+    if "video" not in head:
+        raise VosZooError(f"{path} does not begin with the names of its columns, {','.join(COLUMNS)}: add that line")
+    if twice := [name for name in head if head.count(name) > 1]:
+        raise VosZooError(f"{path} has two columns {shown(twice[0])}: leave one out")
+    while True:
+        try:
+            row = next(rows, None)
+        except csv.Error as error:
+            found.problems.append(Problem(f"line {rows.line_num}", f"can't be read ({error}): check its quotes"))
+            continue
+        if row is None:
+            return
+        if not any(value.strip() for value in row):
+            continue
+        if len(row) > len(head):
+            what = f"has {len(row)} values for {len(head)} columns: put values that hold a comma in quotes"
+            found.problems.append(Problem(f"line {rows.line_num}", what))
+            continue
+        yield rows.line_num, dict(zip(head, row, strict=False))
 
 
 def _json_lines(path: Path, found: Found) -> Iterator[tuple[int, dict[str, Any]]]:
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise _unreadable(path, error) from error
-    for number, line in enumerate(text.split("\n"), 1):
+    for number, line in enumerate(_text(path).split("\n"), 1):
         if not line.strip():
             continue
         try:
             values = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             found.problems.append(Problem(f"line {number}", f"is no JSON ({error}): each line is one object, without commas between lines"))
             continue
         if not isinstance(values, dict):
@@ -90,17 +94,47 @@ def _task(folder: Path, number: int, values: Mapping[str, Any]) -> Task | Proble
     for name in COLUMNS:
         value = values.get(name)
         if not isinstance(value, (str, type(None))):
-            return Problem(f"line {number}", f"{name} is a text, not {json.dumps(value)[:60]}")
+            return Problem(f"line {number}", f"{name} is a text, not {shown(value, 60)}")
         given[name] = (value or "").strip()
+        if wrong := _wrong_text(given[name]):
+            return Problem(f"line {number}", f"{name} {wrong}")
     if not given["video"]:
         return Problem(f"line {number}", "names no video")
     video, mask, masks = (_path(folder, given[name]) for name in ("video", "mask", "masks"))
     assert video is not None
-    return Task(given["out"] or _name(video), video, mask, masks, origin=f"line {number}")
+    try:
+        name = given["out"] or _name(video)
+    except OSError as error:
+        return Problem(f"line {number}", f"video can't be looked at ({error.strerror})")
+    return Task(name, video, mask, masks, origin=f"line {number}")
+
+
+def _text(path: Path) -> str:
+    """What stands in it. Bytes that are no UTF-8 are kept apart, so that only their lines can't be used."""
+    try:
+        return path.read_bytes().decode("utf-8", "surrogateescape").removeprefix("\ufeff")
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def _wrong_text(value: str) -> str:
+    """Why no file can have that name."""
+    if any("\ud800" <= letter <= "\udfff" for letter in value):
+        return "is not in UTF-8: save the manifest as UTF-8"
+    if "\0" in value:
+        return "holds a zero byte, which no name can: save the manifest as plain text"
+    if len(value) > 4000:
+        return f"has {len(value)} letters, more than a path can have"
+    return ""
 
 
 def _path(folder: Path, value: str) -> Path | None:
-    return folder / Path(value).expanduser() if value else None
+    if not value:
+        return None
+    try:
+        return folder / Path(value).expanduser()
+    except RuntimeError:  # ~nobody: there is no such user, but there may be such a folder
+        return folder / value
 
 
 def _name(video: Path) -> str:

@@ -62,6 +62,12 @@ class Run:
         self._complete_log(found)
         return found, changed
 
+    def vanished(self, records: Sequence[Record]) -> list[Record]:
+        """Of clips that were done, those whose result is not there any more: the folder was deleted or moved meanwhile."""
+        done = [record for record in records if record["status"] == "done"]
+        there = self.place.records(record["name"] for record in done)
+        return [record for record in done if there.get(record["name"], {}).get("id") != record.get("id")]
+
     def _complete_log(self, records: Mapping[str, Record]) -> None:
         """A kill may come after a clip's result is there and before the line in the log."""
         lines = (self.place.read(LOG) or "").splitlines()
@@ -72,7 +78,7 @@ class Run:
             except (ValueError, KeyError, TypeError):
                 continue  # half a line
         for record in records.values():
-            if record["id"] not in logged:
+            if record.get("id") not in logged:
                 self.place.log(record)
 
 
@@ -80,7 +86,7 @@ def unchanged(record: Record, task: Task) -> bool:
     """Whether the result is of the clip as it is now."""
     try:
         return bool(record.get("inputs") == task.digest())
-    except (OSError, MaskError):
+    except (OSError, MaskError, ValueError):
         return False
 
 

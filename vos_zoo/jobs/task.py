@@ -73,7 +73,7 @@ def checked(found: Found, *, finds_objects: bool, model: str, backward: bool = F
     """
     if finds_objects and found.kind == "manifest" and any(task.has_mask for task in found.tasks):
         raise VosZooError(f"{model} finds the objects itself and takes no masks: leave mask and masks out of the manifest")
-    wrong = {id(task): list(_wrong(task, finds_objects, backward)) for task in found.tasks}
+    wrong = {id(task): _all_wrong(task, finds_objects, backward) for task in found.tasks}
     for group in _same_names(found.tasks):
         for task in group:
             others = " and ".join(str(other.origin or other.video) for other in group if other is not task)
@@ -87,6 +87,17 @@ def checked(found: Found, *, finds_objects: bool, model: str, backward: bool = F
 
 def _who(task: Task) -> str:
     return f"{task.origin}, {task.name}" if task.origin else task.name
+
+
+def _all_wrong(task: Task, finds_objects: bool, backward: bool) -> list[str]:
+    """What is wrong with a clip. A name that no file can have, or a folder that can't be looked into, is too: the other clips go on."""
+    found = []
+    try:
+        for what in _wrong(task, finds_objects, backward):
+            found.append(what)
+    except (OSError, ValueError, RuntimeError) as error:
+        found.append(f"can't be looked at ({getattr(error, 'strerror', None) or error}): check its paths and their permissions")
+    return found
 
 
 def _wrong(task: Task, finds_objects: bool, backward: bool) -> Iterator[str]:

@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from vos_zoo.errors import DataError
+from vos_zoo.system.limits import check_picture
 
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp"}
 VOID = 255  # pixels that nobody labelled
@@ -54,8 +55,9 @@ def images_in(folder: Path) -> list[Path]:
 def _decoded(path: Path) -> Image.Image:
     try:
         image = Image.open(path)
+        check_picture(image.height, image.width, "the image", DataError)
         image.load()
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except Exception as error:  # decoders raise all kinds; the other files go on
         raise BadFile(path, f"can't be read as an image ({error}); replace it or take it out") from error
     return image
 
