@@ -20,6 +20,7 @@ from studio.desk import Desk
 from studio.endpoint import Endpoint
 from studio.limits import Limits
 from studio.mark_step import MarkStep
+from studio.storage import Storage
 from studio.visit import Visit
 from studio.watch_step import WatchStep
 
@@ -27,7 +28,9 @@ HERE = Path(__file__).resolve().parent
 
 
 class Page(gr.Blocks):
-    """Says in a sentence what is wrong with a program's arguments, where Gradio would show the inside of an exception, or nothing."""
+    """Deletes its visitors' files when it is closed.
+
+    Says in a sentence what is wrong with a program's arguments, where Gradio would show the inside of an exception, or nothing."""
 
     async def preprocess_data(self, block_fn: Any, inputs: list[Any], *rest: Any, **options: Any) -> list[Any]:
         try:
@@ -42,6 +45,10 @@ class Page(gr.Blocks):
                 print_exception=False,
             ) from error
 
+    def close(self, *arguments: Any, **options: Any) -> None:
+        super().close(*arguments, **options)
+        self.storage.close()
+
 
 def build(choices: Choices | None = None, limits: Limits | None = None) -> gr.Blocks:
     """The page, ready to launch.
@@ -49,14 +56,18 @@ def build(choices: Choices | None = None, limits: Limits | None = None) -> gr.Bl
     Args:
         choices: the models on offer. Default: those named in VOS_ZOO_DEMO_MODELS, else all that come with weights.
         limits: what the page takes.
+
+    Raises:
+        vos_zoo.VosZooError: a model is not there, or files can't be kept.
     """
     limits = limits or Limits()
+    storage = Storage(limits.keep)
     desk = Desk(choices or Choices([name for name in os.environ.get("VOS_ZOO_DEMO_MODELS", "").split(",") if name] or None), limits)
     with Page(title="vos zoo", analytics_enabled=False, delete_cache=(min(600, limits.keep), limits.keep)) as page:
-        visit = gr.State(Visit(), time_to_live=limits.keep, delete_callback=Visit.close)
+        visit = gr.State(Visit(storage.visits), time_to_live=limits.keep, delete_callback=Visit.close)
         cards.head()
         choose, mark = ChooseStep(desk), MarkStep(desk)
-        watch, endpoint = WatchStep(desk, mark), Endpoint(desk)
+        watch, endpoint = WatchStep(desk, mark), Endpoint(desk, storage)
         endpoint.take(
             video=choose.video,
             model=mark.model,
@@ -71,6 +82,7 @@ def build(choices: Choices | None = None, limits: Limits | None = None) -> gr.Bl
     page.queue(max_size=limits.waiting)
     page.warm_up = desk.warm_up
     page.limits = limits
+    page.storage = storage
     return page
 
 
@@ -86,6 +98,7 @@ def launch(page: gr.Blocks, *, warm: bool = True, **options: Any) -> Any:
         footer_links=["api"],
         max_file_size=f"{page.limits.megabytes}mb",  # type: ignore[attr-defined]
         mcp_server=importlib.util.find_spec("mcp") is not None,
+        allowed_paths=[str(page.storage.visits)],  # type: ignore[attr-defined]
         run_history=False,
         enable_monitoring=False,
         ssr_mode=False,

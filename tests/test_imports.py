@@ -45,7 +45,7 @@ LAYERS = {
     "convert": "errors system checkpoints face",
     "commands": "errors system videos masks models/flops models/discovery checkpoints publish train jobs evaluation example segmenter zoo "
     "face",
-    "cli": "errors commands face",
+    "cli": "errors system commands face",
 }
 NEED_TORCH = {"models/parts", "models/base", "models/<name>", "models/flops", "engine", "segmenter", "ensembles", "train", "benchmark"}
 NEED_TORCH |= {"convert"}

@@ -5,12 +5,15 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from PIL import Image
 
 import vos_zoo
 from studio.limits import Limits
@@ -53,18 +56,35 @@ def open_clip(path: str | os.PathLike[str], limits: Limits) -> Clip:
             f"{Path(path).name} has {os.path.getsize(path) / 1e6:.0f} MB, more than the {limits.megabytes} that this page takes: "
             "cut it shorter or save it smaller"
         )
+    wanted = f"more than the {limits.side} a side that this page takes: save it smaller"
+    refuse_giants(path, Path(path).name, limits.side, vos_zoo.VideoError, wanted)
     with told_by_name(path), vos_zoo.open_video(path) as video:
         if max(video.height, video.width) > limits.side:
-            raise vos_zoo.VideoError(
-                f"{Path(path).name} is {video.width} x {video.height} pixels, more than the {limits.side} a side that this page takes: "
-                "save it smaller"
-            )
+            raise vos_zoo.VideoError(f"{Path(path).name} is {video.width} x {video.height} pixels, {wanted}")
         if next(iter(video), None) is None:
             raise vos_zoo.VideoError(f"{Path(path).name} has no picture in it: look whether the file is complete")
         length = video.length
         if length is None or length < 1:
             length = sum(1 for _ in islice(video, limits.frames + 1))
         return Clip(path, video.height, video.width, video.fps or USUAL_FPS, min(length, limits.frames), length > limits.frames)
+
+
+def refuse_giants(source: Any, name: str, most: int, error: type[vos_zoo.VosZooError], wanted: str) -> None:
+    """Raises `error` if the header of an image file claims more than so many pixels a side, before anything of it is decoded.
+
+    What is no image is for others to look at.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(source) as image:
+                width, height = image.size
+    except Image.DecompressionBombError as bomb:
+        raise error(f"{name} is an image of far too many pixels, {wanted}") from bomb
+    except Exception:  # headers that can't be read raise all kinds; whoever decodes the file says what is wrong
+        return
+    if max(width, height) > most:
+        raise error(f"{name} is {width} x {height} pixels, {wanted}")
 
 
 @contextlib.contextmanager

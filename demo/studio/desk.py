@@ -6,6 +6,7 @@ import contextlib
 import logging
 import shutil
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -45,11 +46,12 @@ class Desk:
     def __init__(self, choices: Choices, limits: Limits):
         self.choices, self.limits, self.speed, self.line = choices, limits, Speed(), Line()
         self._follow = on_gpu(self._followed)
+        self._decoding = threading.Lock()  # what is decoded for visitors outside of the queue is decoded for one at a time
 
     # A visitor's steps on the page. Each gets the visit and gives back what the page shows; errors become gr.Error.
 
     def open(self, path: str | None, visit: Visit) -> Visit:
-        with understood(visit):
+        with understood(visit), self._decoding:
             if not path:
                 raise vos_zoo.VideoError("no clip came with this: choose a video file")
             visit.begin(open_clip(path, self.limits))
@@ -58,11 +60,12 @@ class Desk:
     def pick(self, path: str, mask: str | None, visit: Visit) -> Visit:
         self.open(path, visit)
         if mask is not None and visit.clip is not None:
-            visit.marks = read_mask_files([mask], visit.clip, 0, self.limits)
+            with understood(visit), self._decoding:
+                visit.marks = read_mask_files([mask], visit.clip, 0, self.limits)
         return visit
 
     def show(self, visit: Visit, note: str = "") -> dict[str, Any]:
-        with understood(visit):
+        with understood(visit), self._decoding:
             return visit.painter(self.limits, note) if visit.clip is not None else {"mode": "empty"}
 
     def go(self, painted: Any, visit: Visit, frame: Any) -> dict[str, Any]:
@@ -90,7 +93,8 @@ class Desk:
             if visit.clip is None or not paths:
                 return self.show(visit)
             note = self.keep(painted, visit)
-            found = read_mask_files(paths, visit.clip, visit.frame, self.limits)
+            with self._decoding:
+                found = read_mask_files(paths, visit.clip, visit.frame, self.limits)
             visit.marks |= found
             kept = f"Taken over, at full size, for frame {', '.join(map(str, found))}. What you draw replaces the objects you touch."
             return self.show(visit, note or kept)
@@ -230,7 +234,17 @@ class Desk:
             raise vos_zoo.MaskError(
                 f"{len(marks.object_ids)} objects are marked; this page follows up to {self.limits.objects}: mark fewer"
             )
+        self._check_budget(clip, len(marks.object_ids))
         return clip, marks
+
+    def _check_budget(self, clip: Clip, objects: int) -> None:
+        """VosZooError if the run would keep the machine from others for too long."""
+        most = self.limits.work / (clip.megapixels * objects)
+        if clip.frames > most:
+            raise vos_zoo.VosZooError(
+                f"{objects} object{'s' * (objects != 1)} in {clip.frames} frames of {clip.width} x {clip.height} are more than this page "
+                f"works on in one run: mark fewer objects, save the clip smaller, or cut it to {max(1, int(most))} frames"
+            )
 
     def _names(self, model: str | None, other: str | None) -> list[str]:
         first = self._checked(model or self.choices.default)

@@ -10,14 +10,15 @@ import gradio as gr
 from studio import cards
 from studio.desk import Desk
 from studio.events import Update
+from studio.storage import Storage
 from studio.visit import Visit
 
 
 class Endpoint:
     """Its arguments and results are components that nobody sees; they are made where it is constructed."""
 
-    def __init__(self, desk: Desk):
-        self.desk = desk
+    def __init__(self, desk: Desk, storage: Storage):
+        self.desk, self.storage = desk, storage
         with gr.Column(visible=False):
             self.mask = gr.File(label="Mask")
             self.frame = gr.Number(0, label="Frame of the mask", precision=0)
@@ -68,7 +69,7 @@ class Endpoint:
             Overlay video, zip of indexed PNG masks, COCO JSON with RLE, zip of transparent cut-outs (none for very large clips),
             summary with the area, confidence and lost stretches of each object, and the same in words, as HTML.
         """
-        for news in self.desk.run(video, mask, frame, model, compare_with, backwards, visit or Visit()):
+        for news in self.desk.run(video, mask, frame, model, compare_with, backwards, visit or Visit(self.storage.visits)):
             if isinstance(news, str):
                 yield {self.status: news}
                 continue

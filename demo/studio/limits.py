@@ -12,6 +12,7 @@ class Limits:
     side: int = 4096  # pixels, of a clip's longer side
     objects: int = 12  # in all marks together
     marked: int = 24  # frames with marks
+    work: float = 12_000  # of a run: megapixels of a frame times frames times objects
     preview: int = 640  # pixels, longer side of what the browser is shown
     waiting: int = 12  # runs in the queue; more are turned away
     keep: int = 3600  # seconds after which files are deleted

@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 import vos_zoo
-from studio.clips import Clip, told_by_name
+from studio.clips import Clip, refuse_giants, told_by_name
 from studio.drawing import PAINTABLE, shrink_labels
 from studio.limits import Limits
 
@@ -41,7 +41,7 @@ class Drawing:
             height, width, frame = (int(value[name]) for name in ("height", "width", "frame"))
             touched, loaded = (frozenset(int(k) for k in value.get(name) or ()) for name in ("touched", "loaded"))
             runs = value["runs"]
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise ValueError("the drawing can't be read") from error
         if not (0 < height <= 4096 and 0 < width <= 4096 and frame >= 0 and all(1 <= k <= PAINTABLE for k in touched)):
             raise ValueError("the drawing can't be read")
@@ -162,11 +162,16 @@ def _images(path: str) -> list[tuple[str, Any]]:
             if not inside or sum(each.file_size for each in inside) > LARGEST_ZIP:
                 raise vos_zoo.MaskError(f"{name} holds no masks, or far too large ones: put indexed PNGs into it, named after their frames")
             return [(Path(each.filename).name, Image.open(io.BytesIO(archive.read(each)))) for each in inside]
-    except (zipfile.BadZipFile, UnidentifiedImageError, OSError, RuntimeError, NotImplementedError) as error:
+    except (zipfile.BadZipFile, UnidentifiedImageError, Image.DecompressionBombError, OSError, RuntimeError, NotImplementedError) as error:
         raise vos_zoo.MaskError(f"{name} can't be read ({error}): make the zip again, of indexed PNGs") from error
 
 
 def _read(source: Any, name: str, clip: Clip, limits: Limits) -> np.ndarray:
+    wanted = f"far more than the clip's {clip.width} x {clip.height}: save it in the clip's size"
+    if not isinstance(source, str) and max(source.size) > 2 * limits.side:
+        raise vos_zoo.MaskError(f"{name} is {source.width} x {source.height} pixels, {wanted}")
+    if isinstance(source, str):
+        refuse_giants(source, name, 2 * limits.side, vos_zoo.MaskError, wanted)
     with told_by_name(source) if isinstance(source, str) else contextlib.nullcontext():
         masks = vos_zoo.read_mask(source, name=name)
     height, width = masks.labels.shape

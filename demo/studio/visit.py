@@ -20,7 +20,8 @@ from studio.results import Part
 class Visit:
     """Lives in the session's state, where no other session reaches it, and goes with it."""
 
-    def __init__(self) -> None:
+    def __init__(self, home: Path | None = None) -> None:
+        self._home = home  # the folder for folders of visits
         self.scrubber: Scrubber | None = None
         self.marks: dict[int, Mark] = {}
         self.result: Part | None = None  # of the last run, for corrections
@@ -33,7 +34,7 @@ class Visit:
         self._folder: Path | None = None
 
     def __deepcopy__(self, memo: Any) -> Visit:
-        return Visit()  # every session begins with nothing
+        return Visit(self._home)  # every session begins with nothing
 
     @property
     def clip(self) -> Clip | None:
@@ -42,7 +43,7 @@ class Visit:
     @property
     def folder(self) -> Path:
         if self._folder is None:
-            self._folder = Path(tempfile.mkdtemp(prefix="vos-zoo-visit-"))
+            self._folder = Path(tempfile.mkdtemp(prefix="visit-", dir=self._home))
         return self._folder
 
     @property

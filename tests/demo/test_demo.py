@@ -5,12 +5,15 @@ from __future__ import annotations
 import concurrent.futures
 import contextlib
 import json
+import os
 import re
 import socket
+import struct
 import sys
 import time
 import weakref
 import zipfile
+import zlib
 from copy import deepcopy
 from pathlib import Path
 from types import SimpleNamespace
@@ -29,7 +32,7 @@ from vos_zoo.errors import MaskError, VideoError, VosZooError
 
 app = demo_page.app()
 
-from studio import cards, clips, drawing, follow, limits, line, marks, results, summary  # noqa: E402
+from studio import cards, clips, drawing, follow, limits, line, marks, results, storage, summary  # noqa: E402
 from studio.choices import Choices  # noqa: E402
 from studio.choose_step import EXAMPLES  # noqa: E402
 from studio.speed import Speed, in_words  # noqa: E402
@@ -303,6 +306,94 @@ def test_memory_holds_a_few_frames_only(monkeypatch, clip, one):
     for _ in follow.follow([one], long, {0: {1: scene()[1][0] == 1}}):
         pass
     assert len(alive) == 5 * FRAMES and most <= 3
+
+
+# What is kept, and what is not taken
+
+
+def test_files_go_in_time_and_so_do_those_of_a_server_that_died(tmp_path, monkeypatch):
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    kept = storage.Storage(keep=0.4)
+    result, fresh = kept.visits / "visit-1" / "run-2" / "overlay.mp4", kept.files / "abc" / "clip.mp4"
+    result.parent.mkdir(parents=True)
+    result.write_bytes(b"x")
+    os.utime(result, (0, 0))  # copies keep the time of what they are made of
+    kept.sweep()
+    assert result.exists()
+    time.sleep(0.5)
+    fresh.parent.mkdir()
+    fresh.write_bytes(b"x")
+    kept.sweep()
+    assert not result.exists() and fresh.exists() and kept.visits.is_dir()
+    dead, young = tmp_path / "vos-zoo-page-dead", tmp_path / "vos-zoo-page-young"
+    for folder in (dead, young):
+        folder.mkdir()
+        (folder / "lock").touch()
+    os.utime(dead, (0, 0))
+    os.utime(kept.folder, (0, 0))
+    other = storage.Storage(keep=60)
+    assert not dead.exists() and young.exists() and kept.folder.exists() and other.folder.parent == tmp_path
+    for each in (kept, other):
+        each.close()
+    assert not kept.folder.exists() and not other.folder.exists()
+
+
+def test_somebody_elses_temporary_folder_is_told(tmp_path, monkeypatch, capsys, models):
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "file"))
+    monkeypatch.setattr(command, "_app", lambda place: app)
+    assert main(["demo", "--models", models["one"]]) == 2
+    said = capsys.readouterr().err
+    assert f"the page can't keep files in {tmp_path / 'file'}" in said and "GRADIO_TEMP_DIR" in said and "port" not in said
+
+    def denied(prefix, dir):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    monkeypatch.setattr(storage.tempfile, "mkdtemp", denied)
+    with pytest.raises(VosZooError, match="Permission denied.: set GRADIO_TEMP_DIR to a folder of your own"):
+        storage.Storage(60)
+
+
+def gif(width: int, height: int) -> bytes:
+    return (
+        b"GIF89a" + struct.pack("<HHBBB", width, height, 0x80, 0, 0) + b"\0\0\0\xff\xff\xff\x2c"
+        + struct.pack("<HHHHB", 0, 0, 1, 1, 0) + b"\x02\x02\x44\x01\x00;"
+    )  # fmt: skip
+
+
+def png(width: int, height: int) -> bytes:
+    """The beginning of an RGB image: its size stands there, its pixels don't."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", zlib.compress(bytes(64))) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize(("name", "data"), [("a.gif", gif(16000, 16000)), ("b.gif", gif(60000, 3)), ("c.png", png(13000, 13000))])
+def test_sizes_are_read_before_anything_is_decoded(tmp_path, monkeypatch, clip, name, data):
+    def decoded(*arguments, **options):
+        raise AssertionError("decoded")
+
+    (tmp_path / name).write_bytes(data)
+    monkeypatch.setattr(vos_zoo, "open_video", decoded)
+    monkeypatch.setattr(vos_zoo, "read_mask", decoded)
+    with pytest.raises(VideoError, match=f"{name} is .* pixels, more than the 4096 a side"):
+        clips.open_clip(tmp_path / name, LIMITS)
+    with pytest.raises(MaskError, match=f"{name} is .* pixels, far more than the clip's 96 x 64"):
+        marks.read_mask_files([str(tmp_path / name)], clip, 0, LIMITS)
+
+
+def test_a_run_has_a_budget(clip, choices, models, first):
+    desk = sys.modules["studio.desk"].Desk(choices, limits.Limits(work=1e-2))
+    visit = Visit()
+    with pytest.raises(
+        Exception, match="2 objects in 8 frames of 96 x 64 are more than this page works on in one run: .* cut it to 1 frames"
+    ):
+        list(desk.run(clip.path, str(first), 0, models["one"], None, True, visit))
+    visit.close()
 
 
 # What comes out

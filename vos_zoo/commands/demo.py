@@ -32,8 +32,9 @@ def run(args: argparse.Namespace) -> int:
         raise VosZooError("the page needs gradio: pip install 'vos_zoo[demo]'")
     app = _app(folder())
     models = [name.strip() for name in (args.models or "").split(",") if name.strip()]
+    page = app.build(app.Choices(models or None))
     try:
-        app.launch(app.build(app.Choices(models or None)), server_name=args.host, server_port=args.port, inbrowser=args.open)
+        app.launch(page, server_name=args.host, server_port=args.port, inbrowser=args.open)
     except OSError as error:
         raise VosZooError(
             f"the page can't be served on {args.host}, port {args.port or 'from 7860'}: {error}. Choose another --port"
