@@ -218,14 +218,16 @@ class Segmenter:
         backend: str = "auto",
         tta: TTA | bool | str | None = None,
         mode: Mode = "auto",
+        drop: str | None = None,
     ) -> Iterator[Streamed]:
         """(index, frame, mask) of every frame from the first annotated one on, in constant memory: for live sources and long files.
 
-        Arguments, errors and masks are those of `propagate`; errors come at the call, not at the first frame.
+        drop="late": of a live source that is faster than its masks the newest frame is taken each time. Indices count all frames that came,
+        a VosZooWarning at the end says how many were left out; annotated ones never are. Else as `propagate`; errors come at the call.
         """
         mode = checked_mode(mode)
         source, annotations = self._checked(video, first_mask, masks, "forward", size, resize_mask, backend, tta)
-        steps = Propagation(self, source, annotations, "forward", size=size, tta=tta, mode=mode).forward()
+        steps = Propagation(self, source, annotations, "forward", size=size, tta=tta, mode=mode, drop=drop).forward()
         return (Streamed(index, frame, shown.mask) for index, frame, shown in steps)
 
     def start(

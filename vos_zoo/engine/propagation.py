@@ -149,16 +149,23 @@ class Propagation:
         mode: Mode = "auto",
         progress: Any = False,
         stop: Callable[[], bool] | None = None,
+        drop: str | None = None,
     ):
         self.engine, self.video, self.annotations = engine, video, annotations
         self.direction, self.size, self.tta, self.progress, self.stop = direction, size, tta, progress, stop
         self.hurried = video.replayable if mode == "auto" else mode == "throughput"  # frames are read before they are due
+        if drop not in (None, "late"):
+            raise VideoError(f"drop is None or 'late', not {drop!r}")
+        if drop and video.replayable:
+            raise VideoError(f"{video.name} waits until its frames are wanted, so none is late: leave out drop='late'")
+        self.newest = drop == "late"  # frames of a live source that came meanwhile are left out
         self.stopped = False
 
     def forward(self) -> Iterator[Step]:
         """From the first annotated frame to the end."""
         index = -1
-        for index, frame, shown in self._follow(lambda: enumerate(self.video), self.annotations.begin):
+        numbered = (lambda: self.video.newest({*self.annotations.ids, 0})) if self.newest else (lambda: enumerate(self.video))
+        for index, frame, shown in self._follow(numbered, self.annotations.begin):
             yield index, frame, shown
         self.annotations.reached(self.video, index + 1)
 

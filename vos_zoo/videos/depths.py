@@ -79,7 +79,7 @@ def common_bits(items: Sequence[Any], where: str) -> int | None:
     if not _deep(items[0]):
         return None
     step = max(1, -(-len(items) // _SAMPLE))
-    sample = [each for each in [*items[::step], items[-1]] if _deep(each)]
+    sample = [items[i] for i in sorted({*range(0, len(items), step), len(items) - 1}) if _deep(items[i])]
     with _opened(items[0]) as first:
         told = bits_told(first)
     most = max(_largest(each) for each in sample)
@@ -87,7 +87,7 @@ def common_bits(items: Sequence[Any], where: str) -> int | None:
     if bits < 16:
         why = "by their tag" if bits == told else f"by their values, to {most} in {len(sample)} of {len(items)} images"
         warnings.warn(f"{where}: the images are of 16 bits, of which {bits} are used ({why}): 0 to {2**bits - 1} is shown as 0 to 255",
-                      VosZooWarning, stacklevel=6)  # fmt: skip
+                      VosZooWarning, stacklevel=7)  # fmt: skip
     return bits
 
 
