@@ -67,7 +67,7 @@ def test_what_may_be_left_out():
         ({"architecture": ...}, r"lacks 'architecture'"),
         ({"architecture": ""}, r"architecture: must be a string that is not empty"),
         ({"licens": "MIT"}, r"unknown keys 'licens'; known are .*licence"),
-        ({"name": "../up"}, r"name: '\.\./up' may hold letters"),
+        ({"name": "../up"}, r"name: '\.\./up' may hold at most 96 letters"),
         ({"model_args": [1]}, r"model_args: must be a JSON object, not \[1\]"),
         ({"preprocess": {"short_side": 480.5}}, r"preprocess\.short_side: must be a whole number"),
         ({"preprocess": {"short_side": 2}}, r"preprocess\.short_side: .*from 16 to 16384, not 2"),

@@ -237,7 +237,7 @@ def doubled(folder: Path) -> None:
             lambda f: rewrite_index(f, lambda i: i["weight_map"].pop("lift.bias")),
             r"weight_map is not what the shards hold, 'lift\.bias' for",
         ),
-        (lambda f: rewrite_index(f, lambda i: i.pop("weight_map")), r'it is not JSON with a "weight_map"'),
+        (lambda f: rewrite_index(f, lambda i: i.pop("weight_map")), r'its "weight_map" must be an object of tensor: file, not None'),
         (doubled, r"tensor '.*' is in model-00001-of-0000\d\.safetensors and in model-again\.safetensors"),
         (lambda f: (f / names(f)[1]).write_bytes(b"x" * 10), r"model-00002-of-0000\d\.safetensors is cut short"),
         (lambda f: (f / names(f)[1]).unlink(), r"names model-00002-of-0000\d\.safetensors, which is not beside it"),

@@ -83,7 +83,7 @@ def resolved(config: ModelConfig, overrides: Mapping[str, Any], label: str) -> t
     args = checked_args(architecture.Config, {**config.model_args, **overrides}, source=label)
     try:
         arguments = architecture.Config(**args)
-    except (ValueError, TypeError) as error:
+    except Exception as error:  # whatever a wrong value makes of a Config that checks it
         raise CheckpointError(f"{label}: model_args of {config.architecture}: {str(error):.1000}") from error
     return architecture, config.replace(model_args=dataclasses.asdict(arguments))
 

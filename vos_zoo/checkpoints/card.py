@@ -231,28 +231,28 @@ def _stages(stages: Any) -> str:
     if not isinstance(stages, list) or not stages:
         return ""
     lines = ["| stage | steps | clips a step | frames a clip | height x width | real clips | learning rate |", "|---" * 7 + "|"]
-    for s in stages:
+    for s in (stage for stage in stages if isinstance(stage, dict)):
         rate = f"{s.get('lr')}" + (f" to {s['lr_end']}" if s.get("lr_end") is not None else "")
-        size = "x".join(map(str, s.get("size") or ()))
-        real = "" if s.get("real") is None else f"{s['real']:.0%}"
+        size = "x".join(map(str, s["size"])) if isinstance(s.get("size"), list) else str(s.get("size") or "")
+        real = f"{s['real']:.0%}" if isinstance(s.get("real"), (int, float)) else ""
         lines.append(f"| {s.get('name')} | {s.get('steps')} | {s.get('batch')} | {s.get('frames')} | {size} | {real} | {rate} |")
     return "\n".join(lines)
 
 
 def _citation(paper: dict[str, Any]) -> str:
-    if not paper.get("title"):
+    if not (title := str(paper.get("title") or "").strip()):
         return ""
     authors = paper.get("authors", "")
     names = authors if isinstance(authors, list) else str(authors).split(", ")
     year = re.search(r"\b(19|20)\d\d\b", str(paper.get("venue", "")))
-    word = re.sub(r"[^a-z]", "", str(paper["title"]).split(":")[0].split()[0].lower())
+    word = re.sub(r"[^a-z]", "", (title.split(":")[0].split() or ["paper"])[0].lower())
     entry = {
-        "title": f"{{{paper['title']}}}",
+        "title": f"{{{title}}}",
         "author": " and ".join(names),
         "booktitle": paper.get("venue"),
         "year": year and year[0],
         "url": paper.get("url"),
     }
     fields = "\n".join(f"  {key:<9} = {{{value}}}," for key, value in entry.items() if value)
-    plain = ", ".join(filter(None, (", ".join(names) + f": *{paper['title']}*", paper.get("venue")))) + ". " + str(paper.get("url") or "")
+    plain = ", ".join(filter(None, (", ".join(names) + f": *{title}*", str(paper.get("venue") or "")))) + ". " + str(paper.get("url") or "")
     return f"{plain.strip()}\n\n```bibtex\n@inproceedings{{{word}{year[0] if year else ''},\n{fields}\n}}\n```"

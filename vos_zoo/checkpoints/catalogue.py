@@ -90,4 +90,6 @@ def info(name: str) -> ModelInfo:
 
 def rows(pattern: str = "*") -> list[ModelInfo]:
     """The entries whose name matches a shell pattern such as "rv*", in alphabetical order."""
+    if not isinstance(pattern, str):
+        raise ModelNotFoundError(f"models are listed by a shell pattern such as 'rv*', not by {pattern!r:.80}")
     return [info(name) for name in names() if fnmatch.fnmatchcase(name, pattern.lower())]

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from vos_zoo.errors import CheckpointError
+from vos_zoo.system import strict_json
 
 LIBRARY = "vos_zoo"
 FORMAT_VERSION = 1
@@ -101,18 +102,20 @@ class ModelConfig:
                 raise CheckpointError(
                     f"{path} has {size:,} bytes; a config has at most {MAX_CONFIG_BYTES:,}. This is not a {LIBRARY} config."
                 )
-            text = path.read_text(encoding="utf-8")
+            text = path.read_bytes()
         except OSError as error:
             raise CheckpointError(
                 f"{path} can't be read ({error.strerror or error}). Check that the file exists and that you may read it."
             ) from error
+        try:
+            text.decode("utf-8")
         except UnicodeDecodeError as error:
             raise CheckpointError(
                 f"{path} is not a text file in UTF-8, so it is no config. Fetch it again, or write it with save_pretrained."
             ) from error
         try:
-            data = json.loads(text, parse_constant=_refuse_constant)
-        except (ValueError, RecursionError) as error:
+            data = strict_json.parse(text)
+        except ValueError as error:
             raise CheckpointError(f"{path} is not valid JSON ({error}). Correct it there, or fetch the file again.") from error
         return cls.from_dict(data, source=str(path))
 
@@ -124,7 +127,7 @@ class ModelConfig:
         if data.get("library") != LIBRARY:
             raise CheckpointError(
                 f'{source} is a config of another library: "library" is '
-                f"{data.get('library')!r}, not {LIBRARY!r}. Load it with the library that "
+                f"{data.get('library')!r:.80}, not {LIBRARY!r}. Load it with the library that "
                 "wrote it."
             )
         version = check.integer("format_version", data.get("format_version"), least=1)
@@ -146,7 +149,7 @@ class ModelConfig:
             licence=None if licence is None else check.string("licence", licence),
             description=check.string("description", data.get("description", ""), empty=True),
             parameters=None if parameters is None else check.integer("parameters", parameters, least=0),
-            paper=check.mapping("paper", data.get("paper", {})),
+            paper=check.paper(data.get("paper", {})),
             training=check.mapping("training", data.get("training", {})),
             metrics=check.metrics(data.get("metrics", [])),
         )
@@ -183,7 +186,7 @@ def checked_args(config_class: type, args: Mapping[str, Any], *, source: str) ->
     known = {each.name: each for each in dataclasses.fields(config_class) if each.init}
     unknown = sorted(set(args) - set(known))
     if unknown:
-        raise CheckpointError(f"{source}: unknown model_args {', '.join(map(repr, unknown))}. Known: {', '.join(sorted(known))}.")
+        raise CheckpointError(f"{source}: unknown model_args {', '.join(map(repr, unknown)):.300}. Known: {', '.join(sorted(known))}.")
     missing = sorted(
         name
         for name, each in known.items()
@@ -264,10 +267,6 @@ def _readable(hint: Any) -> str:
     return words.get(hint, str(hint))
 
 
-def _refuse_constant(text: str) -> float:
-    raise ValueError(f"{text} is not a number that JSON knows")
-
-
 class _Checker:
     """Checks on single fields, with messages that name the file and the field."""
 
@@ -280,6 +279,9 @@ class _Checker:
     def mapping(self, where: str, value: object) -> dict[str, Any]:
         if not isinstance(value, dict):
             self.fail(where, f"must be a JSON object, not {value!r:.80}")
+        for key in value:
+            if not isinstance(key, str):
+                self.fail(where, f"its keys must be strings, not {key!r:.80}")
         return dict(value)
 
     def string(self, where: str, value: object, *, empty: bool = False) -> str:
@@ -290,7 +292,7 @@ class _Checker:
     def name(self, where: str, value: object) -> str:
         name = self.string(where, value)
         if not _NAME.fullmatch(name):
-            self.fail(where, f"{name!r} may hold letters, digits, '.', '_' and '-' only")
+            self.fail(where, f"{name!r:.120} may hold at most 96 letters, digits, '.', '_' and '-' only")
         return name
 
     def integer(self, where: str, value: object, *, least: int, most: int = 1 << 62) -> int:
@@ -302,7 +304,7 @@ class _Checker:
         if missing := sorted(required - set(value)):
             self.fail(where, f"lacks {', '.join(map(repr, missing))}")
         if unknown := sorted(set(value) - known):
-            self.fail(where, f"has unknown keys {', '.join(map(repr, unknown))}; known are {', '.join(sorted(known))}")
+            self.fail(where, f"has unknown keys {', '.join(map(repr, unknown)):.300}; known are {', '.join(sorted(known))}")
 
     def preprocess(self, value: object) -> Preprocess:
         entry = self.mapping("preprocess", value)
@@ -374,4 +376,15 @@ class _Checker:
         for index, row in enumerate(rows):
             for key in ("dataset", "split", "command"):
                 self.string(f"metrics[{index}].{key}", row.get(key))
+            for key, value in row.items():
+                if not (isinstance(value, (str, int, type(None))) or (isinstance(value, float) and math.isfinite(value))):
+                    self.fail(f"metrics[{index}].{key}", f"must be a number or a string, not {value!r:.80}")
         return rows
+
+    def paper(self, value: object) -> dict[str, Any]:
+        entry = self.mapping("paper", value)
+        for key, each in entry.items():
+            names = key == "authors" and isinstance(each, list) and all(isinstance(name, str) for name in each)
+            if not (names or isinstance(each, (str, int, type(None)))):
+                self.fail(f"paper.{key}", f"must be a string{' or a list of strings' if key == 'authors' else ''}, not {each!r:.80}")
+        return entry

@@ -59,7 +59,7 @@ def fetch(
     check_token(token)
     if revision is not None and (not isinstance(revision, str) or not revision.strip()):
         raise ModelNotFoundError(
-            f"revision={revision!r} is neither a branch, a tag nor a commit of {repo_id!r}. Leave it out for the main branch."
+            f"revision={revision!r:.80} is neither a branch, a tag nor a commit of {repo_id!r}. Leave it out for the main branch."
         )
     given: dict[str, Any] = {
         "repo_id": repo_id,

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from vos_zoo.checkpoints.weights import read_header
 from vos_zoo.errors import CheckpointError
+from vos_zoo.system import strict_json
 
 MAX_INDEX_BYTES = 32 << 20
 _OURS = re.compile(r"model(-\d{5}-of-\d{5})?\.safetensors(\.index\.json)?")
@@ -56,13 +57,18 @@ def check_index(index: Path, paths: Sequence[Path], files: Sequence[str]) -> Non
     if index.stat().st_size > MAX_INDEX_BYTES:
         raise _wrong(index, f"it has {index.stat().st_size:,} bytes, at most {MAX_INDEX_BYTES:,} are read")
     try:
-        said = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
-    except (ValueError, RecursionError, KeyError, TypeError) as error:
-        raise _wrong(index, 'it is not JSON with a "weight_map"') from error
+        whole = strict_json.parse(index.read_bytes())
+    except ValueError as error:
+        raise _wrong(index, f"it is not JSON ({error})") from error
+    said = whole.get("weight_map") if isinstance(whole, dict) else None
+    if not isinstance(said, dict):
+        raise _wrong(index, f'its "weight_map" must be an object of tensor: file, not {said!r:.80}')
+    for name, file in said.items():
+        if not isinstance(file, str):
+            raise _wrong(index, f"weight_map[{name!r:.100}] must be the name of a file, not {file!r:.80}")
     if said != found:
-        other = sorted(set(found) ^ set(said)) if isinstance(said, dict) else []
-        other = other or [name for name in found if isinstance(said, dict) and said[name] != found[name]]
-        raise _wrong(index, f"its weight_map is not what the shards hold{f', {other[0]!r:.100} for one' if other else ''}")
+        other = sorted(set(found) ^ set(said)) or [name for name in found if said[name] != found[name]]
+        raise _wrong(index, f"its weight_map is not what the shards hold, {other[0]!r:.100} for one")
 
 
 def stale_files(folder: Path, new: set[str]) -> list[Path]:

@@ -86,7 +86,7 @@ def find(name_or_path: str | os.PathLike[str], access: Access | None = None, *, 
         raise ModelNotFoundError(
             f"a model is named by a string or a path, not by {name_or_path!r:.80}. Shipped: {', '.join(catalogue.names())}."
         )
-    text = os.fspath(name_or_path)
+    text = os.fsdecode(os.fspath(name_or_path))
     path = Path(os.path.expanduser(text))
     if text and os.path.isfile(path / CONFIG_FILE):
         _refuse_revision(access.revision, f"{text!r} is a folder here")
@@ -101,17 +101,17 @@ def find(name_or_path: str | os.PathLike[str], access: Access | None = None, *, 
     if isinstance(name_or_path, str) and hub.is_repo_id(text) and path.suffix not in _FILE_SUFFIXES:
         if not use_hub:
             raise ModelNotFoundError(
-                f"no folder {text!r} here, and the Hub is asked by `load` only. Shipped: {', '.join(catalogue.names())}."
+                f"no folder {text!r:.300} here, and the Hub is asked by `load` only. Shipped: {', '.join(catalogue.names())}."
             )
         return on_hub(text, access)
     if not isinstance(name_or_path, str) or _looks_like_path(text):
         raise ModelNotFoundError(
-            f"no folder {str(path)!r} (looked from {os.getcwd()}). Give a folder that "
+            f"no folder {str(path)!r:.300} (looked from {os.getcwd()}). Give a folder that "
             f"holds {CONFIG_FILE} and {WEIGHTS_FILE}, a name of list_models(), or "
             "owner/repo on the Hub."
         )
     raise ModelNotFoundError(
-        f"no model is called {text!r}.{did_you_mean(text, catalogue.names())} "
+        f"no model is called {text!r:.300}.{did_you_mean(text, catalogue.names())} "
         f"Shipped: {', '.join(catalogue.names()) or 'none'}. "
         "Others are given as a folder, or as owner/repo on the Hub."
     )
@@ -126,7 +126,9 @@ def joined(name_or_path: str | os.PathLike[str]) -> list[str | os.PathLike[str]]
         return [name_or_path]
     names = name_or_path.split("+")
     if not all(names):
-        raise ModelNotFoundError(f"{name_or_path!r} joins models that decide together: a name is missing beside a '+', as in 'crvos+scm'")
+        raise ModelNotFoundError(
+            f"{name_or_path!r:.300} joins models that decide together: a name is missing beside a '+', as in 'crvos+scm'"
+        )
     return list(names)
 
 
@@ -138,7 +140,7 @@ def find_one(
     VosZooError for several that are joined by a plus.
     """
     if len(joined(name_or_path)) > 1:
-        raise VosZooError(f"{name_or_path!r} names several models that decide together: vos_zoo.load({name_or_path!r}) joins them")
+        raise VosZooError(f"{name_or_path!r:.300} names several models that decide together: vos_zoo.load({name_or_path!r}) joins them")
     how = {each.name: options.pop(each.name) for each in fields(Access) if each.name in options}
     access = Access(**how)
     source = find(name_or_path, access)
@@ -237,7 +239,10 @@ def _about_folder(folder: Path) -> str:
 
 
 def _pickles_in(folder: Path) -> str:
-    found = sorted(each.name for each in folder.iterdir() if each.suffix in weights.PICKLE_SUFFIXES)
+    try:
+        found = sorted(each.name for each in folder.iterdir() if each.suffix in weights.PICKLE_SUFFIXES)
+    except OSError as error:
+        return f" What else it holds can't be seen ({error.strerror})."
     return f" It holds {', '.join(found[:3])}. {weights.ONLY_SAFETENSORS}." if found else ""
 
 
@@ -255,4 +260,4 @@ def _looks_like_path(text: str) -> bool:
 
 def _refuse_revision(revision: str | None, why: str) -> None:
     if revision is not None:
-        raise ModelNotFoundError(f"revision={revision!r} chooses a version of a Hub repository, but {why}. Leave it out.")
+        raise ModelNotFoundError(f"revision={revision!r:.80} chooses a version of a Hub repository, but {why}. Leave it out.")

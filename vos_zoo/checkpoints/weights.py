@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeGuard
 
 from vos_zoo.checkpoints.config import Shard, WeightsFile
 from vos_zoo.errors import CheckpointError
+from vos_zoo.system import strict_json
 
 if TYPE_CHECKING:
     import torch
@@ -24,6 +24,8 @@ ONLY_SAFETENSORS = (
 _ITEM_BYTES = {"BOOL": 1, "U8": 1, "I8": 1, "I16": 2, "I32": 4, "I64": 8, "F16": 2, "BF16": 2, "F32": 4, "F64": 8}
 _DTYPE_NAMES = {"F16": "float16", "BF16": "bfloat16", "F32": "float32", "F64": "float64"}
 _MAX_HEADER_BYTES = 32 << 20
+_MAX_DIMENSIONS = 16  # of a tensor
+_MAX_BYTES = 1 << 50  # of a file; no side of a tensor is longer
 _NOT_TRAINED = ("running_mean", "running_var", "num_batches_tracked")
 _SHOWN = 10  # lines of each kind in a diff
 
@@ -83,9 +85,9 @@ def read_header(path: str | Path) -> dict[str, TensorHeader]:
             raise _corrupt(path, f"its header claims {length:,} bytes, the file has {size:,}")
         header = file.read(length)
     try:
-        entries = json.loads(header)
-    except (ValueError, RecursionError) as error:
-        raise _corrupt(path, "its header is not JSON") from error
+        entries = strict_json.parse(header)
+    except ValueError as error:
+        raise _corrupt(path, f"its header is not JSON ({error})") from error
     if not isinstance(entries, dict):
         raise _corrupt(path, "its header is not a JSON object")
     entries.pop("__metadata__", None)
@@ -186,9 +188,9 @@ def stored_state(model: torch.nn.Module, dtype: str | None = "float16") -> dict[
     import torch
 
     dtypes = {None: None, "float16": torch.float16, "bfloat16": torch.bfloat16, "float32": torch.float32}
-    if dtype not in dtypes:
+    if not (dtype is None or isinstance(dtype, str)) or dtype not in dtypes:
         raise CheckpointError(
-            f"weights can't be stored as {dtype!r}: give 'float16', 'bfloat16', 'float32', or None to keep them as they are."
+            f"weights can't be stored as {dtype!r:.80}: give 'float16', 'bfloat16', 'float32', or None to keep them as they are."
         )
     state = {}
     broken = []
@@ -243,21 +245,24 @@ def _tensor_entry(path: Path, name: str, entry: object) -> tuple[TensorHeader, t
     if not isinstance(entry, dict):
         raise _corrupt(path, f"the entry of tensor {name!r:.100} is not a JSON object")
     dtype, shape, span = entry.get("dtype"), entry.get("shape"), entry.get("data_offsets")
-    if dtype not in _ITEM_BYTES:
+    if not isinstance(dtype, str) or dtype not in _ITEM_BYTES:
         raise CheckpointError(
             f"{path}: tensor {name!r:.100} has dtype {dtype!r:.40}, which is not read "
             "here. Store floating-point weights as float16, bfloat16 or float32."
         )
-    if not _whole(shape) or not _whole(span) or len(span) != 2:
-        raise _corrupt(path, f"shape or offsets of tensor {name!r:.100} make no sense")
+    if not _whole(shape, at_most=_MAX_DIMENSIONS):
+        wanted = f"a list of at most {_MAX_DIMENSIONS} whole numbers below {_MAX_BYTES:,}"
+        raise _corrupt(path, f"the shape of tensor {name!r:.100} must be {wanted}, not {shape!r:.80}")
+    if not _whole(span, at_most=2) or len(span) != 2:
+        raise _corrupt(path, f"the data_offsets of tensor {name!r:.100} must be two whole numbers below {_MAX_BYTES:,}, not {span!r:.80}")
     begin, stop = span
     if stop - begin != math.prod(shape) * _ITEM_BYTES[dtype]:
         raise _corrupt(path, f"tensor {name!r:.100} of shape {shape!r:.80} does not fill its {stop - begin:,} bytes")
     return TensorHeader(dtype, tuple(shape)), (begin, stop)
 
 
-def _whole(value: object) -> TypeGuard[list[int]]:
-    return isinstance(value, list) and all(type(each) is int and each >= 0 for each in value)
+def _whole(value: object, *, at_most: int) -> TypeGuard[list[int]]:
+    return isinstance(value, list) and len(value) <= at_most and all(type(each) is int and 0 <= each < _MAX_BYTES for each in value)
 
 
 def _spelling(tensor: torch.Tensor) -> str:

@@ -21,6 +21,7 @@ from vos_zoo.checkpoints.sources import in_folder
 from vos_zoo.convert.published import Published
 from vos_zoo.errors import CheckpointError, SaveError
 from vos_zoo.system.atomic import atomic_write
+from vos_zoo.system.paths import user_path
 
 Spelling = Callable[[str], tuple[str, ...]]  # a key of the model -> the authors' keys of its parts, which stand one after another in dim 1
 _SHOWN = 10
@@ -44,8 +45,12 @@ def write_folder(
     where the authors published them.
     Raises CheckpointError that names the keys which don't fit, SaveError when `out` is taken; nothing is left at `out` then.
     """
-    out = Path(out).expanduser()
-    if out.is_file() or (out.is_dir() and any(out.iterdir())):
+    out = user_path(out)
+    try:
+        taken = out.is_file() or (out.is_dir() and any(out.iterdir()))
+    except OSError as error:
+        raise SaveError(f"{out} can't be looked into ({error.strerror or error}). Choose another folder.") from error
+    if taken:
         raise SaveError(f"{out} exists already. Choose a folder that does not, or one that is empty.")
     provenance = {"data": origin, "converted_from": [file.source() for file in files], "converter": f"vos_zoo {__version__}"}
     model, config = untrained(config.replace(training=provenance))

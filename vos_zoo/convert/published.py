@@ -15,6 +15,7 @@ from torch import Tensor
 
 from vos_zoo.checkpoints.weights import sha256_of
 from vos_zoo.errors import CheckpointError
+from vos_zoo.system.paths import user_path
 
 PARALLEL = "module."  # before every key of a model that was saved from DataParallel
 LEGACY_MAGIC = b"l\xfc\x9cF\xf9 j\xa8P\x19"  # a number that torch.save wrote first, before it wrote zip archives
@@ -39,7 +40,7 @@ def read_published(path: str | os.PathLike[str], *, wrapper: str | None = None) 
     wrapper: the key under which some versions of the file hold their tensors, beside other things.
     Raises CheckpointError when the file is none, holds anything that only running code could read, or no tensors by name.
     """
-    path = Path(path).expanduser()
+    path = user_path(path, CheckpointError)
     _refuse_what_is_no_weights(path)
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
@@ -51,9 +52,11 @@ def read_published(path: str | os.PathLike[str], *, wrapper: str | None = None) 
 
 
 def _refuse_what_is_no_weights(path: Path) -> None:
-    if path.is_dir():
-        raise CheckpointError(f"{path} is a folder. Give the file of weights in it.")
     try:
+        if path.is_dir():
+            raise CheckpointError(f"{path} is a folder. Give the file of weights in it.")
+        if path.exists() and not path.is_file():
+            raise CheckpointError(f"{path} is a device or a pipe. Give the file that the authors published.")
         with open(path, "rb") as file:
             start = file.read(64)
     except OSError as error:
@@ -68,10 +71,25 @@ def _refuse_what_is_no_weights(path: Path) -> None:
     if start.startswith(b"version https://git-lfs"):
         raise CheckpointError(f"{path} is a git-lfs pointer, not the weights. Run `git lfs pull` in its repository.")
     if zipfile.is_zipfile(path):
+        _check_archive(path)
+
+
+def _check_archive(path: Path) -> None:
+    """CheckpointError unless the zip archive is one as torch.save writes it: nothing in it is compressed, so it unpacks to its own size."""
+    try:
         with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
-        if not any(name.endswith("data.pkl") for name in names):
-            raise CheckpointError(f"{path} is an archive with {', '.join(names[:5])}. Unpack it and give the files of weights in it.")
+            parts = archive.infolist()
+    except Exception as error:  # zipfile raises whatever the bytes lead it to
+        raise CheckpointError(f"{path} is a broken archive ({str(error):.200}). Fetch it again, and compare its size.") from error
+    if not any(part.filename.endswith("data.pkl") for part in parts):
+        names = ", ".join(f"{part.filename:.80}" for part in parts[:5])
+        raise CheckpointError(f"{path} is an archive with {names or 'nothing in it'}. Unpack it and give the files of weights in it.")
+    size = sum(part.file_size for part in parts)
+    if any(part.compress_type != zipfile.ZIP_STORED for part in parts) or size > path.stat().st_size:
+        raise CheckpointError(
+            f"{path} is a compressed archive, which would grow to {size:,} bytes; torch.save writes none. It was not opened. Unpack it and "
+            "save the weights anew: torch.save(model.state_dict(), ...)."
+        )
 
 
 def _why_not_read(path: Path, error: Exception) -> str:
@@ -82,16 +100,21 @@ def _why_not_read(path: Path, error: Exception) -> str:
             "weights alone: torch.save(model.state_dict(), ...)."
         )
     reason = str(error).strip().splitlines() or [type(error).__name__]
-    return f"{path} is no whole file of torch.save ({reason[0]}). Fetch it again, and compare its size."
+    return f"{path} is no whole file of torch.save ({reason[0]:.200}). Fetch it again, and compare its size."
 
 
 def _tensors_of(path: Path, content: Any) -> dict[str, Tensor]:
     if not isinstance(content, dict) or not content:
         raise CheckpointError(f"{path} holds no tensors by name, but a {type(content).__name__}. Give a file with a state_dict.")
-    foreign = [str(key) for key, value in content.items() if not (isinstance(key, str) and isinstance(value, Tensor))]
+    foreign = [f"{key!s:.80}" for key, value in content.items() if not (isinstance(key, str) and isinstance(value, Tensor))]
     if foreign:
         raise CheckpointError(
             f"{path} is no state_dict: beside tensors by name it holds {', '.join(foreign[:5])}. Save its state_dict alone, and give that."
+        )
+    odd = [key for key, value in content.items() if value.layout != torch.strided or value.is_quantized or value.is_complex()]
+    if odd:
+        raise CheckpointError(
+            f"{path}: {odd[0]:.80} is sparse, quantized or complex, which no model here has. Save the weights as plain tensors."
         )
     tensors: dict[str, Tensor] = {}
     for key, value in content.items():

@@ -83,7 +83,7 @@ def infer(tensors: Mapping[str, Tensor], source: str) -> dict[str, Any]:
             f"{', '.join(_TRUNKS.values())}. Check that it is the authors' file, and whole."
         )
     skip, gates = tensors[_ENCODER_HAS], tensors[_DECODER_HAS]
-    hidden, inputs = skip.shape[0], gates.shape[1] if gates.ndim == 4 else 0
+    hidden, inputs = skip.shape[0] if skip.ndim else 0, gates.shape[1] if gates.ndim == 4 else 0
     if inputs not in (3 * hidden, 3 * hidden + 1):
         raise CheckpointError(
             f"{source}: {_DECODER_HAS} takes {inputs} channels, but {_ENCODER_HAS} gives {hidden}, which makes {3 * hidden} without a mask "

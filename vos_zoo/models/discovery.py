@@ -39,7 +39,7 @@ def architecture_class(name: str) -> type[VOSModel]:
     known = architectures()
     if name not in known:
         raise CheckpointError(
-            f"unknown architecture {name!r}. Known: {', '.join(sorted(known)) or 'none'}."
+            f"unknown architecture {name!r:.80}. Known: {', '.join(sorted(known)) or 'none'}."
             f"{did_you_mean(name, known)} A newer vos_zoo may know more: "
             "pip install --upgrade vos_zoo"
         )

@@ -12,6 +12,7 @@ from vos_zoo.checkpoints.config import CONFIG_FILE, ModelConfig
 from vos_zoo.checkpoints.sources import in_folder
 from vos_zoo.errors import PublishError
 from vos_zoo.publish.parcel import PICTURES, Item, Load, Parcel, checked_repo_id, is_left_out, problems_of, problems_of_text, refuse, walk
+from vos_zoo.system.paths import user_path
 
 if TYPE_CHECKING:
     from vos_zoo.segmenter import Segmenter
@@ -29,7 +30,7 @@ def checkpoint_parcel(folder: str | Path, repo_id: str, *, load: Load) -> Parcel
     not what the config says, do not load strictly, or give no masks on a trial clip.
     """
     checked_repo_id(repo_id)
-    folder = Path(folder).expanduser()
+    folder = user_path(folder, PublishError)
     if not (folder / CONFIG_FILE).is_file():
         raise PublishError(f"{folder} holds no {CONFIG_FILE}, so it is no checkpoint. Give the folder that save_pretrained wrote.")
     found = dict(walk(folder))

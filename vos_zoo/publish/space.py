@@ -12,6 +12,7 @@ from vos_zoo.checkpoints.card import CARD_FILE, split_card
 from vos_zoo.checkpoints.hub import is_repo_id
 from vos_zoo.errors import PublishError
 from vos_zoo.publish.parcel import Item, Parcel, checked_repo_id, is_left_out, problems_of, refuse, walk
+from vos_zoo.system.paths import user_path
 
 REQUIREMENTS = "requirements.txt"
 PACKAGES = "packages.txt"  # of the system, for apt
@@ -24,7 +25,7 @@ _MAX_SHORT_DESCRIPTION = 60
 def space_parcel(folder: str | Path, repo_id: str) -> Parcel:
     """Every file of a Space's folder, hidden ones and caches left out. PublishError lists what is wrong with them."""
     checked_repo_id(repo_id)
-    folder = Path(folder).expanduser()
+    folder = user_path(folder, PublishError)
     if not folder.is_dir() or not (folder / CARD_FILE).is_file():
         raise PublishError(f"{folder} is no Space: there must be a folder with {CARD_FILE}, whose front matter says how to run it.")
     found = dict(walk(folder))
