@@ -31,7 +31,7 @@ LAYERS = {
     "models/flops": "models/base",
     "models/discovery": "errors",
     "checkpoints": "errors system models/discovery",
-    "publish": "errors checkpoints",
+    "publish": "errors system checkpoints",
     "engine": "errors system videos masks models/base",
     "datasets": "errors",
     "train": "errors system masks models/parts models/base engine datasets",
