@@ -282,7 +282,7 @@ class TestBadMasks:
         with pytest.raises(MaskError, match="object 8 is wholly covered"):
             read_mask({8: layers[0], 3: layers[1]})
 
-    @pytest.mark.parametrize("shape", [(5,), (2, 3, 4, 5), (0, 4)])
+    @pytest.mark.parametrize("shape", [(5,), (2, 5, 4, 5), (0, 4)])
     def test_shapes(self, shape: tuple[int, ...]) -> None:
         with pytest.raises(MaskError, match=r"has the shape .* \(H, W\) ids or \(K, H, W\)"):
             read_mask(np.ones(shape, np.int32))

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from vos_zoo.errors import MaskError
-from vos_zoo.masks.rle import decode_rle, encode_rle, polygons_to_mask
+from vos_zoo.masks.polygons import polygons_to_mask
+from vos_zoo.masks.rle import decode_rle, encode_rle
 
 
 def _text(counts: list[int]) -> str:

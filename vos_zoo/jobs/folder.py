@@ -3,8 +3,8 @@
 A clip is a video file (bear.mp4), a folder of frames (bear/), or a folder that holds frames/ (bear/frames/). Its first mask is found
 
     beside it     bear.png, bear_mask.png or bear.npy
-    in it         bear/masks/, where there is bear/frames/: the first mask in it
-    by --masks-dir FOLDER, and then only there: one of these three names, or a folder bear/, the first mask in it
+    in it         bear/masks/, where there is bear/frames/: each object's first mask in it
+    by --masks-dir FOLDER, and then only there: one of these three names, or a folder bear/, each object's first mask in it
 
 A folder with images is one video, unless each of the images is such a mask of a clip that lies beside it.
 """

@@ -25,7 +25,7 @@ class Task:
     video: Path
     mask: Path | None = None  # of the first frame
     masks: Path | None = None  # a folder of later ones
-    first_of: Path | None = None  # a folder of masks of which the first is given; instead of both
+    first_of: Path | None = None  # a folder of masks of which each object's first is given; instead of both
     origin: str = ""  # where it was named, "line 3"
     unclear: str = ""  # why no mask is known
 
@@ -43,8 +43,8 @@ class Task:
         """Changes when its masks do, or the length of its video; not when all of it is moved."""
         state = hashlib.sha256(json.dumps(_measure(self.video)).encode())
         state.update(b"none" if self.mask is None else self.mask.read_bytes())
-        for folder, whole in ((self.masks, True), (self.first_of, False)):
-            for path in [] if folder is None else mask_files(folder)[: None if whole else 1]:
+        for folder in (self.masks, self.first_of):
+            for path in [] if folder is None else mask_files(folder):
                 state.update(path.name.encode() + path.read_bytes())
         return state.hexdigest()[:16]
 

@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any, Protocol
 
-from vos_zoo.errors import SaveError, VosZooError, VosZooWarning
+from vos_zoo.errors import MaskError, SaveError, VosZooError, VosZooWarning
 from vos_zoo.jobs.destination import RECORD, Place, Record, place_of
 from vos_zoo.jobs.run import unchanged
 from vos_zoo.jobs.task import Task
+from vos_zoo.masks.beginnings import first_of_each
 from vos_zoo.masks.outputs import FILES, check_forms, save_form
 from vos_zoo.masks.read import read_masks
 from vos_zoo.masks.sequence import MaskSequence
@@ -80,7 +81,7 @@ class Propagating:
         inputs, begun = task.digest(), time.perf_counter()
         with open_video(task.video, backend=self.backend) as video:
             check_forms(self.forms, video)
-            options = {**self.options, **_given(task, video)}
+            options = {**self.options, **_given(task, video, bool(self.options.get("resize_mask")))}
             masks = segmenter.propagate(video, **options, progress=lambda done, total: report(done))
             with place.writing(task.name) as folder:
                 for form in self.forms:
@@ -119,13 +120,15 @@ def _about(task: Task, status: str, run: str) -> Record:
     }
 
 
-def _given(task: Task, video: Video) -> dict[str, Any]:
+def _given(task: Task, video: Video, resize: bool) -> dict[str, Any]:
     """The masks, as arguments of propagate."""
     if task.first_of is None:
         return {"first_mask": task.mask, "masks": task.masks}
     found = read_masks(task.first_of, frame_names=video.frame_names, length=video.length if video.exact_length else None)
-    first = min(found)
-    return {"first_mask": found[first]} if first == 0 else {"masks": {first: found[first]}}
+    firsts: dict[int, Any] = dict(first_of_each(found, size=(video.height, video.width), resize=resize))
+    if not firsts:
+        raise MaskError(f"the {len(found)} masks in {task.first_of} hold no object: every pixel in them is background (0)")
+    return {"first_mask": firsts.pop(0, None), "masks": firsts or None}
 
 
 def _lost(masks: MaskSequence) -> dict[str, dict[str, int]]:

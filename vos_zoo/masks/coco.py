@@ -12,9 +12,8 @@ from typing import Any
 import numpy as np
 
 from vos_zoo.errors import SaveError
-from vos_zoo.masks.folder import frame_files
 from vos_zoo.masks.rle import encode_rle
-from vos_zoo.masks.stored import StoredMasks
+from vos_zoo.masks.stored import StoredMasks, frame_files
 from vos_zoo.system.atomic import atomic_write
 
 

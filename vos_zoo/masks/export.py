@@ -14,9 +14,8 @@ import numpy as np
 from PIL import Image
 
 from vos_zoo.errors import MaskError, SaveError, VosZooWarning
-from vos_zoo.masks.folder import frame_files
 from vos_zoo.masks.overlay import Style, draw_mask, draw_overlay
-from vos_zoo.masks.stored import StoredMasks
+from vos_zoo.masks.stored import StoredMasks, frame_files
 from vos_zoo.system.atomic_folder import atomic_folder
 from vos_zoo.videos.reader import Moment, Presentation
 from vos_zoo.videos.video import Video, open_video

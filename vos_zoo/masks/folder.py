@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
-import math
 import os
 import zipfile
-from collections.abc import Iterator, Mapping
+import zlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from PIL import Image
 
 from vos_zoo.errors import MaskError, SaveError
+from vos_zoo.masks.files import LARGEST_DOCUMENT, read_json
 from vos_zoo.masks.frames import mask_files
+from vos_zoo.masks.labels import ObjectMasks
 from vos_zoo.masks.palette import davis_palette
 from vos_zoo.masks.read import read_mask
-from vos_zoo.masks.stored import StoredMasks
+from vos_zoo.masks.record import RECORD, Record, checked_record, record_text
+from vos_zoo.masks.stored import StoredMasks, frame_files
 from vos_zoo.system.atomic import atomic_write
 from vos_zoo.system.atomic_folder import atomic_folder
+from vos_zoo.system.file_order import told_order
+from vos_zoo.system.limits import check_limit, check_picture
 
-RECORD = "sequence.json"
-FORMAT = "vos_zoo.masks"
-FORMAT_VERSION = 1
 _LARGEST_INDEXED = 254  # 255 is void to whoever reads an indexed PNG
 _LARGEST_GREY = 65535
 
@@ -37,7 +40,7 @@ def save_folder(masks: StoredMasks, folder: str | os.PathLike[str], *, overwrite
     with atomic_folder(folder, overwrite=overwrite) as temporary:
         for name, picture in _pictures(masks):
             picture.save(temporary / f"{name}.png")
-        (temporary / RECORD).write_text(_record(masks), encoding="utf-8")
+        (temporary / RECORD).write_text(record_text(masks), encoding="utf-8")
     return Path(folder)
 
 
@@ -49,39 +52,27 @@ def save_zip(masks: StoredMasks, path: str | os.PathLike[str]) -> Path:
             png = io.BytesIO()
             picture.save(png, format="PNG")
             archive.writestr(f"{name}.png", png.getvalue())
-        archive.writestr(RECORD, _record(masks), compress_type=zipfile.ZIP_DEFLATED)
+        archive.writestr(RECORD, record_text(masks), compress_type=zipfile.ZIP_DEFLATED)
     return Path(path)
 
 
-def load_folder(kind: type[Masks], folder: str | os.PathLike[str]) -> Masks:
+def load_masks(kind: type[Masks], path: str | os.PathLike[str]) -> Masks:
     """See `MaskSequence.load`."""
-    folder = Path(folder)
-    record = folder / RECORD
+    path = Path(path)
+    if path.is_file() and path.suffix.lower() == ".zip":
+        return _load_zip(kind, path)
+    record = path / RECORD
     if not record.is_file():
-        return _load_plain(kind, folder)
+        return _load_plain(kind, path)
+    facts = checked_record(_parsed(record), str(record))
+    return _load_recorded(kind, facts, str(path), lambda name: (path / name).read_bytes())
+
+
+def _parsed(record: Path) -> object:
     try:
-        facts = json.loads(record.read_text(encoding="utf-8"))
-        if facts.get("format") != FORMAT or facts.get("format_version") != FORMAT_VERSION:
-            raise MaskError(
-                f"{record} is of format {facts.get('format')!r}, version {facts.get('format_version')!r}, "
-                f"but this vos_zoo reads {FORMAT!r}, version {FORMAT_VERSION}: update vos_zoo, or delete "
-                f"{RECORD} to read the PNGs alone"
-            )
-        return _load_recorded(kind, folder, facts)
-    except MaskError:
-        raise
-    except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
-        raise MaskError(
-            f"{record} is damaged ({type(error).__name__}: {error}): save again, or delete it to read the PNGs alone"
-        ) from error
-
-
-def frame_files(masks: StoredMasks) -> list[str]:
-    """File names without suffix: the frames' names, or their numbers in the video (five digits or more)."""
-    names = masks.frame_names
-    if names is not None and len(names) >= len(masks):
-        return names[: len(masks)]
-    return [f"{index:05d}" for index in masks.frame_indices]
+        return read_json(record, str(record))
+    except MaskError as error:
+        raise MaskError(f"{record} is damaged: {error}. Save again, or delete it to read the PNGs alone") from error
 
 
 def _check_savable(masks: StoredMasks, path: str | os.PathLike[str]) -> None:
@@ -106,65 +97,99 @@ def _pictures(masks: StoredMasks) -> Iterator[tuple[str, Image.Image]]:
         yield name, picture
 
 
-def _record(masks: StoredMasks) -> str:
-    scores = masks.confidence
-    facts = {
-        "format": FORMAT,
-        "format_version": FORMAT_VERSION,
-        "size": list(masks.size),
-        "object_ids": list(masks.object_ids),
-        "fps": masks.fps,
-        "first_frame": masks.frame_indices.start,
-        "frame_step": masks.frame_indices.step,
-        "frames": frame_files(masks),
-        "frame_names": masks.frame_names,
-        "computed": masks.computed.tolist(),
-        "confidence": [[float(s) if math.isfinite(s) else None for s in row] for row in scores],
-        "lost": masks.lost.tolist(),
-    }
-    lines = (f"  {json.dumps(key)}: {json.dumps(value, allow_nan=False)}" for key, value in facts.items())
-    return "{\n" + ",\n".join(lines) + "\n}\n"
-
-
-def _load_recorded(kind: type[Masks], folder: Path, facts: Mapping[str, Any]) -> Masks:
+def _load_recorded(kind: type[Masks], facts: Record, where: str, read: Callable[[str], bytes]) -> Masks:
+    """read: gives the bytes of a file by its name, or raises FileNotFoundError."""
     masks = kind(
-        facts["size"],
-        facts["object_ids"],
-        fps=facts["fps"],
-        frame_names=facts["frame_names"],
-        first_frame=facts["first_frame"],
-        frame_step=facts["frame_step"],
+        facts.size,
+        facts.object_ids,
+        fps=facts.fps,
+        frame_names=facts.frame_names,
+        first_frame=facts.first_frame,
+        frame_step=facts.frame_step,
     )
-    ids, files = facts["object_ids"], facts["frames"]
-    for i, name in enumerate(files):
-        if not facts["computed"][i]:
-            continue
-        path = folder / f"{Path(name).name}.png"
-        try:
-            with Image.open(path) as picture:
-                labels = np.asarray(picture)
-        except FileNotFoundError as error:
-            raise MaskError(f"{path} is missing, though {RECORD} lists it: copy the whole folder") from error
-        except (OSError, SyntaxError) as error:
-            raise MaskError(f"{path} is damaged or cut off ({error}): save the masks again") from error
-        scores = {k: s for k, s in zip(ids, facts["confidence"][i], strict=True) if s is not None}
-        lost = [k for k, is_lost in zip(ids, facts["lost"][i], strict=True) if is_lost]
-        masks.set(i, labels, confidence=scores, lost=lost)
-    masks.reserve(len(files))
+    for i, name in enumerate(facts.files):
+        if facts.computed[i]:
+            masks.set(i, _labels(read, f"{name}.png", facts.size, where), confidence=facts.confidence[i], lost=facts.lost[i])
+    masks.reserve(len(facts.files))
     return masks
+
+
+def _labels(read: Callable[[str], bytes], name: str, size: tuple[int, int], where: str) -> np.ndarray:
+    path = os.path.join(where, name)
+    try:
+        data = read(name)
+    except FileNotFoundError as error:
+        raise MaskError(f"{path} is missing, though {RECORD} lists it: copy the whole folder") from error
+    except OSError as error:
+        raise MaskError(f"{path} can't be read ({error.strerror or error})") from error
+    try:
+        with Image.open(io.BytesIO(data), formats=["PNG"]) as picture:
+            if picture.size != size[::-1]:
+                raise MaskError(f"{path} is {picture.size[0]}x{picture.size[1]}, but {RECORD} says {size[1]}x{size[0]} (width x height): "
+                                "save the masks again")  # fmt: skip
+            check_picture(*size, what=path, error=MaskError)
+            labels = np.asarray(picture)
+    except MaskError:
+        raise
+    except Exception as error:  # a decoder of damaged data raises whatever it meets
+        raise MaskError(f"{path} is damaged or cut off ({error}): save the masks again") from error
+    if labels.ndim != 2:
+        raise MaskError(f"{path} is a picture in colour, not a map of ids as vos_zoo saves them: delete {RECORD} to read it as a mask")
+    return labels
 
 
 def _load_plain(kind: type[Masks], folder: Path) -> Masks:
     files = mask_files(folder)
+    if files[0].suffix.lower() == ".json":
+        raise MaskError(
+            f"the folder {folder} holds {files[0].name}, of a form that is not loaded as saved masks: give it as masks= instead"
+        )
+    files = told_order(files, f"the folder {folder}")
     first = read_mask(files[0], allow_empty=True)
     masks = kind(first.labels.shape, frame_names=[path.stem for path in files])
     for path in files:
-        labels = read_mask(path, allow_empty=True).labels
-        if labels.shape != masks.size:
-            raise MaskError(
-                f"the masks in {folder} differ in size: {files[0].name} is {masks.size[1]}x{masks.size[0]}, "
-                f"{path.name} {labels.shape[1]}x{labels.shape[0]} (width x height). Bring them to one size, "
-                "by nearest neighbour"
-            )
-        masks.append(labels)
+        masks.append(_same_size(masks, files[0], path, folder).labels)
     return masks
+
+
+def _same_size(masks: StoredMasks, first: Path, path: Path, folder: Path) -> ObjectMasks:
+    """The masks in a file, read only after its header has shown that it is of the sequence's size."""
+    shape: tuple[int, ...] = masks.size
+    with contextlib.suppress(Exception), Image.open(path, formats=["PNG"]) as image:  # read_mask tells what is wrong with it
+        shape = image.size[::-1]
+    found = read_mask(path, allow_empty=True) if shape == masks.size else None
+    shape = shape if found is None else found.labels.shape
+    if found is None or shape != masks.size:
+        raise MaskError(
+            f"the masks in {folder} differ in size: {first.name} is {masks.size[1]}x{masks.size[0]}, "
+            f"{path.name} {shape[1]}x{shape[0]} (width x height). Bring them to one size, "
+            "by nearest neighbour"
+        )
+    return found
+
+
+def _load_zip(kind: type[Masks], path: Path) -> Masks:
+    """What `save_zip` wrote. What a member claims is checked before it is unpacked, and no more than that is unpacked."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = {member.filename: member for member in archive.infolist()}
+            check_limit("frames", len(members), str(path), MaskError)
+            check_limit("unpacked", sum(member.file_size for member in members.values()), str(path), MaskError)
+
+            def read(name: str) -> bytes:
+                if name not in members:
+                    raise FileNotFoundError(name)
+                with archive.open(members[name]) as file:
+                    return file.read(members[name].file_size)
+
+            if RECORD not in members:
+                raise MaskError(f"{path} holds no {RECORD}, so it was not saved by save_zip: unpack it and load the folder")
+            check_document = members[RECORD].file_size
+            if check_document > LARGEST_DOCUMENT:
+                raise MaskError(f"{RECORD} in {path} has {check_document} bytes when unpacked, which no record has")
+            facts = checked_record(json.loads(read(RECORD)), f"{RECORD} in {path}")
+            return _load_recorded(kind, facts, str(path), read)
+    except MaskError:
+        raise
+    except (zipfile.BadZipFile, OSError, ValueError, RuntimeError, NotImplementedError, EOFError, RecursionError, zlib.error) as error:
+        raise MaskError(f"{path} is a damaged or foreign zip file ({str(error)[:100]}): save the masks again") from error

@@ -11,6 +11,12 @@ from typing import Any
 import numpy as np
 
 from vos_zoo.errors import MaskError
+from vos_zoo.masks.annotations import AnnotatedFrame
+from vos_zoo.masks.exports import SUFFIXES, read_export, read_labelme_files
+from vos_zoo.masks.packing import LARGEST_ID
+from vos_zoo.masks.values import shown, whole
+from vos_zoo.system.file_order import in_order, told_order
+from vos_zoo.system.limits import limit
 
 
 def read_masks(source: Any, *, frame_names: Sequence[str] | None = None, length: int | None = None) -> dict[int, Any]:
@@ -18,11 +24,15 @@ def read_masks(source: Any, *, frame_names: Sequence[str] | None = None, length:
     `read_mask`.
 
     Args:
-        source: a dict frame index -> mask, or a folder of .png and .npy files. A file belongs to the frame of
-            the same name if `frame_names` is given; else to the frame whose number its name holds (00012.png,
-            frame_12.png: 12); names without numbers are taken in sorted order.
+        source: a dict frame index -> mask; a folder of .png and .npy files, or of LabelMe's .json files; or a COCO, YouTube-VIS, CVAT or
+            Label Studio file. A mask belongs to the frame of the same name if `frame_names` is given; else to the frame whose number
+            its name holds (00012.png, frame_12.png: 12); names without numbers are taken in order. Files that number their frames
+            themselves (YouTube-VIS, CVAT for video) are taken at their word.
         frame_names: names of the video's frames, without suffix, if it has them.
         length: number of frames of the video, if known.
+
+    Returns:
+        frame index -> what `read_mask` takes.
 
     Raises:
         MaskError: no mask there, a mask of a frame that does not exist, or two masks of one frame.
@@ -33,9 +43,7 @@ def read_masks(source: Any, *, frame_names: Sequence[str] | None = None, length:
         found = {_frame_index(key): mask for key, mask in source.items()}
         labels = {index: f"frame {index}" for index in found}
     elif isinstance(source, (str, os.PathLike)):
-        files = mask_files(Path(source))
-        found = dict(_by_name(files, frame_names) if frame_names is not None else _by_number(files))
-        labels = {index: str(path) for index, path in found.items()}
+        found, labels = _read_path(Path(source), frame_names)
     else:
         raise MaskError(f"masks of several frames must be a dict frame index -> mask or a folder of PNGs, not {type(source).__name__}")
     if not found:
@@ -49,15 +57,44 @@ def read_masks(source: Any, *, frame_names: Sequence[str] | None = None, length:
     return dict(sorted(found.items()))
 
 
+def _read_path(path: Path, frame_names: Sequence[str] | None) -> tuple[dict[int, Any], dict[int, str]]:
+    """Masks by frame, and what messages call them."""
+    if path.is_file() and path.suffix.lower() in SUFFIXES:
+        return _placed(read_export(path), frame_names, f"the file {path}")
+    files = mask_files(path)
+    if files[0].suffix.lower() == ".json":
+        return _placed(read_labelme_files(files), frame_names, f"the folder {path}")
+    found = dict(_by_name(files, frame_names) if frame_names is not None else _by_number(files))
+    return found, {index: str(file) for index, file in found.items()}
+
+
+def _placed(frames: Sequence[AnnotatedFrame], frame_names: Sequence[str] | None, where: str) -> tuple[dict[int, Any], dict[int, str]]:
+    names = [Path(f"{frame.name}.png") for frame in frames]
+    if frame_names is not None and all(frame.name in frame_names for frame in frames):
+        known = _by_name(names, frame_names)
+    elif all(frame.number is not None for frame in frames):
+        known = {int(frame.number or 0): name for frame, name in zip(frames, names, strict=True)}
+    else:
+        known = _by_name(names, frame_names) if frame_names is not None else _by_number(names)
+    if len(known) < len(frames):
+        raise MaskError(f"two frames in {where} have the same name: give each its own")
+    found = dict(zip(known, frames, strict=True))
+    return dict(found), {index: f"{frame.name or 'a frame'} in {where}" for index, frame in found.items()}
+
+
 def mask_files(folder: Path) -> list[Path]:
+    """The masks in a folder in natural order: .png and .npy files, or where there is none LabelMe's .json. Raises MaskError."""
     if not folder.is_dir():
         what = "is a file, not a folder" if folder.exists() else "does not exist"
         raise MaskError(f"the folder of masks {folder} {what}. Give a folder of .png or .npy files")
-    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in (".png", ".npy") and not path.name.startswith("."))
+    visible = [path for path in folder.iterdir() if not path.name.startswith(".")]
+    files = [path for path in visible if path.suffix.lower() in (".png", ".npy")]
+    files = files or [path for path in visible if path.suffix.lower() == ".json" and path.name != "sequence.json"]
     if not files:
-        others = sorted({path.suffix for path in folder.iterdir() if path.is_file() and path.suffix})
+        others = sorted({path.suffix for path in visible if path.is_file() and path.suffix})
         hint = f"; it holds {', '.join(others)} files, which are not read as masks" if others else ""
         raise MaskError(f"the folder {folder} has no masks (.png or .npy){hint}")
+    files = in_order(files)
     stems: dict[str, Path] = {}
     for path in files:
         if path.stem in stems:
@@ -81,12 +118,12 @@ def _by_name(files: Sequence[Path], frame_names: Sequence[str]) -> dict[int, Pat
 def _by_number(files: Sequence[Path]) -> dict[int, Path]:
     numbers = [re.findall(r"\d+", path.stem) for path in files]
     if not any(numbers):
-        return dict(enumerate(files))
+        return dict(enumerate(told_order(files, f"the folder {files[0].parent}")))
     found: dict[int, Path] = {}
     for path, groups in zip(files, numbers, strict=True):
         if not groups:
             raise MaskError(f"the mask {path} has no frame number in its name, though others have: rename it")
-        index = int(groups[-1])
+        index = whole(int(groups[-1][:19]), f"the frame number of {path}", 0, limit("frames"))
         if index in found:
             raise MaskError(f"{found[index].name} and {path.name} are both of frame {index}: rename or remove one")
         found[index] = path
@@ -94,6 +131,6 @@ def _by_number(files: Sequence[Path]) -> dict[int, Path]:
 
 
 def _frame_index(key: Any) -> int:
-    if isinstance(key, bool) or not isinstance(key, (int, np.integer)) or key < 0:
-        raise MaskError(f"masks={{...}} has the key {key!r}, but keys are frame indices from 0")
+    if isinstance(key, bool) or not isinstance(key, (int, np.integer)) or not 0 <= key <= LARGEST_ID:
+        raise MaskError(f"masks={{...}} has the key {shown(key)}, but keys are frame indices from 0")
     return int(key)

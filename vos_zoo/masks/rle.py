@@ -1,4 +1,4 @@
-"""Segmentations in COCO's notation: run lengths (plain or as a string) and polygons.
+"""Masks in COCO's notation: run lengths, plain or as a string.
 
 Run lengths count pixels column by column, beginning with background: [3, 2, ...] is three pixels of
 background, then two of the object. In the string each count is written in groups of five bits, lowest first,
@@ -9,12 +9,16 @@ alike.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from vos_zoo.errors import MaskError
+from vos_zoo.masks.values import items, shown, whole
+from vos_zoo.system.limits import check_picture
+
+_MOST = 2**34  # pixels that one run may have
 
 
 def encode_rle(mask: np.ndarray) -> dict[str, Any]:
@@ -35,20 +39,13 @@ def decode_rle(rle: Mapping[str, Any]) -> np.ndarray:
     Raises:
         MaskError: a key is missing, a character is none of the notation's, or the counts don't fill the size.
     """
-    if "size" not in rle or "counts" not in rle:
-        raise MaskError(f'a COCO RLE needs the keys "size" and "counts", this one has {sorted(map(str, rle))}')
-    height, width = _checked_size(rle["size"])
+    height, width = rle_size(rle)
     counts = rle["counts"]
-    if isinstance(counts, (str, bytes)):
-        runs = _text_to_counts(counts.encode() if isinstance(counts, str) else counts)
-    else:
-        try:
-            runs = np.asarray(counts, dtype=np.int64).reshape(-1)
-        except (TypeError, ValueError, OverflowError) as error:
-            raise MaskError('"counts" of a COCO RLE must be a string or a list of whole numbers') from error
-    if (runs < 0).any() or runs.sum() != height * width:
+    runs = _text_to_counts(counts) if isinstance(counts, (str, bytes, bytearray)) else _listed_counts(counts)
+    total = sum(runs.tolist())  # as whole numbers without end: a sum of int64 may wrap around to the right one
+    if (runs < 0).any() or total != height * width:
         raise MaskError(
-            f"the counts of this COCO RLE add up to {runs.sum()} pixels, but its size [{height}, {width}] "
+            f"the counts of this COCO RLE add up to {total} pixels, but its size [{height}, {width}] "
             f"(height, width) has {height * width}: the RLE is damaged, or its size is not the one it was "
             "made with"
         )
@@ -56,55 +53,40 @@ def decode_rle(rle: Mapping[str, Any]) -> np.ndarray:
     return np.repeat(values, runs).reshape((height, width), order="F")
 
 
-def polygons_to_mask(polygons: Sequence[Any], size: tuple[int, int]) -> np.ndarray:
-    """The mask (H, W) bool covered by any of the polygons, each [x1, y1, x2, y2, ...] in pixels.
-
-    The top left corner of the image is (0, 0) and the centre of its first pixel (0.5, 0.5); a pixel belongs
-    to a polygon if its centre does (even-odd rule). What lies outside the image is cut off.
-
-    Raises:
-        MaskError: fewer than three points, an odd count of numbers, or numbers which are not finite.
-    """
-    height, width = _checked_size(size)
-    covered = np.zeros((height, width), dtype=bool)
-    for polygon in polygons:
-        points = _points(polygon)
-        flips = np.zeros((height, width + 1), dtype=np.int32)
-        for (x0, y0), (x1, y1) in zip(points, np.roll(points, -1, axis=0), strict=True):
-            top, bottom = np.clip(np.ceil(np.sort([y0, y1]) - 0.5), 0, height).astype(int)
-            if top == bottom:
-                continue
-            rows = np.arange(top, bottom)
-            crossing = x0 + (rows + 0.5 - y0) * (x1 - x0) / (y1 - y0)
-            columns = np.clip(np.ceil(crossing - 0.5), 0, width).astype(int)
-            flips[rows, columns] += 1
-        covered |= np.cumsum(flips[:, :width], axis=1) % 2 == 1
-    return covered
+def is_rle(value: Any) -> bool:
+    """Whether this is meant as a COCO RLE."""
+    return isinstance(value, Mapping) and "size" in value and "counts" in value
 
 
-def _points(polygon: Any) -> np.ndarray:
+def rle_size(rle: Mapping[str, Any]) -> tuple[int, int]:
+    """(H, W) that a COCO RLE says it has. Raises MaskError if it says none, or more than the limits."""
+    if not is_rle(rle):
+        raise MaskError(f'a COCO RLE needs the keys "size" and "counts", this one has {shown(sorted(map(str, rle)))}')
+    return checked_size(rle["size"])
+
+
+def checked_size(size: Any) -> tuple[int, int]:
+    """(height, width) of at least 1x1, within the limits. Raises MaskError."""
     try:
-        numbers = np.asarray(polygon, dtype=np.float64).reshape(-1)
-    except (TypeError, ValueError) as error:
-        raise MaskError(f"a polygon must be a list of numbers [x1, y1, x2, y2, ...], not {polygon!r:.80}") from error
-    if numbers.size < 6 or numbers.size % 2:
-        raise MaskError(
-            "a polygon [x1, y1, x2, y2, ...] needs at least three points, so 6, 8, ... numbers; this one "
-            f"has {numbers.size}. Several polygons of one object are a list of such lists"
-        )
-    if not np.isfinite(numbers).all():
-        raise MaskError("a polygon holds NaN or infinite coordinates: remove those points")
-    return numbers.reshape(-1, 2)
-
-
-def _checked_size(size: Any) -> tuple[int, int]:
-    try:
-        height, width = (int(n) for n in size)
-    except (TypeError, ValueError) as error:
-        raise MaskError(f"a size must be two whole numbers (height, width), not {size!r}") from error
+        height, width = (whole(n, "a side", 0, 2**62) for n in items(size.tolist() if isinstance(size, np.ndarray) else size, "a size"))
+    except (MaskError, ValueError) as error:
+        raise MaskError(f"a size must be two whole numbers (height, width), not {shown(size)}") from error
     if height < 1 or width < 1:
         raise MaskError(f"a size must be at least 1x1, not {width}x{height} (width x height)")
+    check_picture(height, width, "a mask", MaskError)
     return height, width
+
+
+def _listed_counts(counts: Any) -> np.ndarray:
+    try:
+        runs = np.asarray(counts)
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise MaskError('"counts" of a COCO RLE must be a string or a list of whole numbers') from error
+    if runs.ndim != 1 or (runs.size and runs.dtype.kind not in "ui"):
+        raise MaskError(f'"counts" of a COCO RLE must be a string or a list of whole numbers, not {shown(counts)}')
+    if runs.size and (int(runs.max()) > _MOST or int(runs.min()) < -_MOST):
+        raise MaskError("the counts of this COCO RLE are damaged: one number is longer than any image needs")
+    return runs.astype(np.int64)
 
 
 def _counts_to_text(counts: np.ndarray) -> str:
@@ -122,14 +104,15 @@ def _counts_to_text(counts: np.ndarray) -> str:
     return text.astype(np.uint8).tobytes().decode("ascii")
 
 
-def _text_to_counts(text: bytes) -> np.ndarray:
-    codes = np.frombuffer(text, dtype=np.uint8).astype(np.int64) - 48
+def _text_to_counts(text: str | bytes | bytearray) -> np.ndarray:
+    letters = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else bytes(text)
+    codes = np.frombuffer(letters, dtype=np.uint8).astype(np.int64) - 48
     if codes.size == 0 or codes.min() < 0 or codes.max() > 63 or codes[-1] & 32:
         raise MaskError("the counts of this COCO RLE are damaged: the string ends early or has foreign characters")
     last = np.flatnonzero(codes & 32 == 0)
     first = np.concatenate([[0], last[:-1] + 1])
     lengths = last - first + 1
-    if lengths.max() > 12:
+    if lengths.max() > 7:  # 2**34 pixels; more could overflow the sums below
         raise MaskError("the counts of this COCO RLE are damaged: one number is longer than any image needs")
     place = np.arange(codes.size) - np.repeat(first, lengths)
     counts = np.add.reduceat((codes & 31) << (5 * place), first)

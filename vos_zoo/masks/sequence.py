@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from vos_zoo.masks.coco import save_coco
 from vos_zoo.masks.detections import to_supervision
 from vos_zoo.masks.export import save_cutouts, save_video
-from vos_zoo.masks.folder import load_folder, save_folder, save_zip
+from vos_zoo.masks.folder import load_masks, save_folder, save_zip
 from vos_zoo.masks.overlay import Style
 from vos_zoo.masks.stored import StoredMasks
 
@@ -56,7 +56,7 @@ class MaskSequence(StoredMasks):
         Raises:
             MaskError: no such folder, no masks in it, a damaged file, or masks of different sizes.
         """
-        return load_folder(cls, folder)
+        return load_masks(cls, folder)
 
     def save_zip(self, path: str | os.PathLike[str]) -> Path:
         """Writes what `save` writes into one zip file; an older file at `path` is replaced."""

@@ -237,6 +237,14 @@ class StoredMasks(Sequence[np.ndarray]):
         return table
 
 
+def frame_files(masks: StoredMasks) -> list[str]:
+    """File names without suffix: the frames' names, or their numbers in the video (five digits or more)."""
+    names = masks.frame_names
+    if names is not None and len(names) >= len(masks):
+        return names[: len(masks)]
+    return [f"{index:05d}" for index in masks.frame_indices]
+
+
 _NOTHING: Mapping[int, float] = {}
 
 

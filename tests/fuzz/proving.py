@@ -1,0 +1,37 @@
+"""Targets with known faults, by which the campaign proves that it sees each kind. They are in no list."""
+
+from __future__ import annotations
+
+import ctypes
+import random
+import time
+from pathlib import Path
+
+from .target import Target
+
+
+def number(rng: random.Random, folder: Path) -> int:
+    return rng.randrange(2)
+
+
+def raises(case: int) -> None:
+    if case == 0:
+        raise KeyError("fault")
+
+
+def crashes(case: int) -> None:
+    if case == 0:
+        ctypes.string_at(0)
+
+
+def hangs(case: int) -> None:
+    if case == 0:
+        time.sleep(1000)
+
+
+def takes_memory(case: int) -> None:
+    if case == 0:
+        len(b"a" * (5 << 29))
+
+
+TARGETS = {f"proving-{feed.__name__}": Target(f"proving-{feed.__name__}", number, feed) for feed in (raises, crashes, hangs, takes_memory)}

@@ -1,0 +1,1 @@
+"""A file a room. Each holds TARGETS."""

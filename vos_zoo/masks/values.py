@@ -1,0 +1,77 @@
+"""Values from files and callers, checked one by one: the error says the key, what was found there, and what is wanted."""
+
+from __future__ import annotations
+
+import math
+import reprlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from vos_zoo.errors import MaskError
+
+_short = reprlib.Repr()
+_short.maxstring = _short.maxother = 60
+_short.maxlong = 40
+_short.maxlist = _short.maxtuple = _short.maxdict = 4
+_short.maxlevel = 2
+
+
+def shown(value: Any) -> str:
+    """A value as a message shows it: short, and never an error by itself."""
+    try:
+        return _short.repr(value)
+    except Exception:  # whatever a foreign __repr__ raises; whole numbers of over 4,300 digits raise ValueError
+        return f"a {type(value).__name__}"
+
+
+def whole(value: Any, what: str, low: int, high: int) -> int:
+    """A whole number from `low` to `high`; 4.0 counts as one, True and "4" don't. Raises MaskError."""
+    good = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    good = good or (isinstance(value, (float, np.floating)) and math.isfinite(value) and value == int(value))
+    if not good or not low <= value <= high:
+        raise MaskError(f"{what} must be a whole number from {low} to {high}, not {shown(value)}")
+    return int(value)
+
+
+def real(value: Any, what: str, low: float = -math.inf, high: float = math.inf) -> float:
+    """A finite number from `low` to `high`. Raises MaskError."""
+    try:
+        number = float(value) if isinstance(value, (int, float, np.number)) and not isinstance(value, bool) else math.nan
+    except OverflowError:
+        number = math.nan
+    if not (math.isfinite(number) and low <= number <= high):
+        bounds = "" if math.isinf(low) and math.isinf(high) else f" from {low:g} to {high:g}"
+        raise MaskError(f"{what} must be a finite number{bounds}, not {shown(value)}")
+    return number
+
+
+def text(value: Any, what: str) -> str:
+    """A string. Raises MaskError."""
+    if not isinstance(value, str):
+        raise MaskError(f"{what} must be a string, not {shown(value)}")
+    return value
+
+
+def items(value: Any, what: str, length: int | None = None) -> list[Any]:
+    """A list, of that length if one is given. Raises MaskError."""
+    if not isinstance(value, (list, tuple)):
+        raise MaskError(f"{what} must be a list, not {shown(value)}")
+    if length is not None and len(value) != length:
+        raise MaskError(f"{what} must have {length} entries, not {len(value)}")
+    return list(value)
+
+
+def mapping(value: Any, what: str) -> Mapping[Any, Any]:
+    """A JSON object, or any other mapping. Raises MaskError."""
+    if not isinstance(value, Mapping):
+        raise MaskError(f"{what} must be an object {{key: value}}, not {shown(value)}")
+    return value
+
+
+def entry(record: Mapping[Any, Any], key: str, what: str) -> Any:
+    """record[key]. Raises MaskError, with the keys that there are, if it is missing."""
+    if key not in record:
+        raise MaskError(f"{what} has no {key!r}; its keys are {shown(sorted(map(str, record)))}")
+    return record[key]
