@@ -37,7 +37,7 @@ LAYERS = {
     "train": "errors system masks models/parts models/base engine datasets",
     "jobs": "errors system videos masks",
     "evaluation": "errors system videos masks datasets",
-    "benchmark": "errors system videos masks evaluation",
+    "benchmark": "errors system videos masks checkpoints evaluation",
     "segmenter": "errors system videos masks models/parts models/base checkpoints publish engine train",
     "ensembles": "errors checkpoints engine segmenter",
     "zoo": "errors models/discovery checkpoints segmenter ensembles",

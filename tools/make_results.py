@@ -1,4 +1,4 @@
-"""Make docs/RESULTS.md and its plots from the JSON files in docs/results.
+"""Make docs/RESULTS.md, its plots and the README's table of models from the JSON files in docs/results.
 
     python tools/make_results.py
 
@@ -8,7 +8,8 @@ A new one is taken in, without the paths of the machine it comes from, by
     python tools/make_results.py --add out/crvos/scores.json --title "DAVIS-2016 val" --command "vos-zoo evaluate --model crvos ..."
     python tools/make_results.py --add speed.json
 
---check changes nothing, and ends with exit status 1 if the page is not what the files give.
+The README's table also says what hub_configs/ has. --check changes nothing, and ends with exit status 1 if a page is not what the files
+give.
 """
 
 from __future__ import annotations
@@ -21,13 +22,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from vos_zoo.benchmark.overview import overview
 from vos_zoo.benchmark.plots import plots
 from vos_zoo.benchmark.results import accuracy, fast_path, memory, published, roofline, speed, step_by_step, whole_way
+from vos_zoo.checkpoints import catalogue
 from vos_zoo.errors import EvaluationError, VosZooError
 from vos_zoo.system.atomic import atomic_write, write_json
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 PUBLISHED, PAGE = "published.json", "page.md"  # what others publish; the page's text, with places for the tables
+MODELS = re.compile(r"(<!-- models: made by tools/make_results.py -->\n).*?(<!-- end of models -->)", re.DOTALL)  # in README.md
 Record = Mapping[str, Any]
 
 KEPT = ["label", "interrupted", "mean_jf", "mean_j", "mean_f", "j", "f", "grouped", "fps", "memory", "device_memory", "conditions"]
@@ -68,6 +72,8 @@ def add(source: Path, folder: Path, title: str | None, command: str | None) -> P
 def make(docs: Path, check: bool = False) -> int:
     """Writes the page and its plots; with `check` only tells whether they are what the files give."""
     files = build(docs / "results")
+    if (docs.parent / "README.md").is_file():
+        files["../README.md"] = with_models((docs.parent / "README.md").read_text(encoding="utf-8"), docs / "results")
     stale = [name for name, text in files.items() if not (docs / name).is_file() or (docs / name).read_text(encoding="utf-8") != text]
     stale += [f"results/{path.name}" for path in sorted((docs / "results").glob("*.svg")) if f"results/{path.name}" not in files]
     if check:
@@ -104,6 +110,14 @@ def build(folder: Path) -> dict[str, str]:
     for place, parts in (("measured", measured), ("published", published(_read(folder / PUBLISHED)))):
         text = text.replace(f"<!-- {place} -->", "\n".join(parts))
     return {"RESULTS.md": text, **{f"results/{name}": svg for name, svg in drawn.items()}}
+
+
+def with_models(readme: str, folder: Path) -> str:
+    """The README with the table of models as the catalogue and the records in the folder give it."""
+    records = [_read(path) for path in sorted(folder.glob("*.json")) if path.name != PUBLISHED]
+    scores, speeds = ([record for record in records if record["kind"] == kind] for kind in ("scores", "speed"))
+    made = overview(catalogue.rows(), scores, speeds)
+    return MODELS.sub(lambda found: f"{found[1]}{made}{found[2]}", readme)
 
 
 def _commonest_title(scores: Sequence[Record]) -> list[Record]:

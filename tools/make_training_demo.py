@@ -1,4 +1,4 @@
-"""Draws the clips of docs/training.md: koi at dusk, three clips to fine-tune on and one to keep out.
+"""Draws the clips of docs/how-to/fine-tune.md: koi at dusk, three clips to fine-tune on and one to keep out.
 
 python tools/make_training_demo.py --out ponds
 

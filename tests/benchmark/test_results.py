@@ -29,10 +29,11 @@ def tool():
 
 @pytest.fixture
 def docs(tmp_path):
-    """A docs folder with the page and what others publish, and nothing measured."""
+    """A docs folder with the page and what others publish, and nothing measured; a README beside it."""
     (tmp_path / "docs" / "results").mkdir(parents=True)
     for name in ("page.md", "published.json"):
         shutil.copy(ROOT / "docs" / "results" / name, tmp_path / "docs" / "results" / name)
+    (tmp_path / "README.md").write_text("Models:\n\n<!-- models: made by tools/make_results.py -->\nold\n<!-- end of models -->\n\nEnd.\n")
     return tmp_path / "docs"
 
 
@@ -110,7 +111,8 @@ def test_speed_memory_and_roofline_are_taken_in(tool, docs, tmp_path):
     assert "| `toy` | 1.5 M | 48x64 | 48x64 | 1 | 16 | model only | 100.0 | 10.0 | **0.2** |" in page
     assert "| `toy` (untrained) |" in page and page.count("### Speed\n") == 1 and page.count("### Where the time goes\n") == 1
     assert "- end to end: propagate: an mp4 file in, compressed masks out" in page
-    assert "cpu: Some CPU, 2 threads, torch 2.9, vos_zoo 0.1.0." in page and "at work" not in page.split("## Published")[0]
+    assert "cpu: Some CPU, 2 threads, torch 2.9, vos_zoo 0.1.0." in page and "at work" not in page.split("## Published")[0].lower()
+    assert page.index("| `toy` | 1.5 M") < page.index("<summary>how it was measured"), "the table stands first"
     assert "| `toy` | 48x64 | 1 | stream | 3,000 | 900.0 | - | - |" in page
     assert "| `toy` | 1 | 10.0 | 1.00 | 50.0 | memory | 100.0 | 50 % |" in page
     assert '<img src="results/memory-length.svg" width="420" alt="Memory and length">' in page
@@ -119,7 +121,9 @@ def test_speed_memory_and_roofline_are_taken_in(tool, docs, tmp_path):
     busy["environment"]["load_average"] = 7.0
     (docs / "results" / "speed-toy-cpu-some-cpu.json").write_text(json.dumps(busy))
     assert tool.main(["--docs", str(docs)]) == 0
-    assert "**other programs were at work** (load average 7.0), so seconds are too long" in (docs / "RESULTS.md").read_text()
+    page = (docs / "RESULTS.md").read_text()
+    assert "**other programs were at work** (load average 7.0), so seconds are too long" in page
+    assert "\n\nMeasured on cpu: Some CPU. **Other programs were at work**, so seconds are too long.\n\n|" in page
     (docs / "results" / "memory-toy-cpu-some-cpu.json").unlink()
     assert tool.main(["--docs", str(docs)]) == 0
     assert not (docs / "results" / "memory-length.svg").exists(), "a plot without figures goes"
@@ -137,6 +141,38 @@ def test_published_figures_are_marked_and_have_a_source(tool, docs):
             assert all(row[table["columns"].index("source")] for row in table["rows"])
     assert "| CRVOS (ResNet-50) | 53.5 | 55.2 | 54.3 |" in page  # the paper's table 2
     assert "## What can't be compared" in page
+
+
+def test_the_readme_has_a_table_of_models(tool, docs):
+    models = [row.name for row in vos_zoo.list_models() if row.has_weights]
+    record = {
+        "kind": "scores",
+        "title": "DAVIS-2016, 6 of its 20 val sequences",
+        "label": models[0],
+        "command": "vos-zoo evaluate",
+        "about": {},
+    }
+    means = {"mean": 0.5, "recall": 1.0, "decay": 0.0}
+    record |= {"mean_jf": 0.5, "mean_j": 0.5, "mean_f": 0.5, "j": means, "f": means, "grouped": None, "objects": [], "interrupted": False}
+    record |= {"fps": 2.0, "memory": None, "device_memory": None, "busy": 4.5, "conditions": ["a CPU"], "settings": {}}
+    (docs / "results" / "scores-a.json").write_text(json.dumps(record))
+    timing = {
+        **as_record(Timing(CASE, "end to end", 16, (0.1,), (0.4, 0.6), "yardstick")),
+        "model": models[0],
+        "fps": 7.25,
+        "trained": True,
+    }
+    write(docs / "results" / "speed.json", "speed", [timing])
+    (docs / "results" / "speed.json").write_text((docs / "results" / "speed.json").read_text().replace("{", '{"kind": "speed", ', 1))
+    assert tool.main(["--docs", str(docs), "--check"]) == 1
+    assert tool.main(["--docs", str(docs)]) == 0
+    readme = (docs.parent / "README.md").read_text()
+    rows = [line for line in readme.splitlines() if line.startswith("| `")]
+    assert len(rows) == len(models) and rows[0].startswith(f"| `{models[0]}` |") and rows[0].endswith("| **50.0** | 7.2 |")
+    assert "old" not in readme and readme.endswith("<!-- end of models -->\n\nEnd.\n") and "Without weights yet" in readme
+    page = (docs / "RESULTS.md").read_text()
+    assert f"Other programs were at work beside `{models[0]}`: alone they are faster." in page
+    assert tool.main(["--docs", str(docs), "--check"]) == 0
 
 
 def test_what_can_not_be_taken_in(tool, docs, scores, tmp_path, capsys):

@@ -1,4 +1,4 @@
-"""The clips of docs/training.md and its picture: what the tools write is what training and evaluation read."""
+"""The clips of docs/how-to/fine-tune.md and its picture: what the tools write is what training and evaluation read."""
 
 from __future__ import annotations
 

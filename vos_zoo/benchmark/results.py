@@ -1,4 +1,7 @@
-"""The tables of docs/RESULTS.md, in Markdown, from records of `vos-zoo evaluate` and tools/benchmark.py. A section is a string."""
+"""The tables of docs/RESULTS.md, in Markdown, from records of `vos-zoo evaluate` and tools/benchmark.py. A section is a string.
+
+A section begins with its table. Commands, hashes of weights and loads of the machine stand below it in folds.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from typing import Any
 from vos_zoo.benchmark.stages import STAGES
 
 Record = Mapping[str, Any]
+WHOLE = ("model only", "end to end", "latency", "plain loop")  # what is timed of a whole run; the rest are parts of it
 
 
 def accuracy(scores: Sequence[Record]) -> list[str]:
@@ -20,22 +24,29 @@ def accuracy(scores: Sequence[Record]) -> list[str]:
         rows = [
             [
                 f"`{record['label']}`",
-                f"**{_percent(record['mean_jf'])}**",
-                *(_percent(record[kind][name]) for kind in "jf" for name in ("mean", "recall", "decay")),
+                f"**{percent(record['mean_jf'])}**",
+                *(percent(record[kind][name]) for kind in "jf" for name in ("mean", "recall", "decay")),
                 "-" if record["fps"] is None else f"{record['fps']:.1f}",
                 "-" if record["memory"] is None else f"{record['memory'] / 1e6:,.0f}",
             ]
             for record in of_title
         ]
-        found.append(f"### {title}\n\n{_table(head, rows)}")
-        found.append(_grouped(of_title) + _per_sequence(of_title) + "\n".join(_how(record) for record in of_title) + "\n")
+        found.append(f"### {title}\n\n{table(head, rows)}")
+        how = fold("how each was measured: commands, weights, machine", "\n".join(map(_how, of_title)))
+        found.append(_grouped(of_title) + _crowded(of_title) + _per_sequence(of_title) + how)
     return found
+
+
+def _crowded(scores: Sequence[Record]) -> str:
+    """A word on speeds that were measured beside other programs."""
+    busy = [f"`{record['label']}`" for record in scores if record["fps"] and record["busy"]]
+    return f"Other programs were at work beside {', '.join(busy)}: alone they are faster.\n\n" if busy else ""
 
 
 def _grouped(scores: Sequence[Record]) -> str:
     names = {"g": "G", "j_seen": "J seen", "f_seen": "F seen", "j_unseen": "J unseen", "f_unseen": "F unseen"}
-    rows = [[f"`{r['label']}`", *(_percent(r["grouped"][name]) for name in names)] for r in scores if r["grouped"]]
-    return _table(["model", *names.values()], rows) + "\n" if rows else ""
+    rows = [[f"`{r['label']}`", *(percent(r["grouped"][name]) for name in names)] for r in scores if r["grouped"]]
+    return table(["model", *names.values()], rows) + "\n" if rows else ""
 
 
 def _per_sequence(scores: Sequence[Record]) -> str:
@@ -45,9 +56,8 @@ def _per_sequence(scores: Sequence[Record]) -> str:
         for row in record["objects"]:
             found.setdefault((row["clip"], row["object"]), {})[record["label"]] = (row["j"]["mean"] + row["f"]["mean"]) / 2
     labels = [record["label"] for record in scores]
-    rows = [[clip, str(k), *(_percent(values.get(label)) for label in labels)] for (clip, k), values in sorted(found.items())]
-    table = _table(["sequence", "object", *(f"J&F, `{label}`" for label in labels)], rows)
-    return f"<details><summary>every object</summary>\n\n{table}\n</details>\n\n"
+    rows = [[clip, str(k), *(percent(values.get(label)) for label in labels)] for (clip, k), values in sorted(found.items())]
+    return fold("every object", table(["sequence", "object", *(f"J&F, `{label}`" for label in labels)], rows))
 
 
 def _how(record: Record) -> str:
@@ -86,9 +96,13 @@ def speed(runs: Sequence[Record]) -> list[str]:
         ]
         unit = f" The {run['baseline']} is {run['baseline_is']}, measured before and after each run." if run["baseline"] else ""
         what = "".join(f"\n- {name}: {STAGES[name][0]}" for name in dict.fromkeys(row["what"] for row in run["results"]))
-        about = f"Median of {run['repeats']} runs after one to warm up, on {_machine(run)}.{unit}\n{what}"
+        whole = [cells for cells, row in zip(rows, run["results"], strict=True) if row["what"] in WHOLE]
+        parts = [cells for cells, row in zip(rows, run["results"], strict=True) if row["what"] not in WHOLE]
         title = "Speed" if whole_way(run) else "Where the time goes"
-        found.append(f"### {title}\n\n{about}\n\n{_table(head, rows)}")
+        section = f"### {title}\n\n{_where(run)}\n\n{table(head, whole)}\n" if whole else f"### {title}\n\n{_where(run)}\n\n"
+        section += fold("stage by stage", table(head, parts)) if parts else ""
+        about = f"Median of {run['repeats']} runs after one to warm up, on {_machine(run)}.{unit}\n{what}"
+        found.append(section + fold("how it was measured, and what each stage is", about))
     return found
 
 
@@ -132,9 +146,10 @@ def fast_path(runs: Sequence[Record]) -> list[str]:
             head += ["end to end over model only", "where the work is"]
             about = (
                 "From an mp4 file to compressed masks. The plain loop is float32 in the layout that models are written in, one thing after "
-                f"another, without reading ahead. On {_machine(run)}."
+                f"another, without reading ahead. {_where(run)}"
             )
-            found.append(f"### The fast path\n\n{about}\n\n{_table(head, rows)}")
+            how = fold("how it was measured", f"On {_machine(run)}.")
+            found.append(f"### The fast path\n\n{about}\n\n{table(head, rows)}\n{how}")
     return found
 
 
@@ -160,13 +175,15 @@ def step_by_step(runs: Sequence[Record]) -> list[str]:
         if rows:
             about = (
                 "The plain loop's speed is 1; each column has what the columns before it have. Sessions bring frames resized as bytes, a "
-                f"faster argmax, and confidences, which the loop does not compute. On {_machine(run)}."
+                f"faster argmax, and confidences, which the loop does not compute. {_where(run)}"
             )
-            found.append(f"### The fast path, step by step\n\n{about}\n\n{_table(['model', *STEPS.values()], rows)}")
+            how = fold("how it was measured", f"On {_machine(run)}.")
+            found.append(f"### The fast path, step by step\n\n{about}\n\n{table(['model', *STEPS.values()], rows)}\n{how}")
     return found
 
 
 def whole_way(run: Record) -> bool:
+    """Whether a run was timed from a file to masks."""
     return any(row["what"] == "end to end" for row in run["results"])
 
 
@@ -188,7 +205,9 @@ def memory(runs: Sequence[Record]) -> list[str]:
             ]
             for row in run["results"]
         ]
-        found.append(f"### Memory\n\nPeak of a fresh process for each length, on {_machine(run, timed=False)}.\n\n{_table(head, rows)}")
+        about = f"Peak of a fresh process for each length. {_where(run, timed=False)}"
+        how = fold("how it was measured", f"On {_machine(run, timed=False)}.")
+        found.append(f"### Memory\n\n{about}\n\n{table(head, rows)}\n{how}")
     return found
 
 
@@ -196,10 +215,10 @@ def roofline(runs: Sequence[Record]) -> list[str]:
     found = []
     for run in runs:
         ceilings = run["ceilings"]
-        about = (
+        about = f"The bound is the time a frame that eager execution can't undercut, by arithmetic or by memory; model only. {_where(run)}"
+        how = (
             f"On {_machine(run)}; measured there in {ceilings['dtype']}: {ceilings['flops'] / 1e9:,.0f} GFLOP/s in a large matrix product, "
-            f"{ceilings['bandwidth'] / 1e9:,.1f} GB/s in a large copy. The bound is the time a frame that eager execution can't undercut, "
-            "by arithmetic or by memory; model only."
+            f"{ceilings['bandwidth'] / 1e9:,.1f} GB/s in a large copy."
         )
         head = ["model", "objects", "GFLOP", "GB moved", "bound, ms", "by", "measured, ms", "of the bound"]
         rows = [
@@ -215,34 +234,53 @@ def roofline(runs: Sequence[Record]) -> list[str]:
             ]
             for row in run["results"]
         ]
-        found.append(f"### Roofline\n\n{about}\n\n{_table(head, rows)}")
+        found.append(f"### Roofline\n\n{about}\n\n{table(head, rows)}\n{fold('how it was measured', how)}")
     return found
 
 
 def published(record: Record) -> list[str]:
     found = []
-    for table in record["tables"]:
-        rows = [[_cell(value) for value in row] for row in table["rows"]]
-        found.append(f"### {table['title']} (published)\n\n{_table(table['columns'], rows)}\n{table['note']}\n")
+    for part in record["tables"]:
+        rows = [[_cell(value) for value in row] for row in part["rows"]]
+        found.append(f"### {part['title']} (published)\n\n{table(part['columns'], rows)}\n{part['note']}\n")
     return found
+
+
+def is_busy(run: Record) -> bool:
+    """Whether other programs were at work while a benchmark ran."""
+    there = run["environment"]
+    return (there["load_average"] or 0) > there["cores"] / 2
+
+
+def fold(summary: str, body: str) -> str:
+    """What a page shows when its summary is clicked."""
+    return f'<details markdown="1"><summary>{summary}</summary>\n\n{body.rstrip()}\n\n</details>\n\n'
+
+
+def _where(run: Record, timed: bool = True) -> str:
+    """The sentence that says on what, and whether the figures can be taken as they are."""
+    crowded = " **Other programs were at work**, so seconds are too long." if timed and is_busy(run) else ""
+    return f"Measured on {run['environment']['device']}.{crowded}"
 
 
 def _machine(run: Record, timed: bool = True) -> str:
     there = run["environment"]
-    busy = timed and (there["load_average"] or 0) > there["cores"] / 2
+    busy = timed and is_busy(run)
     versions = f"torch {there['torch']}, vos_zoo {run['vos_zoo']}"
     load = f"; **other programs were at work** (load average {there['load_average']}), so seconds are too long" if busy else ""
     threads = f"{there['threads']} thread{'s' * (there['threads'] > 1)}"
     return f"{there['device']}, {threads}, {versions}{load}"
 
 
-def _table(head: Iterable[str], rows: Iterable[Sequence[str]]) -> str:
+def table(head: Iterable[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table in Markdown."""
     head = list(head)
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)]) + "\n"
 
 
-def _percent(value: float | None) -> str:
+def percent(value: float | None) -> str:
+    """A share as percent with one digit, a dash where there is none."""
     return "-" if value is None else f"{100 * value:.1f}"
 
 

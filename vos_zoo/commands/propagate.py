@@ -14,7 +14,8 @@ vos-zoo propagate clips.csv --out results --devices cuda:0,cuda:1
 The first mask of bear.mp4, or of the folder of frames bear/, is bear.png, bear_mask.png or bear.npy beside it, or lies in --masks-dir;
 that of bear/frames lies in bear/masks, where the first mask of each object is taken, so objects may begin late. Each result goes to
 --out/NAME/, masks only unless --save says more. All files are looked for first; clips with problems are left out, and the exit status is
-then 1. Run it again and it goes on where it stopped. See docs/many.md.
+then 1. Run it again and it goes on where it stopped. See
+docs/how-to/many-clips.md.
 """
 
 from __future__ import annotations
