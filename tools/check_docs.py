@@ -14,14 +14,17 @@ Command lines that begin with vos-zoo are parsed, not run; files in tools/ that 
 from __future__ import annotations
 
 import argparse
+import atexit
 import contextlib
 import doctest
+import functools
 import inspect
 import io
 import json
 import os
 import re
 import shlex
+import shutil
 import sys
 import tempfile
 import textwrap
@@ -33,6 +36,8 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
+
+from vos_zoo.checkpoints import catalogue
 
 ROOT = Path(__file__).resolve().parents[1]
 PYTHON = re.compile(r"^(?P<indent>[ ]*)```(?:python|py)\b[^\n]*\n(?P<code>.*?)^[ ]*```", re.DOTALL | re.MULTILINE)
@@ -215,14 +220,10 @@ def write_samples(folder: Path) -> None:
 @contextlib.contextmanager
 def in_samples() -> Iterator[Path]:
     """A temporary folder with the samples, which is the current one meanwhile; models that come by name look at small frames."""
-    from vos_zoo.checkpoints import catalogue
-
     before, shipped = Path.cwd(), catalogue.folder
     with tempfile.TemporaryDirectory() as place:
         folder, configs = Path(place) / "samples", Path(place) / "hub_configs"
-        folder.mkdir()
-        write_samples(folder)
-        _write_small_configs(shipped(), configs)
+        shutil.copytree(_samples(), place, dirs_exist_ok=True, copy_function=_linked)
         os.chdir(folder)
         catalogue.folder = lambda: configs
         try:
@@ -230,6 +231,25 @@ def in_samples() -> Iterator[Path]:
         finally:
             catalogue.folder = shipped
             os.chdir(before)
+
+
+@functools.cache
+def _samples() -> Path:
+    """A folder with samples/ and hub_configs/, made once and removed at the end."""
+    folder = tempfile.mkdtemp()
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    (Path(folder) / "samples").mkdir()
+    write_samples(Path(folder) / "samples")
+    _write_small_configs(catalogue.folder(), Path(folder) / "hub_configs")
+    return Path(folder)
+
+
+def _linked(source: str, place: str) -> None:
+    """A file under a second name where it may be shared, weights; else a copy."""
+    if source.endswith(".safetensors"):
+        os.link(source, place)
+    else:
+        shutil.copyfile(source, place)
 
 
 def _write_small_configs(shipped: Path, folder: Path) -> None:
@@ -241,7 +261,7 @@ def _write_small_configs(shipped: Path, folder: Path) -> None:
             config = json.loads(path.read_text(encoding="utf-8"))
             place.write_text(json.dumps({**config, "preprocess": {"short_side": SIDE}}), encoding="utf-8")
         else:
-            place.symlink_to(path)
+            shutil.copyfile(path, place)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
