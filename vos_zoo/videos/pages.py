@@ -77,9 +77,9 @@ class PagesReader(Reader):
         self._seekable = kind.startswith("TIFF")
         self._bits: int | None = None
         with self._opened() as image:
-            self.height, self.width = self._upright(image, pages[0]).shape[:2]
             if self._seekable:
                 self._look_through(image)
+            self.height, self.width = self._upright(image, pages[0]).shape[:2]
         self.length = len(pages)
         self._durations: list[int] = [] if self._seekable else durations(path)[: len(pages)]
         if len(self._durations) == len(pages):

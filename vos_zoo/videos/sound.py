@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import warnings
 from collections.abc import Iterator
 from fractions import Fraction
@@ -43,16 +45,19 @@ class SoundCopy:
             return
         kept, refused = [], []
         for stream in self._container.streams.audio:
-            try:
+            if _fits(stream, self._target.format.name):
                 self._streams[stream.index] = self._target.add_stream_from_template(stream)
                 kept.append(stream)
-            except (FFmpegError, ValueError, AttributeError, TypeError):
+            else:
                 refused.append(stream.codec_context.name if stream.codec_context else "unknown codec")
         if refused:
             self._tell(f"can't be kept in {Path(self._name).suffix} ({', '.join(refused)}): write an .mkv, which holds any")
         if not kept:
             self.close()
             return
+        pictures = self._container.streams.video
+        start = pictures[0].start_time if pictures else None
+        self._first = Fraction(0) if start is None else start * pictures[0].time_base
         self._packets = self._readable(self._container.demux(*kept))
         self._next = next(self._packets, None)
 
@@ -63,7 +68,7 @@ class SoundCopy:
             if second is not None and time - self.begin >= second:
                 return
             self._next = next(self._packets, None)
-            if time - self.begin > -_EARLIER:
+            if time - self.begin > (-_EARLIER if self.begin <= self._first else -packet.duration * packet.time_base):
                 self._hand_on(packet)
 
     def close(self) -> None:
@@ -101,6 +106,23 @@ class SoundCopy:
 
     def _tell(self, what: str) -> None:
         warnings.warn(f"{self._name}: the sound of {self._source_name} {what}", VosZooWarning, stacklevel=6)
+
+
+def _fits(track: Any, container: str) -> bool:
+    """Whether a container of that format takes the track: its header is written to memory for it."""
+    import av
+    from av.error import FFmpegError
+
+    trial = av.open(io.BytesIO(), "w", format=container)
+    try:
+        trial.add_stream_from_template(track)
+        trial.start_encoding()
+    except (FFmpegError, ValueError, AttributeError, TypeError):
+        return False
+    finally:
+        with contextlib.suppress(FFmpegError):
+            trial.close()
+    return True
 
 
 def _time_of(packet: Any) -> Fraction:

@@ -28,6 +28,7 @@ class _Codec(NamedTuple):
     pixels: str = "yuv420p"
     pixels_with_alpha: str = ""  # "" if it has none
     suffixes: tuple[str, ...] = (".mp4", ".mov", ".m4v", ".mkv", ".avi")
+    has_aspect: bool = True  # whether it notes the shape of pixels
 
 
 _CODECS: Mapping[str, _Codec] = MappingProxyType(
@@ -39,9 +40,15 @@ _CODECS: Mapping[str, _Codec] = MappingProxyType(
             {"deadline": "good", "cpu-used": "4", "row-mt": "1", "b": "0"},
             pixels_with_alpha="yuva420p",
             suffixes=(".webm",),
+            has_aspect=False,
         ),
         "prores_ks": _Codec(
-            (0, 63), {"profile": "4444", "vendor": "apl0", "alpha_bits": "16"}, "yuv444p10le", "yuva444p10le", suffixes=(".mov",)
+            (0, 63),
+            {"profile": "4444", "vendor": "apl0", "alpha_bits": "16"},
+            pixels="yuv444p10le",
+            pixels_with_alpha="yuva444p10le",
+            suffixes=(".mov",),
+            has_aspect=False,
         ),
     }
 )
@@ -175,7 +182,7 @@ class VideoWriter:
         context.colorspace, context.color_range = self._tags.matrix, self._tags.range
         context.color_primaries, context.color_trc = self._tags.primaries, self._tags.transfer
         if like.pixel_aspect != 1:
-            context.sample_aspect_ratio = stream.sample_aspect_ratio = like.pixel_aspect.limit_denominator(10_000)
+            self._shape(context, codec, like.pixel_aspect.limit_denominator(10_000))
         if codec == "libx265" and mp4_like:
             context.codec_tag = "hvc1"
         if self._alpha and codec == "libvpx-vp9":
@@ -184,6 +191,18 @@ class VideoWriter:
         self._reformatter = VideoReformatter()
         if like.sound is not None:
             self._sound = SoundCopy(like.sound, self._container, self.path.name)
+
+    def _shape(self, context: Any, codec: str, aspect: Fraction) -> None:
+        """Makes pixels that are not square look as they do: by a tag of the codec, else by more pixels."""
+        if _CODECS[codec].has_aspect:
+            context.sample_aspect_ratio = aspect
+            return
+        width, height = (2 * round(n / 2) for n in (self.size[1] * max(aspect, 1), self.size[0] / min(aspect, 1)))
+        context.width, context.height = width, height
+        message = (
+            f"{self.path.name}: its pixels are square, as {codec} notes no other ones, so frames are {width}x{height} (width x height)"
+        )
+        warnings.warn(message, VosZooWarning, stacklevel=5)
 
     def write(self, frame: np.ndarray, time: Fraction | None = None, duration: Fraction | None = None) -> None:
         """Appends a frame.
@@ -213,6 +232,8 @@ class VideoWriter:
         image = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgba" if self._alpha else "rgb24")
         image = self._reformatter.reformat(
             image,
+            width=self._stream.codec_context.width,
+            height=self._stream.codec_context.height,
             format=self._stream.codec_context.format.name,
             dst_colorspace=scaler_matrix(self._tags.matrix),
             dst_color_range=self._tags.range,
