@@ -108,6 +108,10 @@ class IteratorReader(Reader):
         self._first: np.ndarray | None = read_frame(first, "frame 0")
         self.height, self.width = self._first.shape[:2]
 
+    def first(self) -> np.ndarray:
+        assert self._first is not None
+        return self._first.copy()
+
     def frames(self, start: int, stop: int | None) -> Iterator[np.ndarray]:
         first, self._first = self._first, None
         return self._convert(chain([first], self._items))

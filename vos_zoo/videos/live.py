@@ -49,6 +49,9 @@ class LiveReader(Reader):
         self.height, self.width = orientation.upright_size(size)
         self.fps = decoding.rate
 
+    def first(self) -> np.ndarray:
+        return self._decoding.rgb(self._first, 0)
+
     def frames(self, start: int, stop: int | None) -> Iterator[np.ndarray]:
         for number, picture in enumerate(self._all()):
             yield self._decoding.rgb(picture, number)

@@ -66,6 +66,10 @@ class Reader(ABC):
                 yield item
             self.dropped = newest.dropped
 
+    def first(self) -> np.ndarray:
+        """Frame 0, before any other is read; `frames` gives it again."""
+        return next(self.frames(0, 1))
+
     @abstractmethod
     def frames_reversed(self, start: int, stop: int | None, chunk: int) -> Iterator[np.ndarray]:
         """The frames of `frames(start, stop)`, last first, bit for bit; holds at most `chunk` of them."""

@@ -138,6 +138,17 @@ class Video:
                 message = f"{self.name}: {dropped} of the {number + 1} frames that came were left out, since they came too fast"
                 warnings.warn(message, VosZooWarning, stacklevel=2)
 
+    def first(self) -> np.ndarray:
+        """Frame 0, which a video that can be read only once still gives afterwards.
+
+        Raises:
+            VideoError: the video is closed, or was read on already.
+        """
+        self._check_open()
+        if not self.replayable and self._used:
+            raise VideoError(f"{self.name} can be read only once, and its first frame is past: open it again, or give a list or a file")
+        return self._reader.first()
+
     def read(self, start: int = 0, stop: int | None = None) -> Iterator[np.ndarray]:
         """Frames start <= i < stop; to the end if `stop` is None or beyond it. Errors as for iteration.
 
