@@ -113,7 +113,7 @@ def test_list_has_a_line_a_model(run):
     code, out, err = run("list")
     header, *lines = out.splitlines()
     assert (code, err) == (0, "")
-    assert [line.split()[0] for line in lines] == catalogue.names()
+    assert [line.split()[0] for line in lines] == [row.name for row in catalogue.rows()]
     for row, line in zip(catalogue.rows(), lines, strict=True):
         assert line[header.index("MODEL") :].startswith(row.architecture)
         assert line[header.index("DESCRIPTION") :] == row.description

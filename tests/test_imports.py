@@ -32,23 +32,24 @@ LAYERS = {
     "models/discovery": "errors",
     "checkpoints": "errors system models/discovery",
     "publish": "errors system checkpoints",
-    "engine": "errors system videos masks models/base",
+    "pointing": "errors system videos masks models/parts models/base models/discovery checkpoints",
+    "engine": "errors system videos masks models/base pointing",
     "datasets": "errors",
-    "train": "errors system masks models/parts models/base engine datasets",
+    "train": "errors system masks models/parts models/base pointing engine datasets",
     "jobs": "errors system videos masks",
-    "evaluation": "errors system videos masks datasets",
+    "evaluation": "errors system videos masks pointing datasets",
     "benchmark": "errors system videos masks checkpoints evaluation",
-    "segmenter": "errors system videos masks models/parts models/base checkpoints publish engine train",
+    "segmenter": "errors system videos masks models/parts models/base checkpoints publish pointing engine train",
     "ensembles": "errors checkpoints engine segmenter",
     "zoo": "errors models/discovery checkpoints segmenter ensembles",
     "face": "errors",  # vos_zoo/__init__.py, which hands out the rest by name when it is asked for
     "convert": "errors system checkpoints face",
-    "commands": "errors system videos masks models/flops models/discovery checkpoints publish train jobs evaluation example segmenter zoo "
-    "face",
+    "commands": "errors system videos masks models/flops models/discovery checkpoints publish pointing train jobs evaluation example "
+    "segmenter zoo face",
     "cli": "errors system commands face",
 }
 NEED_TORCH = {"models/parts", "models/base", "models/<name>", "models/flops", "engine", "segmenter", "ensembles", "train", "benchmark"}
-NEED_TORCH |= {"convert"}
+NEED_TORCH |= {"convert", "pointing"}
 MODULES_THAT_NEED_TORCH = {"vos_zoo.system.devices"}
 OUTSIDE = {"tools", "demo", "tests", "toy", "conftest"}
 NAMES_THAT_SAY_NOTHING = {"util", "utils", "helper", "helpers", "misc", "common", "tools", "stuff"}

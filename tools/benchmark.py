@@ -213,7 +213,7 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 
 def _names(options: argparse.Namespace) -> list[str]:
-    return [each.name for each in vos_zoo.list_models()] if options.models == ["all"] else options.models
+    return [each.name for each in vos_zoo.list_models() if each.follows] if options.models == ["all"] else options.models
 
 
 def _segmenter(options: argparse.Namespace, model: str) -> vos_zoo.Segmenter:

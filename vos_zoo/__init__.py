@@ -16,6 +16,7 @@ from vos_zoo.errors import (
     CheckpointError,
     MaskError,
     ModelNotFoundError,
+    PromptError,
     PublishError,
     SaveError,
     VideoError,
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
     from vos_zoo.ensembles import ensemble
     from vos_zoo.masks.read import read_mask
     from vos_zoo.masks.sequence import MaskSequence
+    from vos_zoo.pointing.model import PointingModel, load_pointer, point
+    from vos_zoo.pointing.pointer import Pointer
+    from vos_zoo.pointing.prompts import Prompts
     from vos_zoo.segmenter import Segmenter
     from vos_zoo.videos.video import Video, open_video
     from vos_zoo.zoo import create, list_models, load
@@ -47,6 +51,11 @@ _HOMES = {
     "Video": "vos_zoo.videos.video",
     "open_video": "vos_zoo.videos.video",
     "read_mask": "vos_zoo.masks.read",
+    "point": "vos_zoo.pointing.model",
+    "load_pointer": "vos_zoo.pointing.model",
+    "PointingModel": "vos_zoo.pointing.model",
+    "Pointer": "vos_zoo.pointing.pointer",
+    "Prompts": "vos_zoo.pointing.prompts",
 }
 
 __all__ = [
@@ -54,6 +63,10 @@ __all__ = [
     "MaskError",
     "MaskSequence",
     "ModelNotFoundError",
+    "Pointer",
+    "PointingModel",
+    "PromptError",
+    "Prompts",
     "PublishError",
     "SaveError",
     "Segmenter",
@@ -67,7 +80,9 @@ __all__ = [
     "ensemble",
     "list_models",
     "load",
+    "load_pointer",
     "open_video",
+    "point",
     "read_mask",
 ]
 

@@ -18,6 +18,10 @@ class MaskError(VosZooError, ValueError):
     """A mask can't be read, is empty, or does not fit the video."""
 
 
+class PromptError(VosZooError, ValueError):
+    """Points, boxes or scribbles do not say which object is meant, or lie outside the picture."""
+
+
 class CheckpointError(VosZooError, ValueError):
     """Weights or their config are corrupt, incomplete, or of another model."""
 

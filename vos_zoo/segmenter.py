@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard
 import numpy as np
 import torch
 
-from vos_zoo.checkpoints.build import trained
+from vos_zoo.checkpoints.build import check_follows, trained
 from vos_zoo.checkpoints.config import ModelConfig
 from vos_zoo.checkpoints.save import save
 from vos_zoo.checkpoints.sources import Source, find_one
@@ -27,10 +27,14 @@ from vos_zoo.errors import MaskError, VideoError, VosZooError
 from vos_zoo.masks.read import read_mask
 from vos_zoo.masks.sequence import MaskSequence
 from vos_zoo.models.parts.folding import folded
+from vos_zoo.pointing.prompts import Prompts, Told
+from vos_zoo.pointing.video import mask_of, pointed
 from vos_zoo.system.devices import choose_device, choose_dtype
 from vos_zoo.videos.video import Video, open_video
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from vos_zoo.models.base import VOSModel
     from vos_zoo.publish.push import Published
 
@@ -100,6 +104,7 @@ class Segmenter:
         cls, source: Source, *, describer: Source | None = None, device: Any = "auto", dtype: Any = "auto", **args: Any
     ) -> Segmenter:
         """A checkpoint that has been found. describer: whose features find lost objects again. args: replace those of the config."""
+        check_follows(source.config)
         other = None if describer is None or describer is source else cls.from_source(describer, device=device, dtype=dtype)
         return cls(*trained(source, args), device=device, dtype=dtype, redetection=other or describer is source)
 
@@ -131,6 +136,7 @@ class Segmenter:
         mode: Mode = "auto",
         progress: Progress = None,
         stop: Callable[[], bool] | None = None,
+        **told: Unpack[Told],
     ) -> MaskSequence:
         """Masks of all frames, from the mask of one; of a zero-shot model, which finds the objects itself, from none.
 
@@ -154,12 +160,14 @@ class Segmenter:
             is done. Masks are the same but for rounding. Default: throughput for what can be read again, else latency.
         progress: True or False; a function (frames done, frames in all or None); default: a bar when standard error is a terminal.
         stop: called after every frame; when it returns True, what is done so far is returned.
+        points, boxes, scribbles, pointer: what to follow, pointed at in frame 0, in place of first_mask or to correct it; see
+            `vos_zoo.Prompts`, which does the same for any frame in first_mask and masks.
 
         Returns a MaskSequence as long as the video; frames before the first annotation, or after a stop, are marked as not computed.
         Raises VideoError or MaskError before any work. Whatever ends the work midway, Ctrl-C included, carries the finished frames as
         its attribute `masks`: `except KeyboardInterrupt as interrupt: interrupt.masks`.
         """
-        mode = checked_mode(mode)
+        mode, first_mask = checked_mode(mode), Prompts.beside(first_mask, told)
         source, annotations = self._checked(video, first_mask, masks, direction, size, resize_mask, backend, tta)
         engine = self if finetune is False else self._adapted(source, annotations, finetune, size, progress)
         propagation = Propagation(engine, source, annotations, direction, size=size, tta=tta, mode=mode, progress=progress, stop=stop)
@@ -219,13 +227,14 @@ class Segmenter:
         tta: TTA | bool | str | None = None,
         mode: Mode = "auto",
         drop: str | None = None,
+        **told: Unpack[Told],
     ) -> Iterator[Streamed]:
         """(index, frame, mask) of every frame from the first annotated one on, in constant memory: for live sources and long files.
 
         drop="late": of a live source that is faster than its masks the newest frame is taken each time. Indices count all frames that came,
         a VosZooWarning at the end says how many were left out; annotated ones never are. Else as `propagate`; errors come at the call.
         """
-        mode = checked_mode(mode)
+        mode, first_mask = checked_mode(mode), Prompts.beside(first_mask, told)
         source, annotations = self._checked(video, first_mask, masks, "forward", size, resize_mask, backend, tta)
         steps = Propagation(self, source, annotations, "forward", size=size, tta=tta, mode=mode, drop=drop).forward()
         return (Streamed(index, frame, shown.mask) for index, frame, shown in steps)
@@ -238,17 +247,19 @@ class Segmenter:
         size: int | tuple[int, int] | str | None = None,
         resize_mask: bool = False,
         tta: TTA | bool | str | None = None,
+        **told: Unpack[Told],
     ) -> Session:
         """A session for one video, fed by hand: `session.step(frame)` gives the next frame's mask.
 
         frame: (H, W, 3) uint8 RGB, as an array, a tensor or a PIL image; mask: its objects, in any form that `propagate` takes, None for
         a zero-shot model; size, tta: as in `propagate`.
         """
-        frame = checked_frame(frame, None)
+        frame, mask = checked_frame(frame, None), Prompts.beside(mask, told)
         if mask is None and not self.finds_objects:
             raise MaskError(f"no mask was given: {self.config.name} follows the objects of a mask, start(frame, mask)")
         if mask is not None and self.finds_objects:
             raise MaskError(f"{self.config.name} finds the objects itself and takes no mask: start(frame)")
+        mask = mask_of(frame, mask, device=self.device, resize=resize_mask)
         masks = None if mask is None else read_mask(mask, size=frame.shape[:2], resize=resize_mask)
         return Session(self, frame, masks, size=size, tta=tta)
 
@@ -382,6 +393,8 @@ class Segmenter:
         source = open_video(video, backend=backend)
         try:
             finder = self.config.name if self.finds_objects else None
+            if finder is None:
+                first_mask, masks = pointed(source, first_mask, masks, device=self.device, resize=resize_mask)
             annotations = Annotations.read(source, first_mask, masks, direction=direction, resize=resize_mask, finder=finder)
             self.branches_for(annotations.size, size, tta)
         except BaseException:

@@ -120,9 +120,10 @@ def create(
     else:
         source = sources.find(name_or_path, use_hub=False)
         config, label = source.config, source.label
-    from vos_zoo.checkpoints.build import untrained
+    from vos_zoo.checkpoints.build import check_follows, untrained
     from vos_zoo.segmenter import Segmenter
 
+    check_follows(config)
     model, config = untrained(config, model_args, label=label)
     return Segmenter(model, config, device=device, dtype=dtype)
 

@@ -332,7 +332,7 @@ def test_all_models_are_those_of_the_list_with_random_weights_where_there_are_no
     options = tool._parser().parse_args(["speed", "--models", "all"])
     for name in tool._names(options):
         tool._segmenter(options, name)
-    expected = [("load" if each.has_weights else "create", each.name) for each in vos_zoo.list_models()]
+    expected = [("load" if each.has_weights else "create", each.name) for each in vos_zoo.list_models() if each.follows]
     assert made == expected and ("load", "crvos") in made and ("create", "crvos-resnet50") in made
 
 

@@ -66,6 +66,15 @@ def untrained(
     return architecture(architecture.Config(**config.model_args)).eval(), config.replace(weights=None, metrics=[])
 
 
+def check_follows(config: ModelConfig) -> None:
+    """VosZooError if a checkpoint makes masks of clicks and follows none."""
+    if config.architecture in discovery.POINTING:
+        raise VosZooError(
+            f"{config.name} makes the first mask of clicks and follows nothing. For a mask: vos_zoo.point(image, points=[(x, y)]). "
+            "To follow what is clicked on: vos_zoo.load('crvos').propagate(video, points=[(x, y)])"
+        )
+
+
 def resolved(config: ModelConfig, overrides: Mapping[str, Any], label: str) -> tuple[type[VOSModel], ModelConfig]:
     """The class, and the config with every model argument spelt out, defaults included."""
     try:

@@ -28,6 +28,7 @@ class ModelInfo:
     bytes: int | None  # of all files of weights
     sha256: str | None  # of the file, or of the index of several
     metrics: tuple[dict[str, Any], ...]
+    follows: bool = True  # False: it makes masks of clicks (`load_pointer`), and `load` can't
 
     def __str__(self) -> str:
         parameters = "     ?" if self.parameters is None else f"{self.parameters / 1e6:5.1f}M"
@@ -50,12 +51,25 @@ def folder() -> Path:
 
 
 def names() -> list[str]:
-    """The names of all entries, with or without weights, in alphabetical order."""
-    return sorted(path.parent.name for path in folder().glob(f"*/{CONFIG_FILE}"))
+    """The names of all entries that follow masks, with or without weights, in alphabetical order."""
+    return [name for name in every_name() if not _is_head(name)]
+
+
+def every_name() -> list[str]:
+    """Those of `names`, then the entries that make masks of clicks (`vos_zoo.load_pointer`)."""
+    return sorted((path.parent.name for path in folder().glob(f"*/{CONFIG_FILE}")), key=lambda name: (_is_head(name), name))
+
+
+def _is_head(name: str) -> bool:
+    """Whether an entry reads another's features, as its config says. A broken config is `read`'s business."""
+    try:
+        return '"encoder": {' in (folder() / name / CONFIG_FILE).read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
 
 
 def read(name: str) -> ModelConfig:
-    """The config of an entry; `name` must be one of `names()`."""
+    """The config of an entry; `name` must be one of `every_name()`."""
     path = folder() / name / CONFIG_FILE
     config = ModelConfig.read(path)
     if config.name != name:
@@ -85,6 +99,7 @@ def info(name: str) -> ModelInfo:
         bytes=sum(each.bytes for each in files) or None,
         sha256=None if config.weights is None else config.weights.sha256,
         metrics=tuple(config.metrics),
+        follows=config.encoder is None,
     )
 
 
@@ -93,3 +108,5 @@ def rows(pattern: str = "*") -> list[ModelInfo]:
     if not isinstance(pattern, str):
         raise ModelNotFoundError(f"models are listed by a shell pattern such as 'rv*', not by {pattern!r:.80}")
     return [info(name) for name in names() if fnmatch.fnmatchcase(name, pattern.lower())]
+    """The entries whose name matches a shell pattern such as "rv*", in the order of `every_name`."""
+    return [info(name) for name in every_name() if fnmatch.fnmatchcase(name, pattern.lower())]

@@ -76,6 +76,14 @@ class WeightsFile:
 
 
 @dataclass(frozen=True)
+class Encoder:
+    """The checkpoint that comes with the library and whose features this one reads."""
+
+    name: str
+    sha256: str  # of its weights: other features would be read wrongly
+
+
+@dataclass(frozen=True)
 class ModelConfig:
     """One checkpoint's config.json. `read` makes it from a file, `from_dict` from a parsed object."""
 
@@ -84,6 +92,7 @@ class ModelConfig:
     model_args: dict[str, Any] = field(default_factory=dict)  # fields of that class's Config
     preprocess: Preprocess = field(default_factory=Preprocess)
     redetection: str | None = None  # shipped checkpoint whose features find lost objects again, its own name: itself; None: not looked for
+    encoder: Encoder | None = None  # of a head without a trunk of its own (PointingNetwork)
     weights: WeightsFile | None = None  # None: the config exists before its weights do
     licence: str | None = None  # of the weights
     description: str = ""
@@ -145,6 +154,7 @@ class ModelConfig:
             model_args=check.mapping("model_args", data.get("model_args", {})),
             preprocess=check.preprocess(data.get("preprocess", {})),
             redetection=check.name("redetection", data["redetection"]) if data.get("redetection") is not None else None,
+            encoder=check.encoder(data.get("encoder")),
             weights=check.weights(data.get("weights")),
             licence=None if licence is None else check.string("licence", licence),
             description=check.string("description", data.get("description", ""), empty=True),
@@ -161,6 +171,8 @@ class ModelConfig:
         fields["preprocess"] = {"short_side": self.preprocess.short_side} if size is None else {"size": list(size)}
         if self.redetection is None:
             del fields["redetection"]
+        if self.encoder is None:
+            del fields["encoder"]
         if self.weights is not None:
             fields["weights"] = {key: value for key, value in fields["weights"].items() if value or key not in ("shards", "hub")}
         return {"library": LIBRARY, "format_version": FORMAT_VERSION, **fields}
@@ -318,6 +330,16 @@ class _Checker:
             self.fail("preprocess.size", f"must be [height, width] in pixels, not {size!r:.80}")
         height, width = (self.integer(f"preprocess.size[{n}]", side, **_PIXELS) for n, side in enumerate(size))
         return Preprocess(size=(height, width))
+
+    def encoder(self, value: object) -> Encoder | None:
+        if value is None:
+            return None
+        entry = self.mapping("encoder", value)
+        self.keys("encoder", entry, required={"name", "sha256"}, known={"name", "sha256"})
+        sha256 = self.string("encoder.sha256", entry["sha256"])
+        if not _SHA256.fullmatch(sha256):
+            self.fail("encoder.sha256", f"{sha256!r:.80} must be 64 lower-case hex digits")
+        return Encoder(self.name("encoder.name", entry["name"]), sha256)
 
     def weights(self, value: object) -> WeightsFile | None:
         if value is None:

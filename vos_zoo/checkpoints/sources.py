@@ -91,7 +91,7 @@ def find(name_or_path: str | os.PathLike[str], access: Access | None = None, *, 
     if text and os.path.isfile(path / CONFIG_FILE):
         _refuse_revision(access.revision, f"{text!r} is a folder here")
         return in_folder(path, access)
-    if isinstance(name_or_path, str) and "/" not in text and text in catalogue.names():
+    if isinstance(name_or_path, str) and "/" not in text and text in catalogue.every_name():
         _refuse_revision(access.revision, f"{text!r} comes with the library")
         return shipped(text, access)
     if text and os.path.isdir(path):
@@ -197,6 +197,26 @@ def describer(source: Source, access: Access) -> Source | None:
     return shipped(name, replace(access, revision=None))
 
 
+def encoder(source: Source, access: Access) -> Source:
+    """The checkpoint whose features a head reads, as its config says: one that comes with the library, with these very weights."""
+    wanted = source.config.encoder
+    if wanted is None:
+        raise CheckpointError(f"{source.label}: {source.config.architecture} reads the features of another checkpoint; name it in encoder")
+    if wanted.name not in catalogue.names():
+        near = did_you_mean(wanted.name, catalogue.names())
+        raise CheckpointError(
+            f"{source.label}: encoder names {wanted.name!r}, which does not come with this vos_zoo.{near} A newer one may have it: "
+            "pip install --upgrade vos_zoo"
+        )
+    found = shipped(wanted.name, replace(access, revision=None))
+    if found.config.weights is None or found.config.weights.sha256 != wanted.sha256:
+        raise CheckpointError(
+            f"{source.label} reads the features of {wanted.name} with the weights {wanted.sha256[:16]}..., and this vos_zoo has others: "
+            "take the versions that belong together, pip install --upgrade vos_zoo, or train the head again"
+        )
+    return found
+
+
 def _beside(folder: Path, config: ModelConfig, access: Access, entry: WeightsFile | Shard) -> Path:
     """The file beside the config, or else from where on the Hub the config says."""
     refuse_way_out(folder, entry.file)
@@ -221,7 +241,7 @@ def _without_weights(source: Source) -> str:
         )
     recipe = source.folder / "recipe.yaml"
     train = f"train it by its recipe ({recipe})" if recipe.is_file() else "train it by its recipe"
-    ready = [row.name for row in catalogue.rows() if row.has_weights]
+    ready = [row.name for row in catalogue.rows() if row.has_weights and row.follows]
     return (
         f"{name!r} has a config but no weights yet. Two ways to get them: {train}, starting from "
         f"vos_zoo.create({name!r}), which builds it untrained; or convert the authors' published file to "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -18,7 +18,12 @@ from vos_zoo.engine.views import Branch, advance, apart, encode, leader
 from vos_zoo.errors import MaskError, VideoError
 from vos_zoo.masks.packing import id_type
 from vos_zoo.masks.read import ObjectMasks, read_mask
+from vos_zoo.pointing.prompts import Prompts, Told
+from vos_zoo.pointing.video import mask_of
 from vos_zoo.videos.images import check_pixels, read_frame
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 LOST_BELOW = 0.6  # mean probability, over the pixels it was given, under which an object counts as lost
 
@@ -92,12 +97,15 @@ class Session:
         return self.current()
 
     @torch.inference_mode()
-    def annotate(self, frame: np.ndarray, mask: Any, *, advance: bool = True, resize_mask: bool = False) -> np.ndarray:
+    def annotate(
+        self, frame: np.ndarray, mask: Any = None, *, advance: bool = True, resize_mask: bool = False, **told: Unpack[Told]
+    ) -> np.ndarray:
         """Give the masks of some objects, new or known, on a frame; the others are propagated as usual.
 
         advance=True: in place of `step`, for the next frame. advance=False: correct the frame that was stepped last (pass that frame
         again). mask: anything `propagate` takes; a dict or a boolean stack may also say that an object is not there, by an empty
-        layer. Pixels of a given object are taken from the others. Returns the frame's mask.
+        layer. Pixels of a given object are taken from the others. points, boxes, scribbles, pointer: as in `propagate`; with
+        advance=False they correct the frame's mask. Returns the frame's mask.
 
         Raises MaskError or VideoError before anything changes.
         """
@@ -106,6 +114,11 @@ class Session:
             raise MaskError(
                 "this model finds the objects itself and takes no masks: call step(frame), or use a model that follows given ones"
             )
+        mask = Prompts.beside(mask, told)
+        if mask is None:
+            raise MaskError("nothing was given for this frame: pass a mask, points, boxes or scribbles; to go on without call step(frame)")
+        before = None if advance or not self._labels.any() else self._labels
+        mask = mask_of(frame, mask, device=self._lead.device, resize=resize_mask, before=before)
         masks = read_mask(mask, size=self.size, resize=resize_mask, allow_empty=True)
         if not masks.ids:
             raise MaskError(

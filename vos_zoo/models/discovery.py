@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from vos_zoo.models.base import VOSModel
 
 MODELS = Path(__file__).resolve().parent
+# What makes masks of clicks and follows nothing, and so keeps another contract: class name -> module.
+POINTING = {"PointingNetwork": "vos_zoo.pointing.network"}
 _NOT_ARCHITECTURES = {"__init__", "base", "discovery", "flops"}
 
 
@@ -36,6 +38,8 @@ def architecture_class(name: str) -> type[VOSModel]:
     Raises:
         CheckpointError: there is none of that name; the message lists those known.
     """
+    if name in POINTING:
+        return getattr(importlib.import_module(POINTING[name]), name)
     known = architectures()
     if name not in known:
         raise CheckpointError(
