@@ -1,4 +1,4 @@
-"""The command line: vos-zoo list | info | propagate | evaluate.
+"""The command line: vos-zoo list | info | point | propagate | evaluate.
 
 Exit codes: 0 done, 1 an unexpected failure, 2 wrong arguments or input (the message says what to do), 130 interrupted,
 143 ended by SIGTERM.
@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from vos_zoo import __version__
-from vos_zoo.commands import demo, download, evaluate, info, listing, propagate, push, train
+from vos_zoo.commands import demo, download, evaluate, info, listing, point, propagate, push, train
 from vos_zoo.errors import VosZooError, VosZooWarning
 from vos_zoo.system.streams import tell, usable_streams
 from vos_zoo.system.termination import INTERRUPTED, Terminated, TerminationAsInterrupt
@@ -25,7 +25,8 @@ from vos_zoo.system.termination import INTERRUPTED, Terminated, TerminationAsInt
 FIRST_STEPS = """\
 first steps:
   vos-zoo propagate --example                  a clip that needs no download
-  vos-zoo propagate bear.mp4 --mask first.png  your own; first.png shows the objects of the first frame
+  vos-zoo propagate bear.mp4 --point 320,240   your own; a pixel of the object in the first frame
+  vos-zoo propagate bear.mp4 --mask first.png  the same, by a mask of the first frame
   vos-zoo COMMAND --help                       all options
 
 exit codes: 0 done, 1 unexpected failure, 2 wrong arguments or input, 130 interrupted, 143 ended by SIGTERM
@@ -41,7 +42,7 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"vos_zoo {__version__}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for module in (listing, info, propagate, evaluate, train, push, download, demo):
+    for module in (listing, info, point, propagate, evaluate, train, push, download, demo):
         module.add(commands)
     return top
 

@@ -1,6 +1,7 @@
 """vos-zoo propagate VIDEO --mask MASK: the masks of every frame, from the mask of one.
 
 vos-zoo propagate --example
+vos-zoo propagate bear.mp4 --point 320,240 --preview seen.png
 vos-zoo propagate bear.mp4 --mask first.png --out bear --save masks,overlay,coco
 
 Without --save it writes into the folder --out: masks/ (an indexed PNG a frame, and sequence.json) and overlay.mp4.
@@ -31,6 +32,7 @@ from urllib.parse import urlsplit
 
 from vos_zoo.commands import jobs
 from vos_zoo.commands.options import add_model_options, add_progress_option, internal_size, load_model, say
+from vos_zoo.commands.prompts import add_prompt_options, prompts_of, save_preview
 from vos_zoo.errors import SaveError, VosZooError, VosZooWarning
 from vos_zoo.masks.outputs import FILES, WITHOUT_VIDEO, check_forms, chosen_forms, save_form
 from vos_zoo.system.leftovers import PREFIX as LEFTOVER
@@ -71,6 +73,7 @@ def add(commands: Any) -> None:
     parser.add_argument("--resize-mask", action="store_true", help="bring a mask of another size to the video's")
     parser.add_argument("--backend", choices=("auto", "pyav", "decord"), default="auto", help="video reader")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    add_prompt_options(parser)
     add_progress_option(parser)
     add_model_options(parser)
     jobs.add_options(parser)
@@ -134,20 +137,20 @@ def _run_alone(args: argparse.Namespace, forms: list[str], out: Path, overwrite:
 
 def _check_what(args: argparse.Namespace) -> None:
     if args.example:
-        if args.video or args.mask or args.masks:
-            raise VosZooError("--example brings its own video and mask: leave VIDEO, --mask and --masks out")
+        if args.video or args.mask or args.masks or prompts_of(args):
+            raise VosZooError("--example brings its own video and mask: leave VIDEO, --mask, --masks and --point out")
         return
     if not args.video:
-        raise VosZooError("which video? Try vos-zoo propagate --example, or give yours: vos-zoo propagate VIDEO --mask MASK")
+        raise VosZooError("which video? Try vos-zoo propagate --example, or give yours: vos-zoo propagate VIDEO --point X,Y")
     if args.direction == "backward" and not args.masks:
         raise VosZooError("--direction backward has nothing to go back to from the first frame: give the masks of later frames by --masks "
                           "FOLDER")  # fmt: skip
 
 
 def _check_objects(segmenter: Any, args: argparse.Namespace) -> None:
-    if not (args.mask or args.masks or segmenter.finds_objects):
-        raise VosZooError(f"which objects? Give the mask of the first frame: vos-zoo propagate {args.video} --mask first.png "
-                          "(an indexed or black-and-white image of the video's size)")  # fmt: skip
+    if not (args.mask or args.masks or prompts_of(args) or segmenter.finds_objects):
+        raise VosZooError(f"which objects? Point at one in the first frame, vos-zoo propagate {args.video} --point X,Y, or give its mask, "
+                          "--mask first.png (an indexed or black-and-white image of the video's size)")  # fmt: skip
 
 
 def _checked_forms(args: argparse.Namespace) -> list[str]:
@@ -193,10 +196,23 @@ def _opened(args: argparse.Namespace) -> tuple[Any, Any]:
     from vos_zoo.videos.video import open_video
 
     video = open_video(args.video, backend=args.backend)
-    if args.mask is None:
-        return video, None
     size = (video.height, video.width)
-    return video, read_mask(args.mask, size=size, resize=args.resize_mask, name=f"the mask {args.mask}")
+    mask = None
+    if args.mask is not None:
+        mask = read_mask(args.mask, size=size, resize=args.resize_mask, name=f"the mask {args.mask}")
+    prompts = prompts_of(args, mask)
+    if prompts is None:
+        if args.preview:
+            raise VosZooError("--preview shows what was understood of --point, --box or --scribble: give one of them, or leave it out")
+        return video, mask
+    from vos_zoo.pointing.video import mask_of
+
+    prompts.read(size, mask.ids if mask else ())
+    found = mask_of(video.first(), prompts, device=args.device)
+    if args.preview:
+        save_preview(args.preview, video.first(), found.labels, prompts)
+        tell(f"vos-zoo: {args.preview} shows what was understood; if that is not it, stop with Ctrl-C and point again")
+    return video, found
 
 
 def _propagated(segmenter: Any, video: Any, first_mask: Any, args: argparse.Namespace) -> tuple[MaskSequence, BaseException | None]:
