@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vos_zoo import __version__
+from vos_zoo.commands import clicks
 from vos_zoo.commands.options import add_model_options, add_progress_option, internal_size, label_of, load_model, settings_of
 from vos_zoo.errors import SaveError, VosZooError
 from vos_zoo.system.streams import is_terminal, tell
@@ -37,6 +38,7 @@ LAYOUTS = (
     "folder:ROOT (ROOT/CLIP/frames and ROOT/CLIP/masks), folder-unsupervised:, davis2016:, davis2017:, davis2017-unsupervised: or "
     "youtubevos:ROOT"
 )
+BEGIN = ("mask", "1-click", "3-clicks", "box")
 TTA = {"flip": "flip", "scales": "scales", "both": True}
 
 
@@ -47,6 +49,13 @@ def add(commands: Any) -> None:
                         "several joined by +, as in crvos+scm, decide together")  # fmt: skip
     parser.add_argument("--results", nargs="+", type=Path, metavar="FOLDER", help="score these masks instead: FOLDER/CLIP/*.png")
     parser.add_argument("--dataset", required=True, metavar="LAYOUT:ROOT", help=LAYOUTS)
+    parser.add_argument("--clicks", action="store_true", help="how many clicks of a simulated user a mask takes (NoC), and how good it is "
+                        "after 1, 2, 3, 5; --model is one that points (default: pointer), --dataset stills:FOLDER,FOLDER, or a "
+                        "LAYOUT:ROOT for its first true masks")  # fmt: skip
+    parser.add_argument("--kept-out", type=int, default=0, metavar="N", help="with --clicks: of stills only the one in N that training "
+                        "kept out (24 for pointer; default: all)")  # fmt: skip
+    parser.add_argument("--begin", choices=BEGIN, default="mask", help="what a model is given of each object: its true mask "
+                        "(default), or what the pointer makes of 1 or 3 clicks of a simulated user, or of a box")  # fmt: skip
     parser.add_argument("--subset", default="val", help="list of sequences in DAVIS's ImageSets (default: val)")
     parser.add_argument(
         "--seen", type=Path, metavar="FILE", help="youtubevos: categories trained on, one a line, or the training set's meta.json"
@@ -84,6 +93,8 @@ def run(args: argparse.Namespace) -> int:
     from vos_zoo.evaluation.evaluate import checked
     from vos_zoo.evaluation.run import run as run_job
 
+    if args.clicks:
+        return clicks.run(args)
     _check(args)
     clips = load_dataset(args.dataset, only=args.only, subset=args.subset, seen=args.seen)
     candidates = _folders(args, checked(clips)) if args.results else _models(args, clips)
@@ -156,12 +167,21 @@ def _models(args: argparse.Namespace, clips: Sequence[Clip]) -> list[Candidate]:
         checked(clips, segmenter)
         label = label_of(name) + f"+{args.tta}" * bool(args.tta) + "+finetune" * (args.finetune is not None)
         label += "+no-redetection" * args.no_redetection
+        label += f"+{args.begin}" * (args.begin != "mask")
         save = args.out / label / "masks" if args.out else args.save_masks
         loader: Callable[[], Any] = partial(_again, {**vars(wanted), "run": None})
         if len(args.model) == 1 and args.jobs == 1:
             loader = partial(_same, segmenter)
-        job = Propagating(loader, options, save, args.jobs)
-        found.append(Candidate(label, job, _settings(segmenter, options), _about(segmenter, args), None))
+        job = Propagating(loader, options, save, args.jobs, None if args.begin == "mask" else args.begin)
+        found.append(
+            Candidate(
+                label,
+                job,
+                {**_settings(segmenter, options), **({} if args.begin == "mask" else {"begin": args.begin})},
+                _about(segmenter, args),
+                None,
+            )
+        )
         del segmenter
     return found
 

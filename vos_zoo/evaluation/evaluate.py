@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from vos_zoo.errors import EvaluationError, VosZooWarning
+from vos_zoo.evaluation.clicks import begun
 from vos_zoo.evaluation.clip import Clip, ids_in
 from vos_zoo.evaluation.saved import Saved
 from vos_zoo.evaluation.scores import Scores
@@ -40,6 +41,7 @@ class Propagating:
     options: Mapping[str, Any] = field(default_factory=dict)  # for propagate
     save: Path | None = None  # gets <clip>/<frame>.png
     jobs: int = 1  # processes that do this at once
+    begun_by: str | None = None  # what makes the given masks of a simulated user, see `clicks.begun`; None: they are the true ones
 
     def begin(self) -> Work[Clip, ClipScore]:
         segmenter = self.load()
@@ -50,6 +52,8 @@ class Propagating:
         if report is not None:
             options["progress"] = lambda done, total: report(done)
         given = clip.given()
+        if self.begun_by is not None:
+            given = begun(self.begun_by, clip.video, given, getattr(segmenter, "device", "auto"))
         begin = time.perf_counter()
         if list(given) == [0] and clip.starts is None:
             masks = segmenter.propagate(clip.video, given[0], **options)
