@@ -17,11 +17,12 @@ from typing import Any
 import torch
 
 import vos_zoo
+from vos_zoo.checkpoints.build import untrained
 from vos_zoo.checkpoints.config import ModelConfig
+from vos_zoo.checkpoints.save import save
 from vos_zoo.errors import DataError, VosZooError
 from vos_zoo.train.provenance import provenance, read_recipe
 from vos_zoo.train.snapshots import mean_of, snapshot
-from vos_zoo.zoo import create
 
 OWN = {"data", "recipe", "recipe_sha256", "files", "started_from", "processes", "steps", "weights", "last_log", "versions", "before"}
 
@@ -66,9 +67,9 @@ def main() -> int:
             raise DataError(f"--note {note!r} is not KEY=TEXT with a key of its own; {', '.join(sorted(OWN))} are written by this program")
         training[key] = text
     config = config.replace(model_args=recipe.shipped_args, training=training, licence=args.licence or config.licence, metrics=[])
-    segmenter = create(config, device="cpu", dtype="float32")
-    segmenter.model.load_state_dict(average)
-    out = segmenter.save_pretrained(args.out or args.folder, dtype="float16", overwrite=True)
+    model, config = untrained(config)
+    model.load_state_dict(average)
+    out = save(model, config, args.out or args.folder, dtype="float16", overwrite=True)
     print(f"{out}: step {checkpoint['step']}, {(out / 'model.safetensors').stat().st_size / 1e6:.1f} MB")
     return 0
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from vos_zoo import __version__
 from vos_zoo.errors import DataError, VosZooError, VosZooWarning, did_you_mean
+from vos_zoo.models.discovery import POINTING
 from vos_zoo.system.streams import tell, usable_streams
 from vos_zoo.system.termination import INTERRUPTED, TerminationAsInterrupt
 
@@ -69,7 +70,15 @@ def run(args: argparse.Namespace) -> int:
     keep_freed_memory()
     fresh = not (args.out / "checkpoint.pt").exists()
     model, recipe = prepare(args, fresh)
-    trainer = Trainer(model, recipe, args.device, args.precision == "bfloat16")
+    trainer: Trainer
+    if recipe.architecture in POINTING:
+        from vos_zoo.train.pointing import PointingTrainer
+
+        if recipe.encoder is None:
+            raise DataError(f"{recipe.architecture} reads the features of another model: add encoder: crvos to the recipe")
+        trainer = PointingTrainer(model, trained(recipe.encoder)[0], recipe, args.device)
+    else:
+        trainer = Trainer(model, recipe, args.device, args.precision == "bfloat16")
     with own(args.out, trainer.processes.main):
         return train_in(args, recipe, trainer)
 
@@ -79,10 +88,11 @@ def train_in(args: argparse.Namespace, recipe: Recipe, trainer: Trainer) -> int:
     from vos_zoo.train.batches import Batches
     from vos_zoo.train.data import load_data
     from vos_zoo.train.loop import Every, train
+    from vos_zoo.train.pointing import PointingBatches
     from vos_zoo.train.provenance import record
 
     data = load_data(recipe, args.data, args.out / "cache", index=args.clips_index, memory=args.memory, on_bad_data=args.on_bad_data)
-    batches = Batches(recipe, data.stills, data.clips)
+    batches = (PointingBatches if recipe.architecture in POINTING else Batches)(recipe, data.stills, data.clips)
     validate = validator(args, recipe) if args.validate else None
     main = trainer.processes.main
     if main:

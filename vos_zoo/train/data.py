@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vos_zoo.datasets.kept_out import kept_out
 from vos_zoo.train.recipe import Recipe
 from vos_zoo.train.sources.clips import AnyClip, load_clips, training_clips
 from vos_zoo.train.sources.layouts import ClipFiles, find_clips
@@ -50,6 +51,8 @@ def load_data(
         files[name] = find_clips(source.layout, root / source.root, problems)
     folders = [root / name for name in recipe.stills]
     stills = load_stills(folders, cache, problems) if folders else None
+    if stills is not None and recipe.kept_out:
+        stills = stills.without(kept_out(stills.names, recipe.kept_out))
     clips: dict[str, list[AnyClip]] = {}
     for name, each in files.items():
         clips[name] = load_clips(each, problems, short_side=recipe.short_side, memory=memory, cache=cache)

@@ -129,7 +129,9 @@ class Recipe:
     loss: dict[str, Any] = field(default_factory=dict)  # {kind: bce_dice | nll | soft_iou | scm, and its weights}
     backbone: str | None = None  # file name of the ImageNet trunk under --backbones
     trunk_of: str | None = None  # a checkpoint whose trunk to start from instead: its name, folder or Hub repository
+    encoder: str | None = None  # of a head that points: the shipped checkpoint whose features it reads
     stills: tuple[str, ...] = ()  # folder names under --data
+    kept_out: int = 0  # one still in so many, by a hash of its name, is kept out for testing (datasets/kept_out.py); 0: none
     clips: bool = True  # use the plain folders of clips under --data: a source by the name of "clips"
     clips_index: str | None = None  # JSON beside the data: clip name -> {"split": "train" or "val"}
     clips_skip: tuple[str, ...] = ()  # clips whose name holds one of these words are left out
@@ -143,6 +145,8 @@ class Recipe:
             raise DataError("a recipe has at least one stage")
         if not 0 <= self.seed < LARGEST_SEED:
             raise DataError(f"seed {self.seed} must be a whole number from 0 to {LARGEST_SEED - 1}")
+        if self.kept_out < 0 or self.kept_out == 1:
+            raise DataError(f"kept_out {self.kept_out} must be 0, or 2 and more: one still in so many is kept out of training")
         if self.slots < 1:
             raise DataError(f"slots {self.slots} must be at least 1: the objects a clip")
         if not self.stills and not self.clips and not self.sources:

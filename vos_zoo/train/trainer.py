@@ -39,7 +39,7 @@ class Trainer:
         self.model, self.recipe, self.low_precision = model.to(self.device), recipe, low_precision
         self.model.to(memory_format=torch.channels_last)
         freeze(model, recipe.frozen)
-        in_trunks = {id(p) for trunk in model.trunks() for p in trunk.parameters()}
+        in_trunks = {id(p) for trunk in self.trunks() for p in trunk.parameters()}
         trainable = [p for p in model.parameters() if p.requires_grad]
         groups: list[dict[str, Any]] = [
             {"params": [p for p in trainable if id(p) in in_trunks]},
@@ -49,6 +49,10 @@ class Trainer:
         self.average: dict[str, Tensor] = {n: p.detach().clone() for n, p in model.state_dict().items()}
         self.step = 0
         self.whole = True  # False amid an update: not the moment to save
+
+    def trunks(self) -> list[nn.Module]:
+        """What learns at the trunk's rate."""
+        return self.model.trunks()
 
     def begin_from(self, weights: dict[str, Tensor]) -> None:
         """Go on from these weights, which the average takes too, with an optimiser that remembers nothing."""

@@ -8,9 +8,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,7 +29,7 @@ Pair = tuple[Path, "Path | None"]  # an image and its mask; None: a background
 
 @dataclass
 class StillBank:
-    textures: Tensor  # (N, 4, S, S) uint8: RGB and the object index map
+    textures: Tensor | Rows  # (N, 4, S, S) uint8: RGB and the object index map
     aspects: Tensor  # (N,) float: width / height of the original
     objects: Tensor  # (M, 2) int64: still, object index in its map
     boxes: Tensor  # (M, 4) float: x0, y0, x1, y1 of the object in [-1, 1] texture coordinates
@@ -36,6 +37,29 @@ class StillBank:
 
     def __len__(self) -> int:
         return len(self.textures)
+
+    def without(self, names: Collection[str]) -> StillBank:
+        """A bank that shows nothing of these stills, neither as objects nor as backgrounds."""
+        stays = torch.tensor([name not in names for name in self.names])
+        number = stays.cumsum(0) - 1  # of each still among those that stay
+        here = stays[self.objects[:, 0]]
+        objects = torch.stack([number[self.objects[here, 0]], self.objects[here, 1]], 1)
+        kept = [name for name in self.names if name not in names]
+        return StillBank(Rows(self.textures, stays.nonzero()[:, 0]), self.aspects[stays], objects, self.boxes[here], kept)
+
+
+@dataclass
+class Rows:
+    """Some rows of a tensor, read from it when they are asked for: a memory-mapped one is not copied."""
+
+    whole: Tensor | Rows
+    rows: Tensor
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: Any) -> Tensor:
+        return self.whole[self.rows[index]]
 
 
 def pairs_of(folder: Path, problems: Problems) -> list[Pair]:
@@ -89,13 +113,13 @@ def load_stills(
     objects, boxes = [], []
     for n in range(len(pairs)):
         ids = textures[n, 3]
-        for k in np.unique(ids):
-            if k == 0:
-                continue
-            ys, xs = np.nonzero(ids == k)
-            if min_area <= len(ys) / ids.size <= max_area:
+        areas = np.bincount(ids.ravel())
+        for k in np.nonzero(areas)[0]:
+            if k and min_area <= areas[k] / ids.size <= max_area:
+                here = ids == k
+                xs, ys = np.nonzero(here.any(0))[0], np.nonzero(here.any(1))[0]
                 objects.append((n, int(k)))
-                boxes.append([v / size * 2 - 1 for v in (xs.min(), ys.min(), xs.max() + 1, ys.max() + 1)])
+                boxes.append([v / size * 2 - 1 for v in (xs[0], ys[0], xs[-1] + 1, ys[-1] + 1)])
     if not objects:
         raise DataError(
             f"no object to train on in {', '.join(map(str, folders))}: {len(pairs)} stills, none has an object "
