@@ -20,6 +20,7 @@ from studio.desk import Desk
 from studio.endpoint import Endpoint
 from studio.limits import Limits
 from studio.mark_step import MarkStep
+from studio.pointing import Answers
 from studio.storage import Storage
 from studio.visit import Visit
 from studio.watch_step import WatchStep
@@ -50,19 +51,21 @@ class Page(gr.Blocks):
         self.storage.close()
 
 
-def build(choices: Choices | None = None, limits: Limits | None = None) -> gr.Blocks:
+def build(choices: Choices | None = None, limits: Limits | None = None, answers: Answers | None = None) -> gr.Blocks:
     """The page, ready to launch.
 
     Args:
         choices: the models on offer. Default: those named in VOS_ZOO_DEMO_MODELS, else all that come with weights.
         limits: what the page takes.
+        answers: what finds the object of a click. Default: vos_zoo's pointer.
 
     Raises:
         vos_zoo.VosZooError: a model is not there, or files can't be kept.
     """
     limits = limits or Limits()
     storage = Storage(limits.keep)
-    desk = Desk(choices or Choices([name for name in os.environ.get("VOS_ZOO_DEMO_MODELS", "").split(",") if name] or None), limits)
+    named = [name for name in os.environ.get("VOS_ZOO_DEMO_MODELS", "").split(",") if name]
+    desk = Desk(choices or Choices(named or None), limits, answers)
     with Page(title="vos zoo", analytics_enabled=False, delete_cache=(min(600, limits.keep), limits.keep)) as page:
         visit = gr.State(Visit(storage.visits), time_to_live=limits.keep, delete_callback=Visit.close)
         cards.head()

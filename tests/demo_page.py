@@ -56,11 +56,11 @@ def save_models(folder: Path) -> dict[str, str]:
 
 
 @contextmanager
-def served(choices: Any, limits: Any, temporary: Path) -> Iterator[str]:
+def served(choices: Any, limits: Any, temporary: Path, answers: Any = None) -> Iterator[str]:
     """The page on a free port of this machine; its address. Its files lie in `temporary`."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GRADIO_TEMP_DIR", str(temporary))
-        page = app().build(choices, limits)
+        page = app().build(choices, limits, answers)
         _, address, _ = app().launch(page, warm=False, server_name="127.0.0.1", prevent_thread_lock=True, quiet=True)
         try:
             yield address

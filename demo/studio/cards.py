@@ -18,7 +18,7 @@ from studio.speed import in_words
 
 HERE = Path(__file__).parent
 STEPS = """<ol class="vz-steps"><li><b>Choose a clip</b>Yours or an example.</li>
-<li><b>Circle the objects</b>One colour each, on any frame.</li>
+<li><b>Click on the objects</b>One colour each, on any frame.</li>
 <li><b>Watch and take away</b>Overlay, cut-out, masks.</li></ol>"""
 
 

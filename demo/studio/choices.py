@@ -38,11 +38,11 @@ class Choices:
 
     def __init__(self, names: Sequence[str] | None = None):
         rows = {row.name: row for row in vos_zoo.list_models()}
-        chosen = names if names is not None else [name for name, row in rows.items() if row.has_weights]
+        chosen = names if names is not None else [name for name, row in rows.items() if row.has_weights and row.follows]
         self.offered = tuple(_choice(name, rows.get(name)) for name in chosen)
         if not self.offered:
             raise vos_zoo.ModelNotFoundError("no model here has weights, so that there is nothing to show: install vos_zoo again")
-        self.missing = tuple(name for name, row in rows.items() if not row.has_weights and name not in chosen)
+        self.missing = tuple(name for name, row in rows.items() if row.follows and not row.has_weights and name not in chosen)
         self._lock = threading.Lock()
         self._loaded: OrderedDict[str, vos_zoo.Segmenter] = OrderedDict()
 

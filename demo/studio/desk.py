@@ -23,6 +23,7 @@ from studio.follow import Outcome, Step, follow, on_gpu
 from studio.limits import Limits
 from studio.line import Line
 from studio.marks import Drawing, FrameMasks, Given, read_mask_files
+from studio.pointing import Answers, Question, refused
 from studio.results import Files, Part, write_files
 from studio.speed import Speed
 from studio.summary import lost_in_words, summarise
@@ -43,7 +44,8 @@ class Finished:
 
 
 class Desk:
-    def __init__(self, choices: Choices, limits: Limits):
+    def __init__(self, choices: Choices, limits: Limits, answers: Answers | None = None):
+        self.answers = answers or Answers()
         self.choices, self.limits, self.speed, self.line = choices, limits, Speed(), Line()
         self._follow = on_gpu(self._followed)
         self._decoding = threading.Lock()  # what is decoded for visitors outside of the queue is decoded for one at a time
@@ -67,6 +69,8 @@ class Desk:
     def show(self, visit: Visit, note: str = "") -> dict[str, Any]:
         with understood(visit), self._decoding:
             return visit.painter(self.limits, note) if visit.clip is not None else {"mode": "empty"}
+        with understood(visit):
+            return visit.painter(self.limits, note, points=self.answers.here) if visit.clip is not None else {"mode": "empty"}
 
     def go(self, painted: Any, visit: Visit, frame: Any) -> dict[str, Any]:
         """Keep what is drawn, and show another frame."""
@@ -76,6 +80,20 @@ class Desk:
         if isinstance(frame, int):
             visit.frame = min(max(frame, 0), visit.clip.frames - 1)
         return self.show(visit, note)
+
+    def point(self, data: Any, visit: Visit) -> dict[str, Any]:
+        """A click or a box: the mask that it makes, or a sentence on why it makes none."""
+        with understood(visit):
+            try:
+                asked = Question.read(data)
+            except ValueError as error:
+                raise gr.Error(f"{error}: load the page again.", title="That did not work") from error
+            if visit.clip is None or asked.frame != visit.frame:
+                return refused(asked, "")
+            try:
+                return self.answers.answer(visit.pointer(self.answers, self.limits), asked)
+            except (vos_zoo.PromptError, vos_zoo.MaskError) as error:
+                return refused(asked, _sentence(str(error)))
 
     def forget(self, painted: Any, visit: Visit, frame: Any) -> dict[str, Any]:
         note = self.keep(painted, visit) if frame != visit.frame else ""
@@ -229,7 +247,7 @@ class Desk:
         if finds[0]:
             return clip, {}
         if not marks:
-            raise vos_zoo.MaskError("nothing is marked yet: circle an object in a frame, or give its mask as a file")
+            raise vos_zoo.MaskError("nothing is marked yet: click on an object in a frame, or circle it, or give its mask as a file")
         if len(marks.object_ids) > self.limits.objects:
             raise vos_zoo.MaskError(
                 f"{len(marks.object_ids)} objects are marked; this page follows up to {self.limits.objects}: mark fewer"

@@ -60,6 +60,7 @@ class MarkStep:
     def connect(self, visit: gr.State) -> None:
         drawn = [self.painter, visit]
         self.painter.visit(self.on_visit, drawn, [self.painter], **QUICK)
+        self.painter.point(self.on_point, [visit], [self.painter], **QUICK)
         self.painter.forget(self.on_forget, drawn, [self.painter], **QUICK)
         self.masks.upload(self.on_masks, [self.masks, *drawn], [self.painter, self.masks], **QUICK)
         self.model.change(self.on_model, [self.model, self.compare_with, *drawn], [self.painter, self.estimate], **QUICK)
@@ -77,6 +78,9 @@ class MarkStep:
 
     def on_visit(self, painted: Any, visit: Visit, event: gr.EventData) -> dict[str, Any]:
         return self.desk.go(painted, visit, number(event, "frame"))
+
+    def on_point(self, visit: Visit, event: gr.EventData) -> dict[str, Any]:
+        return self.desk.point(event._data, visit)
 
     def on_forget(self, painted: Any, visit: Visit, event: gr.EventData) -> dict[str, Any]:
         return self.desk.forget(painted, visit, number(event, "frame"))

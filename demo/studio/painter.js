@@ -8,7 +8,9 @@ const colours = root.dataset.colours.split(",").map((c) => [1, 3, 5].map((k) => 
 let at = null; // what the server showed last, without the picture
 let width = 1, height = 1, labels = new Uint8Array(1), result = null;
 let touched = new Set(), loaded = new Set(), past = [];
-let object = 1, erasing = false, last = null, holes = null, path = [], spot = null, penDown = false, drawing = false;
+const HINTS = { point: "A click finds the whole object. Something is missing? Click there too.", not: "Click on what was coloured by mistake.",
+  box: "Draw a box around the object.", pen: "Paint the object, or circle it.", eraser: "Wipe away what does not belong to it." };
+let object = 1, tool = "point", said = {}, future = [], asking = false, later = null, corner = null, last = null, holes = null, path = [], spot = null, penDown = false, drawing = false;
 
 const decode = (runs) => {
   const ids = new Uint8Array(width * height);
@@ -73,6 +75,20 @@ const paint = () => {
     if (alpha) { const c = colours[k - 1]; data[4 * i] = c[0]; data[4 * i + 1] = c[1]; data[4 * i + 2] = c[2]; data[4 * i + 3] = alpha; }
   }
   context.putImageData(image, 0, 0);
+  const dot = Math.max(2.5, width / 130);
+  for (const [k, { points, box }] of Object.entries(said)) {
+    context.strokeStyle = root.dataset.colours.split(",")[k - 1];
+    context.lineWidth = dot / 2;
+    if (box) context.strokeRect(box[0], box[1], box[2] - box[0], box[3] - box[1]);
+    for (const [x, y, positive] of points) {
+      context.beginPath();
+      context.arc(x + 0.5, y + 0.5, dot, 0, 7);
+      context.fillStyle = positive ? "#fff" : "#111";
+      context.fill();
+      context.stroke();
+    }
+  }
+  if (corner && last) { context.strokeStyle = "#fff"; context.lineWidth = dot / 2; context.strokeRect(corner[0], corner[1], last[0] - corner[0], last[1] - corner[1]); }
 };
 const repaint = () => { if (!drawing) { drawing = true; requestAnimationFrame(paint); } };
 
@@ -80,10 +96,56 @@ const send = () => {
   props.value = { frame: at.frame, height, width, touched: [...touched], loaded: [...loaded], runs: touched.size ? encode(labels) : [] };
   showMarks();
 };
-const remember = () => { past.push([labels.slice(), new Set(touched), new Set(loaded)]); if (past.length > 30) past.shift(); };
+const snapshot = () => [labels.slice(), new Set(touched), new Set(loaded), structuredClone(said)];
+const remember = () => { past.push(snapshot()); future = []; if (past.length > 30) past.shift(); };
+
+// What is said of an object by clicks and a box goes to the server, which answers with its mask.
+const saidOf = (k) => (said[k] ??= { points: [], box: null, before: labels.includes(k) ? encode(labels.map((id) => +(id === k))) : null });
+const ask = (k) => {
+  if (asking) { later = k; return; }
+  asking = true;
+  stage.dataset.asking = "yes";
+  trigger("point", { frame: at.frame, object: k, ...said[k] });
+};
+const click = (x, y, positive) => {
+  const known = said[object] || labels.includes(object);
+  if (!positive && !known) { tell("First click on the object itself, then on what does not belong to it."); return; }
+  remember();
+  saidOf(object).points.push([x - 0.5, y - 0.5, +positive]);
+  tell("");
+  repaint();
+  ask(object);
+};
+const boxed = (x0, y0, x1, y1) => {
+  if (Math.abs(x1 - x0) < 3 || Math.abs(y1 - y0) < 3) { tell("That box is too small: draw it around the whole object."); repaint(); return; }
+  remember();
+  saidOf(object).box = [Math.min(x0, x1), Math.min(y0, y1), Math.max(x0, x1), Math.max(y0, y1)];
+  tell("");
+  repaint();
+  ask(object);
+};
+const answered = ({ frame, object: k, runs, note }) => {
+  asking = false;
+  delete stage.dataset.asking;
+  if (at && frame === at.frame && said[k]) {
+    if (!runs) { undo(); future = []; }
+    else {
+      decode(runs).forEach((inside, i) => {
+        if (inside) { if (labels[i] && labels[i] !== k) touched.add(labels[i]); labels[i] = k; }
+        else if (labels[i] === k) labels[i] = 0;
+      });
+      touched.add(k);
+      repaint();
+      send();
+    }
+  }
+  if (note) tell(note);
+  if (later !== null) { const next = later; later = null; if (said[next]) ask(next); }
+};
+const tell = (words) => { find(".vp-note").textContent = words; };
 
 const stamp = (x, y) => {
-  const r = Number(size.value) / 2, value = erasing ? 0 : object;
+  const r = Number(size.value) / 2, erasing = tool === "eraser", value = erasing ? 0 : object;
   for (let j = Math.max(0, Math.floor(y - r)); j <= Math.min(height - 1, Math.ceil(y + r)); j++)
     for (let i = Math.max(0, Math.floor(x - r)); i <= Math.min(width - 1, Math.ceil(x + r)); i++)
       if ((i + 0.5 - x) ** 2 + (j + 0.5 - y) ** 2 <= r * r) {
@@ -93,11 +155,14 @@ const stamp = (x, y) => {
         labels[j * width + i] = value;
       }
 };
-const begin = (x, y) => {
+const begin = (x, y, instead) => {
   if (!at || at.mode !== "draw" || stage.dataset.busy) return;
+  if (tool === "point" || tool === "not") { click(x, y, (tool === "point") !== Boolean(instead)); return; }
+  if (tool === "box") { corner = last = [x, y]; return; }
   remember();
+  delete said[object]; // painted over: what is clicked from here on corrects the painting
   touched.add(object);
-  holes = !erasing && fill.checked ? enclosed(object) : null;
+  holes = tool === "pen" && fill.checked ? enclosed(object) : null;
   last = [x, y];
   path = [last];
   stamp(x, y);
@@ -105,6 +170,7 @@ const begin = (x, y) => {
 };
 const go = (x, y) => {
   if (!last) return;
+  if (corner) { last = [x, y]; repaint(); return; }
   const steps = Math.max(1, Math.ceil(Math.hypot(x - last[0], y - last[1])));
   for (let k = 1; k <= steps; k++) stamp(last[0] + ((x - last[0]) * k) / steps, last[1] + ((y - last[1]) * k) / steps);
   last = [x, y];
@@ -113,6 +179,7 @@ const go = (x, y) => {
 };
 const end = () => {
   if (!last) return;
+  if (corner) { const [from, to] = [corner, last]; corner = last = null; boxed(...from, ...to); return; }
   last = null;
   if (holes) {
     const way = circled();
@@ -128,14 +195,14 @@ const place = (event) => {
 };
 const showCursor = (x, y) => {
   const box = painted.getBoundingClientRect(), outer = stage.getBoundingClientRect(), scale = box.width / width;
-  const d = Math.max(4, Number(size.value) * scale);
-  Object.assign(cursor.style, { width: d + "px", height: d + "px", display: "block", borderColor: erasing ? "#fff" : root.dataset.colours.split(",")[object - 1],
+  const d = tool === "pen" || tool === "eraser" ? Math.max(4, Number(size.value) * scale) : 16;
+  Object.assign(cursor.style, { width: d + "px", height: d + "px", display: "block", borderColor: tool === "eraser" || tool === "not" ? "#fff" : root.dataset.colours.split(",")[object - 1],
     left: box.left - outer.left + x * scale - d / 2 + "px", top: box.top - outer.top + y * scale - d / 2 + "px" });
 };
 stage.addEventListener("pointerdown", (event) => {
   if (event.button) return;
   stage.setPointerCapture(event.pointerId);
-  begin(...place(event));
+  begin(...place(event), event.shiftKey);
 });
 stage.addEventListener("pointermove", (event) => {
   const [x, y] = place(event);
@@ -155,11 +222,12 @@ painted.addEventListener("keydown", (event) => {
     spot = [Math.min(width, Math.max(0, spot[0] + moves[event.key][0])), Math.min(height, Math.max(0, spot[1] + moves[event.key][1]))];
     if (penDown) go(...spot);
   } else if (event.key === " ") {
-    penDown = !penDown;
-    if (penDown) begin(...spot); else end();
+    if (tool === "point" || tool === "not") begin(...spot);
+    else { penDown = !penDown; if (penDown) begin(...spot); else end(); }
   } else if (/^[1-6]$/.test(event.key)) choose(Number(event.key));
-  else if (event.key === "e") hold(!erasing);
+  else if (KEYS[event.key]) hold(KEYS[event.key]);
   else if (event.key === "z") undo();
+  else if (event.key === "y") redo();
   else return;
   event.preventDefault();
   showCursor(...spot);
@@ -167,20 +235,30 @@ painted.addEventListener("keydown", (event) => {
 painted.addEventListener("blur", () => { if (penDown) { penDown = false; end(); } cursor.style.display = "none"; });
 
 const choose = (k) => { object = k; find(`.vp-object input[value="${k}"]`).checked = true; };
-const hold = (eraser) => {
-  erasing = eraser;
-  find(".vp-eraser").setAttribute("aria-pressed", String(eraser));
-  find(".vp-pen").setAttribute("aria-pressed", String(!eraser));
+const KEYS = { c: "point", n: "not", x: "box", b: "pen", e: "eraser" };
+const hold = (chosen) => {
+  tool = chosen;
+  for (const button of root.querySelectorAll("[data-tool]")) button.setAttribute("aria-pressed", String(button.dataset.tool === tool));
+  root.dataset.tool = tool;
+  find(".vp-hint").textContent = HINTS[tool];
 };
 const undo = () => {
   if (!past.length) return;
-  [labels, touched, loaded] = past.pop();
+  future.push(snapshot());
+  [labels, touched, loaded, said] = past.pop();
   repaint();
   send();
 };
-find(".vp-objects").addEventListener("change", (event) => { choose(Number(event.target.value)); hold(false); });
-find(".vp-pen").addEventListener("click", () => hold(false));
-find(".vp-eraser").addEventListener("click", () => hold(true));
+const redo = () => {
+  if (!future.length) return;
+  past.push(snapshot());
+  [labels, touched, loaded, said] = future.pop();
+  repaint();
+  send();
+};
+find(".vp-objects").addEventListener("change", (event) => { choose(Number(event.target.value)); hold({ not: "point", eraser: "pen" }[tool] ?? tool); });
+for (const button of root.querySelectorAll("[data-tool]")) button.addEventListener("click", () => hold(button.dataset.tool));
+find(".vp-redo").addEventListener("click", redo);
 find(".vp-undo").addEventListener("click", undo);
 find(".vp-clear").addEventListener("click", () => { if (at) { busy(); trigger("forget", { frame: at.frame }); } });
 find(".vp-use").addEventListener("click", () => {
@@ -191,7 +269,7 @@ find(".vp-use").addEventListener("click", () => {
   loaded.delete(0);
   repaint();
   send();
-  find(".vp-note").textContent = "The result is on the picture now. Draw or erase what is wrong: only the objects you touch are corrected.";
+  find(".vp-note").textContent = "The result is on the picture now. Click, draw or erase what is wrong: only the objects you touch are corrected.";
 });
 
 const busy = () => { stage.dataset.busy = "yes"; };
@@ -248,6 +326,7 @@ const showMarks = () => {
 const show = () => {
   const value = props.value;
   if (!value || !value.mode) return;
+  if (value.mode === "mask") { answered(value); return; }
   root.dataset.mode = value.mode;
   delete stage.dataset.busy;
   if (value.mode === "empty") { at = null; return; }
@@ -261,7 +340,14 @@ const show = () => {
   touched = new Set(value.touched);
   loaded = new Set(value.loaded);
   past = [];
+  future = [];
+  said = {};
+  later = corner = null;
+  asking = false;
+  delete stage.dataset.asking;
   spot = null;
+  root.dataset.points = value.points ? "yes" : "no";
+  if (!value.points && ["point", "not", "box"].includes(tool)) hold("pen");
   const image = new Image();
   image.onload = () => framed.getContext("2d").drawImage(image, 0, 0, width, height);
   image.src = picture;
@@ -274,4 +360,5 @@ const show = () => {
   showMarks();
 };
 watch("value", show);
+hold(tool);
 show();

@@ -18,7 +18,10 @@ _OBJECTS = "".join(
 
 
 def painter(**options: Any) -> gr.HTML:
-    """Its value: to the browser `show(...)`, from it what `marks.Drawing.read` takes. Events: "visit" and "forget" a frame."""
+    """The component. Its value: to the browser `show(...)`, from it what `marks.Drawing.read` takes.
+
+    Events: "visit" and "forget" a frame, "point" at an object. To a "point" it also takes an answer, `pointing.Answers.answer`.
+    """
     template, script = ((HERE / name).read_text(encoding="utf-8") for name in ("painter.html", "painter.js"))
     template = template.replace("OBJECTS", _OBJECTS).replace("COLOURS", ",".join(COLOURS))
     return gr.HTML({"mode": "empty"}, html_template=template, js_on_load=script, apply_default_css=False, **options)
@@ -39,6 +42,7 @@ def show(
     marks: list[dict[str, Any]],
     note: str,
     draws: bool,
+    points: bool,
 ) -> dict[str, Any]:
     """What the painter shows: a frame's picture (a data URI), ids over it as run lengths, an earlier result there, all marked frames."""
     return {
@@ -56,4 +60,5 @@ def show(
         "result": result,
         "marks": marks,
         "note": note,
+        "points": points,
     }

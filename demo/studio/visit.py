@@ -9,11 +9,13 @@ from typing import Any
 
 import numpy as np
 
+import vos_zoo
 from studio.clips import Clip, Scrubber
 from studio.drawing import PAINTABLE, as_uri, fitted, shrink, shrink_labels
 from studio.limits import Limits
 from studio.marks import Drawing, Mark, encode_runs
 from studio.painter import show
+from studio.pointing import Answers
 from studio.results import Part
 
 
@@ -31,6 +33,7 @@ class Visit:
         self.error = ""  # of the last run
         self.finished: Any = None  # what the last run brought, until the page has taken it over
         self._serial = 0
+        self._pointer: tuple[int, tuple[int, int], vos_zoo.Pointer] | None = None  # frame, its size, what encoded it
         self._folder: Path | None = None
 
     def __deepcopy__(self, memo: Any) -> Visit:
@@ -65,7 +68,7 @@ class Visit:
         """No clip, as at the start."""
         if self.scrubber is not None:
             self.scrubber.close()
-        self.scrubber, self.marks, self.result, self.frame = None, {}, None, 0
+        self.scrubber, self.marks, self.result, self.frame, self._pointer = None, {}, None, 0, None
 
     def take(self, drawing: Drawing | None, limits: Limits) -> str:
         """Keeps what was drawn on the frame that the painter showed. Returns a sentence if it can't."""
@@ -80,7 +83,7 @@ class Visit:
             self.marks.pop(drawing.frame, None)
         return ""
 
-    def painter(self, limits: Limits, note: str = "") -> dict[str, Any]:
+    def painter(self, limits: Limits, note: str = "", points: bool = True) -> dict[str, Any]:
         """What the painter shows of the frame that the visitor is at."""
         assert self.scrubber is not None
         self.frame, frame = self.scrubber.frame(self.frame)
@@ -103,7 +106,17 @@ class Visit:
             marks=[{"frame": index, "objects": each.objects, "gone": each.gone} for index, each in sorted(self.marks.items())],
             note=note,
             draws=self.draws,
+            points=points,
         )
+
+    def pointer(self, answers: Answers, limits: Limits) -> vos_zoo.Pointer:
+        """The painter's picture, encoded once for all clicks on it."""
+        assert self.scrubber is not None
+        self.frame, frame = self.scrubber.frame(self.frame)
+        size = fitted(frame.shape[:2], limits.preview)
+        if self._pointer is None or self._pointer[:2] != (self.frame, size):
+            self._pointer = self.frame, size, answers.look(np.ascontiguousarray(shrink(frame, size)))
+        return self._pointer[2]
 
     def close(self) -> None:
         self.leave()

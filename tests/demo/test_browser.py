@@ -108,6 +108,7 @@ def at(page, x, y):
 
 def circle(page, object_id, x, y, radius):
     """Draws a line around (x, y), in the clip's pixels, with the colour of an object."""
+    page.locator(".vp-pen").click()
     page.locator(f".vp-object input[value='{object_id}']").check(force=True)
     turns = [2 * math.pi * k / 20 for k in range(21)]
     points = [at(page, x + radius * math.cos(turn), y + radius * math.sin(turn)) for turn in turns]

@@ -1,0 +1,203 @@
+"""Pointing at objects on the page, in a browser: clicks, boxes, undo, a later frame; and a stranger's way with the real models."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+import zipfile
+
+import demo_page
+import numpy as np
+import pytest
+from demo_page import SIZE, scene, write_clip
+from pointing_toy import toy_pointer
+
+import vos_zoo
+
+app = demo_page.app()
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install playwright")
+CHROMIUM = os.environ.get("VOS_ZOO_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+if CHROMIUM is None:
+    pytest.skip("there is no chromium: apt-get install chromium, or set VOS_ZOO_CHROMIUM", allow_module_level=True)
+
+from studio.choices import Choices  # noqa: E402
+from studio.drawing import COLOURS  # noqa: E402
+from studio.limits import Limits  # noqa: E402
+from studio.pointing import Answers  # noqa: E402
+
+PATIENCE = 120_000  # milliseconds
+HERE = {row.name for row in vos_zoo.list_models() if row.has_weights}
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    return tmp_path_factory.mktemp("demo_click")
+
+
+@pytest.fixture(scope="module")
+def clip(place):
+    return str(write_clip(place / "clip.mp4"))
+
+
+@pytest.fixture(scope="module")
+def server(place):
+    choices = Choices(list(demo_page.save_models(place / "models").values()))
+    with demo_page.served(choices, Limits(), place / "files", Answers(toy_pointer())) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with playwright.sync_playwright() as driver:
+        started = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield started
+        started.close()
+
+
+def opened(browser, address, path, width=1280, **options):
+    page = browser.new_context(viewport={"width": width, "height": 900}, **options).new_page()
+    page.set_default_timeout(PATIENCE)
+    page.failed = []
+    page.on("pageerror", lambda error: page.failed.append(str(error)))
+    page.goto(address)
+    page.wait_for_selector(".vz-shelf button")
+    if path:
+        page.set_input_files("#vz-upload input[type=file]", path)
+        ready(page)
+    return page
+
+
+def ready(page):
+    page.wait_for_selector(".vp-paint", state="visible")
+    page.wait_for_function(
+        "() => { const s = document.querySelector('.vp-stage'); return !s.dataset.busy && !s.dataset.asking && "
+        "document.querySelector('.vp-now').textContent; }"
+    )
+
+
+def at(page, x, y, size=SIZE):
+    page.evaluate("document.querySelector('.vp-stage').scrollIntoView({block: 'center'})")
+    box = page.locator(".vp-paint").bounding_box()
+    return box["x"] + box["width"] * (x + 0.5) / size[1], box["y"] + box["height"] * (y + 0.5) / size[0]
+
+
+def click(page, x, y, size=SIZE):
+    page.mouse.click(*at(page, x, y, size))
+    ready(page)
+
+
+def painted(page, size=SIZE):
+    """Ids (H, W) as the colours on the painter's canvas show them; dots and boxes count as background."""
+    rgba = page.evaluate(
+        """() => { const c = document.querySelector('.vp-paint');
+        return new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() =>
+          done(Array.from(c.getContext('2d').getImageData(0, 0, c.width, c.height).data))))) }"""
+    )
+    shown = np.array(rgba, int).reshape(*size, 4)
+    colours = np.array([[int(colour[k : k + 2], 16) for k in (1, 3, 5)] for colour in COLOURS])
+    apart = np.abs(shown[..., None, :3] - colours).sum(-1)
+    return np.where((shown[..., 3] > 0) & (apart.min(-1) < 12), apart.argmin(-1) + 1, 0)
+
+
+def iou(found, truth):
+    return (found & truth).sum() / (found | truth).sum()
+
+
+def middle(truth, k):
+    ys, xs = np.nonzero(truth == k)
+    return int(xs.mean()), int(ys.mean())
+
+
+def test_a_click_finds_an_object_and_the_run_follows_its_mask(browser, server, clip):
+    page, truth = opened(browser, server, clip), scene()[1]
+    assert page.locator(".vp-point").get_attribute("aria-pressed") == "true"
+    click(page, *middle(truth[0], 1))
+    assert iou(painted(page) == 1, truth[0] == 1) > 0.6
+    page.locator(".vp-object input[value='2']").check(force=True)
+    click(page, *middle(truth[0], 2))
+    labels = painted(page)
+    assert iou(labels == 2, truth[0] == 2) > 0.6 and (labels == 1).any()
+    assert page.locator(".vp-to").first.get_attribute("aria-label") == "Frame 0, objects 1, 2: show"
+    page.locator("#vz-go").click()
+    page.wait_for_selector("#vz-status .vz-done")
+    assert "2 objects" in page.locator("#vz-status .vz-done").inner_text() and page.failed == []
+
+
+def test_not_this_takes_away_and_undo_and_redo_go_back_and_forth(browser, server, clip):
+    page, truth = opened(browser, server, clip), scene()[1]
+    page.locator(".vp-not").click()
+    click(page, *middle(truth[0], 1))
+    assert "First click on the object" in page.locator(".vp-note").inner_text() and not painted(page).any()
+    page.locator(".vp-boxer").click()
+    (x0, y0), (x1, y1) = at(page, 4, 4), at(page, 30, 28)
+    page.mouse.move(x0, y0)
+    page.mouse.down()
+    page.mouse.move((x0 + x1) / 2, (y0 + y1) / 2)
+    page.mouse.move(x1, y1)
+    page.mouse.up()
+    ready(page)
+    boxed = painted(page)
+    assert (boxed == 1).any()
+    page.locator(".vp-not").click()
+    click(page, 1, 60)
+    assert (painted(page) == 1).sum() <= (boxed == 1).sum()
+    page.locator(".vp-undo").click()
+    assert (painted(page) == boxed).all()
+    page.locator(".vp-undo").click()
+    assert not painted(page).any() and page.locator(".vp-to").count() == 0
+    page.locator(".vp-redo").click()
+    assert (painted(page) == boxed).all() and page.failed == []
+
+
+def test_a_later_frame_and_the_keyboard(browser, server, clip):
+    page, truth = opened(browser, server, clip), scene()[1]
+    page.evaluate("() => { const r = document.querySelector('.vp-range'); r.value = 5; r.dispatchEvent(new Event('change')); }")
+    page.wait_for_function("() => document.querySelector('.vp-now').textContent.endsWith('frame 5')")
+    ready(page)
+    click(page, *middle(truth[5], 2))
+    assert iou(painted(page) == 1, truth[5] == 2) > 0.6
+    assert page.locator(".vp-to").first.get_attribute("aria-label") == "Frame 5, objects 1: show"
+    page.locator(".vp-paint").focus()
+    page.keyboard.press("3")
+    page.keyboard.press("c")
+    page.keyboard.press(" ")
+    ready(page)
+    assert (painted(page) == 3).any()
+    page.keyboard.press("z")
+    assert not (painted(page) == 3).any()
+    page.keyboard.press("y")
+    assert (painted(page) == 3).any() and page.failed == []
+
+
+def test_a_finger_on_a_phone(browser, server, clip):
+    page, truth = opened(browser, server, clip, 400, has_touch=True), scene()[1]
+    page.touchscreen.tap(*at(page, *middle(truth[0], 1)))
+    ready(page)
+    assert iou(painted(page) == 1, truth[0] == 1) > 0.6
+    assert page.evaluate("() => document.documentElement.scrollWidth <= 400") and page.failed == []
+
+
+@pytest.mark.skipif(not {"pointer", "crvos-resnet18"} <= HERE, reason="the weights of pointer or crvos-resnet18 are not here")
+def test_a_stranger_clicks_once_on_the_example_and_gets_its_masks(browser, place):
+    from vos_zoo.evaluation.metrics import jaccard
+
+    with demo_page.served(Choices(["crvos-resnet18"]), Limits(), place / "real", None) as address:
+        page = opened(browser, address, str(app.HERE / "examples" / "koi.mp4"))
+        truth = vos_zoo.read_mask(app.HERE / "examples" / "koi_first_mask.png").labels == 1
+        size = page.evaluate("() => { const c = document.querySelector('.vp-paint'); return [c.height, c.width]; }")
+        ys, xs = np.nonzero(truth)
+        spot = np.argmin((ys - ys.mean()) ** 2 + (xs - xs.mean()) ** 2)
+        scale = size[0] / truth.shape[0]
+        begun = time.perf_counter()
+        click(page, xs[spot] * scale, ys[spot] * scale, size)
+        print(f"click to mask: {time.perf_counter() - begun:.2f} s")
+        page.locator("#vz-go").click()
+        page.wait_for_selector("#vz-status .vz-done")
+        with page.expect_download() as download:
+            page.locator("#vz-files a", has_text="zip of indexed PNGs").first.click()
+        download.value.save_as(place / "masks.zip")
+        with zipfile.ZipFile(place / "masks.zip") as archive:
+            archive.extractall(place / "masks")
+        masks = vos_zoo.MaskSequence.load(place / "masks")
+        assert jaccard(truth[None], (masks[0] == 1)[None])[0] >= 0.8 and masks.computed.all() and page.failed == []
