@@ -103,7 +103,9 @@ class Video:
         """The frames of iteration, each with the time at which it is shown, where the source tells (files, animated images).
 
         Example:
-            >>> for frame, time, duration in video.moments(): ...
+            >>> import vos_zoo
+            >>> [str(moment.time) for moment in vos_zoo.open_video("video.mp4").moments()][:1]
+            ['0']
         """
         self._begin()
         if self._fps is not None:  # the caller knows better

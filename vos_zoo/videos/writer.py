@@ -197,7 +197,7 @@ class VideoWriter:
         if _CODECS[codec].has_aspect:
             context.sample_aspect_ratio = aspect
             return
-        width, height = (2 * round(n / 2) for n in (self.size[1] * max(aspect, 1), self.size[0] / min(aspect, 1)))
+        width, height = (2 * round(n / 2) for n in (self.size[1] * max(aspect, Fraction(1)), self.size[0] / min(aspect, Fraction(1))))
         context.width, context.height = width, height
         message = (
             f"{self.path.name}: its pixels are square, as {codec} notes no other ones, so frames are {width}x{height} (width x height)"
