@@ -7,15 +7,42 @@ from collections.abc import Iterable
 
 
 class VosZooError(Exception):
-    """Base class: `except VosZooError` catches all that this library raises on purpose."""
+    """Base class: `except VosZooError` catches all that this library raises on purpose.
+
+    Example:
+        >>> import vos_zoo
+        >>> try:
+        ...     vos_zoo.load("crvos").propagate("gone.mp4", "first_mask.png")
+        ... except vos_zoo.VosZooError as error:
+        ...     print(error)
+        there is no file or folder 'gone.mp4'...
+    """
 
 
 class VideoError(VosZooError, ValueError):
-    """The video can't be opened or read as asked."""
+    """The video can't be opened or read as asked.
+
+    Example:
+        >>> import vos_zoo
+        >>> try:
+        ...     vos_zoo.open_video("gone.mp4")
+        ... except vos_zoo.VideoError as error:
+        ...     print(error)
+        there is no file or folder 'gone.mp4'...
+    """
 
 
 class MaskError(VosZooError, ValueError):
-    """A mask can't be read, is empty, or does not fit the video."""
+    """A mask can't be read, is empty, or does not fit the video.
+
+    Example:
+        >>> import vos_zoo
+        >>> try:
+        ...     vos_zoo.read_mask([[0, 0, 0], [0, 0, 0]])
+        ... except vos_zoo.MaskError as error:
+        ...     print(error)
+        mask...
+    """
 
 
 class PromptError(VosZooError, ValueError):
@@ -23,19 +50,57 @@ class PromptError(VosZooError, ValueError):
 
 
 class CheckpointError(VosZooError, ValueError):
-    """Weights or their config are corrupt, incomplete, or of another model."""
+    """Weights or their config are corrupt, incomplete, or of another model.
+
+    Example:
+        >>> import vos_zoo
+        >>> try:
+        ...     vos_zoo.load("crvos", backgroud="prod")
+        ... except vos_zoo.CheckpointError as error:
+        ...     print(error)
+        'backgroud' is an argument neither of load() nor of CRVOS. Did you mean 'background'?...
+    """
 
 
 class ModelNotFoundError(VosZooError, LookupError):
-    """No model of that name, folder or repository."""
+    """No model of that name, folder or repository.
+
+    Example:
+        >>> import vos_zoo
+        >>> try:
+        ...     vos_zoo.load("crvso")
+        ... except vos_zoo.ModelNotFoundError as error:
+        ...     print(error)
+        no model is called 'crvso'. Did you mean 'crvos'...
+    """
 
 
 class SaveError(VosZooError, OSError):
-    """Results could not be written; nothing half-written was left."""
+    """Results could not be written; nothing half-written was left.
+
+    Example:
+        >>> import vos_zoo
+        >>> masks = vos_zoo.MaskSequence((96, 160))
+        >>> try:
+        ...     masks.save("empty")
+        ... except vos_zoo.SaveError as error:
+        ...     print(error)
+        nothing to save to empty: the sequence has no frames yet
+    """
 
 
 class PublishError(VosZooError):
-    """Nothing was published on the Hub, or not as asked; the message says what lies there now."""
+    """Nothing was published on the Hub, or not as asked; the message says what lies there now.
+
+    Example:
+        >>> import vos_zoo
+        >>> segmenter = vos_zoo.create("crvos-resnet18")
+        >>> try:
+        ...     segmenter.push_to_hub("not a name")
+        ... except vos_zoo.VosZooError as error:
+        ...     print(type(error).__name__)
+        PublishError
+    """
 
 
 class EvaluationError(VosZooError, ValueError):
@@ -47,7 +112,13 @@ class DataError(VosZooError, ValueError):
 
 
 class VosZooWarning(UserWarning):
-    """Something went on, but not quite as asked."""
+    """Something went on, but not quite as asked.
+
+    Example:
+        >>> import warnings, vos_zoo
+        >>> warnings.simplefilter("error", vos_zoo.VosZooWarning)  # treat it as an error
+        >>> warnings.simplefilter("default", vos_zoo.VosZooWarning)  # or tell of it once
+    """
 
 
 def did_you_mean(name: str, candidates: Iterable[str]) -> str:

@@ -38,7 +38,9 @@ def load(
     """Loads a trained model, ready to propagate masks.
 
     Example:
-        segmenter = vos_zoo.load("crvos")
+        >>> import vos_zoo
+        >>> vos_zoo.load("crvos", device="cpu", dtype="float32")
+        <Segmenter crvos (CRVOS) on cpu, float32>
 
     Args:
         name_or_path: looked up in this order: a folder with config.json and its weights; a name of
@@ -103,7 +105,9 @@ def create(
     """Builds a model of the given name, folder or config with random weights: the start of a training.
 
     Example:
-        segmenter = vos_zoo.create("crvos", background="prod")
+        >>> import vos_zoo
+        >>> vos_zoo.create("crvos", background="prod").info()["model_args"]["background"]
+        'prod'
 
     Args:
         name_or_path: as in `load`, but the Hub is not asked; or a config.
@@ -132,7 +136,12 @@ def list_models(pattern: str = "*") -> list[ModelInfo]:
     """The models that come with the library, as rows that print readably.
 
     Example:
-        for row in vos_zoo.list_models("cr*"): print(row)
+        >>> import vos_zoo
+        >>> for row in vos_zoo.list_models("crvos*"):
+        ...     print(row.name, row.has_weights)
+        crvos True
+        crvos-resnet18 True
+        crvos-resnet50 False
     """
     return catalogue.rows(pattern)
 

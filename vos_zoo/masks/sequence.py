@@ -33,6 +33,21 @@ class MaskSequence(StoredMasks):
         frame_names: names of the frames without suffix, under which `save` writes them.
         first_frame, frame_step: index in the video of the frame of mask 0, and from one mask to the next.
             Slices set them, and the savers go by them.
+
+    Example:
+        >>> import numpy as np, vos_zoo
+        >>> masks = vos_zoo.MaskSequence((96, 160), fps=25)
+        >>> labels = np.zeros((96, 160), np.uint8)
+        >>> labels[20:40, 30:60] = 1
+        >>> masks.append(labels, confidence={1: 0.9})
+        >>> masks
+        MaskSequence(1 frames, 160x96, ids 1, 25 fps)
+        >>> masks[0].shape, masks.object_ids, int(masks.area[0, 0])
+        ((96, 160), (1,), 600)
+        >>> masks.save("my_masks")
+        PosixPath('my_masks')
+        >>> vos_zoo.MaskSequence.load("my_masks") == masks
+        True
     """
 
     def save(self, folder: str | os.PathLike[str], *, overwrite: bool = False) -> Path:

@@ -27,18 +27,28 @@ BACKENDS = ("auto", "pyav", "decord")
 class Video:
     """A video of frames (height, width, 3) uint8 RGB, numbered from 0. Made by `open_video`.
 
-    name            file stem, folder name, "array", "frames", "camera 0", ...
-    height, width   pixels of every frame, as displayed: rotation and EXIF orientation are applied
-    fps             average frames per second; None when unknown
-    length          number of frames; None when unknown. Files claim one: an estimate until `exact_length`
-    exact_length    whether `length` is exact: always for arrays, lists and folders; for files once they
-                    were read to the end or counted
-    frame_names     names of the image files without suffix, for folders; else None
-    decodes         whether frames are decoded as they are read (files, folders), not there already
-    replayable      False for iterators, cameras and streams, which can be iterated once, forward
-
     Frames are read when they are asked for and belong to the caller. Every iteration of a replayable video is
     independent of the others; use one iterator per thread.
+
+    Attributes:
+        name: File stem, folder name, "array", "frames", "camera 0", ...
+        height: Of every frame, in pixels, as displayed: rotation and EXIF orientation are applied.
+        width: Likewise.
+        fps: Average frames per second; None when unknown.
+        length: Number of frames; None when unknown. Files claim one: an estimate until `exact_length`.
+        exact_length: Whether `length` is exact: always for arrays, lists and folders; for files once they were read to the end or counted.
+        frame_names: Names of the image files without suffix, for folders; else None.
+        decodes: Whether frames are decoded as they are read (files, folders), not there already.
+        replayable: False for iterators, cameras and streams, which can be iterated once, forward.
+
+    Example:
+        >>> import vos_zoo
+        >>> with vos_zoo.open_video("frames") as video:
+        ...     print(video.width, video.height, video.length, video.frame_names[0])
+        ...     middle = next(video.read(4, 5))
+        160 96 8 00000
+        >>> middle.shape
+        (96, 160, 3)
     """
 
     def __init__(self, reader: Reader, fps: float | None = None) -> None:
@@ -239,8 +249,12 @@ def open_video(source: Any, *, backend: str = "auto", fps: float | None = None, 
             of it (dead links, gaps in the numbers, an order in doubt).
 
     Example:
-        >>> video = open_video("bear.mp4")
-        >>> for frame in video: ...
+        >>> import vos_zoo
+        >>> video = vos_zoo.open_video("video.mp4")
+        >>> for frame in video:
+        ...     assert frame.shape == (96, 160, 3)
+        >>> video.count()
+        8
     """
     if backend not in BACKENDS:
         guess = get_close_matches(str(backend), BACKENDS, 1)
