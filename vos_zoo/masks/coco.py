@@ -9,9 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from vos_zoo.errors import SaveError
+from vos_zoo.masks.outlines import box_of
 from vos_zoo.masks.rle import encode_rle
 from vos_zoo.masks.stored import StoredMasks, frame_files
 from vos_zoo.system.atomic import atomic_write
@@ -51,17 +50,10 @@ def _annotations(masks: StoredMasks) -> Iterator[dict[str, Any]]:
                 "category_id": 1,
                 "track_id": object_id,
                 "segmentation": encode_rle(mask),
-                "bbox": _box(mask),
+                "bbox": box_of(mask),
                 "area": int(areas[i, k]),
                 "iscrowd": 0,
             }
             if math.isfinite(scores[i, k]):
                 annotation["score"] = float(scores[i, k])
             yield annotation
-
-
-def _box(mask: np.ndarray) -> list[int]:
-    """[x, y, width, height] in pixels."""
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    x, y = int(columns[0]), int(rows[0])
-    return [x, y, int(columns[-1]) + 1 - x, int(rows[-1]) + 1 - y]

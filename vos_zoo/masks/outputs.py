@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vos_zoo.errors import SaveError, VosZooError
+from vos_zoo.masks import tool_forms
 from vos_zoo.masks.export import check_video
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ FILES = {  # form -> its file or folder
     "cutout-mov": "cutout.mov",
     "zip": "masks.zip",
     "coco": "masks.json",
+    **tool_forms.FILES,
 }
 _STYLES: Mapping[str, Style] = {
     "overlay": "overlay",
@@ -33,7 +35,7 @@ _STYLES: Mapping[str, Style] = {
     "cutout-webm": "cutout",
     "cutout-mov": "cutout",
 }
-WITHOUT_VIDEO = {"masks", "zip", "coco"}  # the others read the video again
+WITHOUT_VIDEO = {"masks", "zip", "coco", *tool_forms.FILES}  # the others read the video again
 
 
 def chosen_forms(text: str) -> list[str]:
@@ -64,6 +66,7 @@ def save_form(form: str, masks: MaskSequence, video: Any, folder: Path, *, overw
         "cutouts": lambda path: masks.save_cutouts(path, video, overwrite=overwrite),
         "zip": masks.save_zip,
         "coco": masks.save_coco,
+        **{form: partial(masks.save_as, form=form, overwrite=overwrite) for form in tool_forms.FILES},
     }
     save[form](path)
     return path

@@ -13,6 +13,7 @@ from vos_zoo.masks.export import save_cutouts, save_video
 from vos_zoo.masks.folder import load_masks, save_folder, save_zip
 from vos_zoo.masks.overlay import Style
 from vos_zoo.masks.stored import StoredMasks
+from vos_zoo.masks.tool_forms import save_as
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -127,6 +128,23 @@ class MaskSequence(StoredMasks):
         `score`.
         """
         return save_coco(self, path)
+
+    def save_as(self, path: str | os.PathLike[str], form: str, *, overwrite: bool = False) -> Path:
+        """Writes the masks in the form of another tool; returns the path.
+
+        Args:
+            path: a file for "youtubevis" (COCO's video JSON), "mots-txt", "cvat" (for video 1.1) and "label-studio"; a folder for
+                "mots" (16-bit PNGs), "yolo" (segmentation, a .txt a frame) and "labelme" (a .json a frame).
+            form: one of these names.
+            overwrite: replace an older folder that holds nothing else. A file is always replaced.
+
+        Raises:
+            SaveError: there is no such form, an id does not fit in it, there are no frames, or the path can't be written.
+
+        Example:
+            >>> masks.save_as("bear.json", "youtubevis")
+        """
+        return save_as(self, path, form, overwrite=overwrite)
 
     def to_supervision(self, index: int) -> Any:
         """The objects seen in frame `index` as `supervision.Detections` (boxes, masks, ids as tracker_id).

@@ -13,24 +13,26 @@ from vos_zoo.system.paths import user_path
 
 
 @contextlib.contextmanager
-def atomic_folder(path: str | os.PathLike[str], *, overwrite: bool = False) -> Iterator[Path]:
+def atomic_folder(
+    path: str | os.PathLike[str], *, overwrite: bool = False, suffixes: tuple[str, ...] = (".png", ".json")
+) -> Iterator[Path]:
     """Gives a new empty folder beside `path`; renamed to `path` if the block succeeds, removed if it raises.
 
     With `overwrite` an older folder of masks at `path` is replaced, in one step, and kept if anything fails. Only a folder
-    with nothing but .png and .json files is replaced, so that a slip in the path costs nobody's data.
+    with nothing but files of `suffixes` is replaced, so that a slip in the path costs nobody's data.
 
     Raises:
         SaveError: `path` is taken, the disk is full, there is no permission.
     """
     target = Path(os.path.realpath(user_path(path)))
-    _check_free(target, overwrite)
+    _check_free(target, overwrite, suffixes)
     with atomic_write(target, replace_folder=overwrite) as temporary:
         temporary.mkdir()
         yield temporary
-        _check_free(target, overwrite)
+        _check_free(target, overwrite, suffixes)
 
 
-def _check_free(target: Path, overwrite: bool) -> None:
+def _check_free(target: Path, overwrite: bool, suffixes: tuple[str, ...]) -> None:
     if not target.exists():
         return
     if not target.is_dir():
@@ -40,7 +42,7 @@ def _check_free(target: Path, overwrite: bool) -> None:
         return
     if not overwrite:
         raise SaveError(f"can't save to {target}: the folder exists and is not empty. Choose another one, or pass overwrite=True")
-    foreign = [entry.name for entry in entries if entry.is_dir() or entry.suffix.lower() not in (".png", ".json")]
+    foreign = [entry.name for entry in entries if entry.is_dir() or entry.suffix.lower() not in suffixes]
     if foreign:
         raise SaveError(
             f"can't overwrite {target}: besides masks it holds {foreign[0]}"
