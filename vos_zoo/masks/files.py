@@ -97,6 +97,8 @@ def read_xml(path: Path, name: str) -> ET.Element:
             root = element if root is None else root
             depth += 1 if event == "start" else -1
             check_limit("nesting", depth, name, MaskError)
+    except MaskError:
+        raise
     except (ET.ParseError, ValueError, LookupError) as error:
         raise MaskError(f"{name} is no XML as it stands ({str(error)[:100]}): export it again") from error
     if root is None:

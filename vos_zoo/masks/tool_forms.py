@@ -62,7 +62,7 @@ def _save_youtubevis(masks: StoredMasks, path: Path, overwrite: bool) -> None:
             track["segmentations"][at], track["bboxes"][at], track["areas"][at] = encode_rle(mask), box_of(mask), int(mask.sum())
     video = {"id": 1, "width": width, "height": height, "length": length, "file_names": [f"{name}.jpg" for name in names]}
     about = {"video_id": 1, "category_id": 1, "iscrowd": 0, "width": width, "height": height, "length": length}
-    document = {
+    document: dict[str, Any] = {
         "info": {"description": "made by vos_zoo"},
         "categories": [{"id": 1, "name": _CATEGORY}],
         "videos": [video],
