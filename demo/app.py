@@ -66,7 +66,7 @@ def build(choices: Choices | None = None, limits: Limits | None = None, answers:
     storage = Storage(limits.keep)
     named = [name for name in os.environ.get("VOS_ZOO_DEMO_MODELS", "").split(",") if name]
     desk = Desk(choices or Choices(named or None), limits, answers)
-    with Page(title="vos zoo", analytics_enabled=False, delete_cache=(min(600, limits.keep), limits.keep)) as page:
+    with Page(title="vos zoo", analytics_enabled=False) as page:  # no delete_cache: it forgets results, and takes what is in use
         visit = gr.State(Visit(storage.visits), time_to_live=limits.keep, delete_callback=Visit.close)
         cards.head()
         choose, mark = ChooseStep(desk), MarkStep(desk)

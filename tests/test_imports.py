@@ -34,7 +34,7 @@ LAYERS = {
     "publish": "errors system checkpoints",
     "pointing": "errors system videos masks models/parts models/base models/discovery checkpoints",
     "engine": "errors system videos masks models/base pointing",
-    "datasets": "errors",
+    "datasets": "errors system",
     "train": "errors system masks models/parts models/base pointing engine datasets",
     "jobs": "errors system videos masks",
     "evaluation": "errors system videos masks pointing datasets",

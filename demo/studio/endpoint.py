@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 
 from studio import cards
-from studio.desk import Desk
+from studio.desk import Desk, Finished
 from studio.events import Update
 from studio.storage import Storage
 from studio.visit import Visit
@@ -69,16 +69,18 @@ class Endpoint:
             Overlay video, zip of indexed PNG masks, COCO JSON with RLE, zip of transparent cut-outs (none for very large clips),
             summary with the area, confidence and lost stretches of each object, and the same in words, as HTML.
         """
-        for news in self.desk.run(video, mask, frame, model, compare_with, backwards, visit or Visit(self.storage.visits)):
-            if isinstance(news, str):
-                yield {self.status: news}
-                continue
-            made, (lost, notes) = news.files, self.desk.notes(news)
-            yield {
-                self.overlay: made.overlays[0],
-                self.zipped: made.zips[0],
-                self.coco: made.cocos[0],
-                self.cutouts: made.cutouts,
-                self.summary: news.told,
-                self.status: cards.done(news.told, lost, notes),
-            }
+        visit = visit or Visit(self.storage.visits)
+        with self.storage.using(video, mask, visit.clip and visit.clip.path):
+            for news in self.desk.run(video, mask, frame, model, compare_with, backwards, visit):
+                yield {self.status: news} if isinstance(news, str) else self._shown(news)
+
+    def _shown(self, finished: Finished) -> Update:
+        made, (lost, notes) = finished.files, self.desk.notes(finished)
+        return {
+            self.overlay: made.overlays[0],
+            self.zipped: made.zips[0],
+            self.coco: made.cocos[0],
+            self.cutouts: made.cutouts,
+            self.summary: finished.told,
+            self.status: cards.done(finished.told, lost, notes),
+        }

@@ -9,6 +9,7 @@ import shutil
 import tempfile
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -48,9 +49,24 @@ class Storage:
         for part in (self.files, self.visits):
             part.mkdir()
         os.environ["GRADIO_TEMP_DIR"] = str(self.files)  # where Gradio puts uploads, and its copies of results
+        self._used: Counter[str] = Counter()
         self._ended = threading.Event()
         threading.Thread(target=self._sweep_in_time, daemon=True).start()
         atexit.register(self.close)
+
+    @contextlib.contextmanager
+    def using(self, *paths: str | None) -> Iterator[None]:
+        """These files stay as long as the block lasts, also those of a visitor who waits for long; after it their time begins anew."""
+        held = [os.path.abspath(path) for path in paths if path]
+        self._used.update(held)
+        try:
+            yield
+        finally:
+            self._used.subtract(held)
+            for path in held:
+                if path.startswith(str(self.folder)):
+                    with contextlib.suppress(OSError):
+                        os.utime(path)
 
     def sweep(self) -> None:
         """Deletes what has lain there for too long. Gradio forgets the copies that it makes of results."""
@@ -58,8 +74,9 @@ class Storage:
         for folder, _, names in (found for part in (self.files, self.visits) for found in os.walk(part, topdown=False)):
             for name in names:
                 with contextlib.suppress(OSError):
-                    if os.stat(os.path.join(folder, name)).st_ctime < oldest:
-                        os.unlink(os.path.join(folder, name))
+                    path = os.path.join(folder, name)
+                    if os.stat(path).st_ctime < oldest and not self._used[os.path.abspath(path)] > 0:
+                        os.unlink(path)
             if Path(folder) not in (self.files, self.visits):
                 with contextlib.suppress(OSError):  # it is not empty
                     if os.stat(folder).st_mtime < oldest:

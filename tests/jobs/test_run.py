@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 import warnings
 from functools import partial
 from pathlib import Path
@@ -15,7 +16,7 @@ import pytest
 from many_clips import Fragile, Still, touch, write_clips, write_frames, write_mask, write_video
 
 from vos_zoo.errors import SaveError
-from vos_zoo.jobs.destination import Folder, Remote, place_of
+from vos_zoo.jobs.destination import RECORD, Folder, Remote, place_of
 from vos_zoo.jobs.folder import find_tasks
 from vos_zoo.jobs.run import Run
 from vos_zoo.jobs.work import Propagating
@@ -294,3 +295,24 @@ def test_other_warnings_are_not_kept_from_the_caller(tmp_path):
         record = work(run.id, str(tmp_path / "out"), Noisy)(find_tasks("many").tasks[0], lambda done: None)
     assert record["status"] == "done" and record["warnings"] == []
     assert np.asarray(MaskSequence.load(tmp_path / "out/ant/masks")).shape == (4, 48, 64)
+
+
+def test_a_result_that_was_deleted_meanwhile_is_told(tmp_path):
+    """The folder of results, or one result in it."""
+    where = place_of(str(tmp_path / "out"))
+    where.begin()
+    current = Run.open(where, {}, [])
+    records = []
+    for name in ("bear", "cow", "dog"):
+        with where.writing(name) as folder:
+            records.append({"name": name, "status": "done", "id": f"id of {name}", "run": current.id})
+            (folder / RECORD).write_text(json.dumps(records[-1]))
+    records.append({"name": "elk", "status": "failed", "id": "x"})
+    assert current.vanished(records) == []
+    shutil.rmtree(tmp_path / "out" / "cow")
+    assert current.vanished(records) == [records[1]]
+    (tmp_path / "out" / "dog" / RECORD).write_text(json.dumps({**records[2], "id": "of another run"}))
+    assert current.vanished(records) == records[1:3]
+    shutil.rmtree(tmp_path / "out")
+    assert current.vanished(records) == records[:3]
+    where.end()

@@ -11,7 +11,8 @@ from programs import program
 from training_data import write_clip, write_stills
 
 from vos_zoo.checkpoints import catalogue
-from vos_zoo.train.recipe_file import load_recipe, recipe_from
+from vos_zoo.train.recipe_entries import recipe_from
+from vos_zoo.train.recipe_file import load_recipe
 
 
 @pytest.fixture(scope="module")

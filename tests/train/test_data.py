@@ -63,6 +63,44 @@ def test_youtube_vos(tmp_path: Path) -> None:
         find_clips("youtubevos", root, Problems())
 
 
+@pytest.mark.parametrize(
+    ("frames", "masks"),
+    [
+        ([f"{n}.jpg" for n in range(12)], [f"{n}.png" for n in range(12)]),
+        ([f"{n}.JPG" for n in range(12)], [f"{n:05}.PNG" for n in range(12)]),
+        ([f"take2_{n}.png" for n in range(8, 13)], [f"take2_{n}.png" for n in range(8, 13)]),
+        (["t=0.04.png", "t=0.2.png", "t=1.png", "t=10.png"], ["t=0.04.png", "t=0.2.png", "t=1.png", "t=10.png"]),
+        (["IMG_9.png", "img_10.png", "IMG_100.png"], ["IMG_9.png", "img_10.png", "IMG_100.png"]),
+    ],
+    ids=["unpadded", "padded otherwise", "a number in the prefix", "decimals", "cases"],
+)
+@pytest.mark.parametrize("layout", ["folder", "davis2017", "youtubevos"])
+def test_frames_are_trained_on_in_order_of_time(tmp_path: Path, layout: str, frames: list[str], masks: list[str]) -> None:
+    where = {
+        "folder": ("bear/frames", "bear/masks"),
+        "davis2017": ("JPEGImages/480p/bear", "Annotations/480p/bear"),
+        "youtubevos": ("JPEGImages/bear", "Annotations/bear"),
+    }[layout]
+    for folder, names in zip(where, (frames, masks), strict=True):
+        (tmp_path / folder).mkdir(parents=True)
+        for name in names:
+            (tmp_path / folder / name).touch()
+    (tmp_path / "ImageSets/2017").mkdir(parents=True)
+    (tmp_path / "ImageSets/2017/train.txt").write_text("bear\n")
+    problems = Problems()
+    bear = next(clip for clip in find_clips(layout, tmp_path, problems) if clip.name == "bear")
+    assert [(frame.name, mask.name) for frame, mask in bear.pairs] == list(zip(frames, masks, strict=True)) and not problems.found
+
+
+def test_an_order_that_is_in_doubt_is_told(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "bear", frames=2)
+    for folder in ("frames", "masks"):
+        for old, new in (("00000", "before"), ("00001", "after")):
+            (clip / folder / f"{old}.png").rename(clip / folder / f"{new}.png")
+    with pytest.warns(VosZooWarning, match=r"the clip .*frames: the order of its files is in doubt: .* taken as after.png, before.png"):
+        find_clips("folder", tmp_path, Problems())
+
+
 def test_roots_that_are_none(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="layout is 'coco', not one of folder, davis2016, davis2017, youtubevos"):
         find_clips("coco", tmp_path, Problems())

@@ -17,7 +17,8 @@ from vos_zoo.checkpoints import catalogue
 from vos_zoo.errors import DataError
 from vos_zoo.system.shown import shown
 from vos_zoo.train.plain_yaml import read_yaml
-from vos_zoo.train.recipe_file import load_recipe, recipe_from
+from vos_zoo.train.recipe_entries import recipe_from
+from vos_zoo.train.recipe_file import load_recipe
 
 RECIPES = sorted(catalogue.folder().glob("*/recipe.yaml"))
 STRANGE: list[Any] = [

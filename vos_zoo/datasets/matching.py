@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from vos_zoo.system.file_order import in_order
+
 
 @dataclass
 class MatchedMasks:
@@ -29,8 +31,8 @@ class FrameIndex:
 
 
 def mask_files(folder: Path) -> list[Path]:
-    """The PNG files of a folder, by name; none if there is no such folder. Hidden files don't count."""
-    return sorted(path for path in folder.glob("*") if path.suffix.lower() == ".png" and not path.name.startswith("."))
+    """The PNG files of a folder in order of time; none if there is no such folder. Hidden files don't count."""
+    return in_order(path for path in folder.glob("*") if path.suffix.lower() == ".png" and not path.name.startswith("."))
 
 
 def match_masks(frames: Sequence[str], masks: Sequence[Path]) -> MatchedMasks:

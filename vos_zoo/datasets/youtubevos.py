@@ -15,6 +15,7 @@ from typing import Any
 
 from vos_zoo.datasets.layouts import AnnotatedObject, ClipFolders
 from vos_zoo.errors import DataError
+from vos_zoo.system.file_order import natural_key
 
 META = "meta.json"
 _EXPECTED = 'expected {"videos": {NAME: {"objects": {ID: {"category": ..., "frames": [...]}}}}}'
@@ -97,5 +98,5 @@ def _objects(objects: dict[str, Any], where: str) -> dict[int, AnnotatedObject]:
                 f'{where}, object {key!r} needs a whole number as its id and "frames", the names of its frames; it is given in the first'
             )
         category = about.get("category")
-        found[int(key)] = AnnotatedObject(min(map(str, frames)), category if isinstance(category, str) else None)
+        found[int(key)] = AnnotatedObject(min(map(str, frames), key=natural_key), category if isinstance(category, str) else None)
     return found

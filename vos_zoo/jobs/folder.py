@@ -17,6 +17,7 @@ from pathlib import Path
 from vos_zoo.errors import VideoError
 from vos_zoo.jobs.manifest import SUFFIXES, read_manifest
 from vos_zoo.jobs.task import Found, Problem, Task, has_images, is_image
+from vos_zoo.system.file_order import in_order
 from vos_zoo.videos.opening import path_of
 
 VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".gif", ".ts", ".mts", ".m2ts", ".mpg", ".mpeg", ".wmv", ".flv", ".ogv",
@@ -72,7 +73,7 @@ def _folder(folder: Path, masks_dir: Path | None, one: bool) -> Found | None:
         )
     if masks_dir is None and _is_video(folder, contents, clips, one):
         return None
-    found = Found("folder", [_task(path, masks_dir) for path in sorted(clips, key=_name)])
+    found = Found("folder", [_task(path, masks_dir) for path in in_order(clips)])
     found.problems += [Problem(path.name, f"{path} can't be looked into ({why}): change its permissions") for path, why in contents.closed]
     unused = contents.images if masks_dir is not None and masks_dir.resolve() != folder.resolve() else []
     if unused or contents.others:

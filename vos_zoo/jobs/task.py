@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from vos_zoo.errors import MaskError, VosZooError
 from vos_zoo.masks.frames import mask_files
+from vos_zoo.system.file_order import in_order
 from vos_zoo.videos.images import IMAGE_SUFFIXES
 
 
@@ -153,8 +154,8 @@ def _same_names(tasks: Iterable[Task]) -> list[list[Task]]:
 
 
 def image_names(folder: Path) -> list[str]:
-    """The files in a folder that are images by their suffix, hidden ones left out."""
-    return sorted(path.name for path in folder.iterdir() if is_image(path.name) and path.is_file())
+    """The files in a folder that are images by their suffix, in order of time, hidden ones left out."""
+    return in_order(path.name for path in folder.iterdir() if is_image(path.name) and path.is_file())
 
 
 def has_images(folder: Path) -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 from vos_zoo.errors import DataError, VosZooWarning
 from vos_zoo.system.atomic import write_json
 from vos_zoo.train.recipe import Recipe
-from vos_zoo.train.recipe_file import recipe_from
+from vos_zoo.train.recipe_entries import recipe_from
 
 PACKAGES = ("torch", "timm", "numpy", "accelerate", "pillow")
 

@@ -10,6 +10,7 @@ from vos_zoo.datasets.layouts import ClipFolders, davis, plain_folder
 from vos_zoo.datasets.matching import mask_files, match_masks
 from vos_zoo.datasets.youtubevos import all_videos
 from vos_zoo.errors import DataError
+from vos_zoo.system.file_order import told_order
 from vos_zoo.train.sources.pictures import images_in
 from vos_zoo.train.sources.problems import Problems
 
@@ -59,7 +60,7 @@ def find_clips(layout: str, root: str | Path, problems: Problems, subset: str = 
 
 def files_of(name: str, frames: Path, masks: Path, problems: Problems, merged: bool = False) -> ClipFiles:
     """A clip's pairs. Problems: no frame, no mask, a mask without a frame, a second mask of a frame."""
-    images, annotated = images_in(frames), mask_files(masks)
+    images, annotated = told_order(images_in(frames), f"the clip {frames}"), mask_files(masks)
     matched = match_masks([image.stem for image in images], annotated)
     for mask in matched.strays:
         problems.add(mask, f"a mask without a frame; {frames} holds no image of that name or number")

@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from vos_zoo.errors import DataError
+from vos_zoo.system.file_order import in_order
 from vos_zoo.system.limits import check_picture
 
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp"}
@@ -48,8 +49,8 @@ def object_numbers(mask: np.ndarray) -> np.ndarray:
 
 
 def images_in(folder: Path) -> list[Path]:
-    """The image files of a folder, by name; none if there is no such folder. Hidden files don't count."""
-    return sorted(p for p in folder.glob("*") if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith("."))
+    """The image files of a folder in order of time; none if there is no such folder. Hidden files don't count."""
+    return in_order(p for p in folder.glob("*") if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith("."))
 
 
 def _decoded(path: Path) -> Image.Image:

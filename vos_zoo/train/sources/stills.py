@@ -67,7 +67,7 @@ def pairs_of(folder: Path, problems: Problems) -> list[Pair]:
 
     Problems: an image without a mask, a mask without an image. DataError if there is no image, or no mask in masks/.
     """
-    images = images_in(folder / "images")
+    images = sorted(images_in(folder / "images"))  # no order of time: it decides which still a draw takes, and stays as it always was
     if not images:
         raise DataError(f"{folder} holds no images: expected {folder / 'images'} with jpg, png or webp files")
     if not (folder / "masks").is_dir():
