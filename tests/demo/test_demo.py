@@ -524,6 +524,7 @@ def test_the_space_says_what_it_is():
     pins = (demo_page.DEMO / "requirements.txt").read_text(encoding="utf-8").split()
     assert all(re.fullmatch(r"[\w.-]+==[\d.]+", pin) for pin in pins)
     assert f"gradio=={front['sdk_version']}" in pins and f"vos_zoo=={vos_zoo.__version__}" in pins
+    assert f"after {LIMITS.words().rpartition('after ')[2][:-1]}" in " ".join(text.split())
     assert str(LIMITS.megabytes) in text and str(LIMITS.frames) in text and str(LIMITS.side) in LIMITS.words()
     assert (demo_page.DEMO / "packages.txt").read_text(encoding="utf-8") == ""
 

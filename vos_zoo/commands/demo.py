@@ -1,6 +1,6 @@
 """vos-zoo demo: the page for the browser, on this machine. A video, a drawing on one frame, and the objects cut out of every frame.
 
-Ctrl-C ends it. What is uploaded stays on this machine and is deleted after an hour.
+Ctrl-C ends it. What is uploaded stays on this machine; the page says after what time it is deleted.
 """
 
 from __future__ import annotations

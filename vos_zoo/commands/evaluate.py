@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from vos_zoo import __version__
 from vos_zoo.commands import clicks
-from vos_zoo.commands.options import add_model_options, add_progress_option, internal_size, label_of, load_model, settings_of
+from vos_zoo.commands.options import ModelChoice, add_model_options, add_progress_option, internal_size, label_of, load_model, settings_of
 from vos_zoo.errors import SaveError, VosZooError
 from vos_zoo.system.streams import is_terminal, tell
 from vos_zoo.system.termination import INTERRUPTED
@@ -162,14 +162,14 @@ def _models(args: argparse.Namespace, clips: Sequence[Clip]) -> list[Candidate]:
         options["finetune"] = args.finetune
     found = []
     for name in args.model:
-        wanted = argparse.Namespace(**{**vars(args), "model": name})
-        segmenter: Any = load_model(wanted)
+        choice = ModelChoice.of(args, name)
+        segmenter: Any = load_model(choice)
         checked(clips, segmenter)
         label = label_of(name) + f"+{args.tta}" * bool(args.tta) + "+finetune" * (args.finetune is not None)
         label += "+no-redetection" * args.no_redetection
         label += f"+{args.begin}" * (args.begin != "mask")
         save = args.out / label / "masks" if args.out else args.save_masks
-        loader: Callable[[], Any] = partial(_again, {**vars(wanted), "run": None})
+        loader: Callable[[], Any] = partial(_again, choice)
         if len(args.model) == 1 and args.jobs == 1:
             loader = partial(_same, segmenter)
         job = Propagating(loader, options, save, args.jobs, None if args.begin == "mask" else args.begin)
@@ -186,8 +186,8 @@ def _models(args: argparse.Namespace, clips: Sequence[Clip]) -> list[Candidate]:
     return found
 
 
-def _again(wanted: Mapping[str, Any]) -> Any:
-    return load_model(argparse.Namespace(**{**wanted, "no_progress": True}))
+def _again(choice: ModelChoice) -> Any:
+    return load_model(dataclasses.replace(choice, quiet=True))
 
 
 def _same(segmenter: Any) -> Any:

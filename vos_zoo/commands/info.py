@@ -7,7 +7,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from vos_zoo.checkpoints.sources import joined
-from vos_zoo.commands.options import add_model_options, internal_size, load_model
+from vos_zoo.commands.options import ModelChoice, add_model_options, internal_size, load_model
 from vos_zoo.errors import ModelNotFoundError
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def add(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     names = joined(args.model)
-    infos = [_info(argparse.Namespace(**{**vars(args), "model": name})) for name in names]
+    infos = [_info(ModelChoice.of(args, name), args.size) for name in names]
     if args.json:
         print(json.dumps(infos[0] if len(names) == 1 else infos, indent=2))
     else:
@@ -40,18 +40,18 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _info(args: argparse.Namespace) -> dict[str, Any]:
+def _info(choice: ModelChoice, size: Any) -> dict[str, Any]:
     from vos_zoo.checkpoints import catalogue
     from vos_zoo.zoo import create
 
     has_weights = True
     try:
-        segmenter = load_model(args)
+        segmenter = load_model(choice)
     except ModelNotFoundError:
-        if args.model not in catalogue.names():
+        if choice.model not in catalogue.names():
             raise
-        has_weights, segmenter = False, create(args.model, device=args.device, dtype=args.dtype)
-    return {**segmenter.info(), "has_weights": has_weights, "cost": _cost(segmenter, args.size)}
+        has_weights, segmenter = False, create(choice.model, device=choice.device, dtype=choice.dtype)
+    return {**segmenter.info(), "has_weights": has_weights, "cost": _cost(segmenter, size)}
 
 
 def _cost(segmenter: Segmenter, size: Any) -> dict[str, Any]:

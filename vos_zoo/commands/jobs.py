@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import os
 import warnings
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vos_zoo.commands.jobs_report import count, progress, summary, words
-from vos_zoo.commands.options import load_model, say, settings_of
+from vos_zoo.commands.options import ModelChoice, load_model, say, settings_of
 from vos_zoo.errors import SaveError, VosZooError, VosZooWarning
 from vos_zoo.masks.outputs import chosen_forms
 from vos_zoo.system.streams import tell
@@ -136,7 +137,7 @@ def _planned(args: argparse.Namespace, found: Found) -> Plan:
     out = _out(args)
     tta = True if args.tta == "both" else args.tta
     options = {"direction": args.direction, "size": args.size, "resize_mask": args.resize_mask, "tta": tta, "finetune": args.finetune}
-    segmenter: Any = load_model(argparse.Namespace(**{**vars(args), "device": "cpu", "dtype": _dtype(args, devices)}))
+    segmenter: Any = load_model(dataclasses.replace(ModelChoice.of(args), device="cpu", dtype=_dtype(args, devices)))
     name = segmenter.config.name
     segmenter.branches_for((480, 854), args.size, tta)
     if segmenter.finds_objects and (args.direction != "forward" or args.finetune is not False):
@@ -222,18 +223,18 @@ def _records(args: argparse.Namespace, plan: Plan, identity: str, todo: Sequence
 
     jobs = [_job(args, plan, identity, device) for device in plan.devices]
     threads = max(torch.get_num_threads() // min(len(jobs), len(todo)), 1)
-    say(args, f"starting {count(min(len(jobs), len(todo)), 'process', 'processes')}")
+    say(f"starting {count(min(len(jobs), len(todo)), 'process', 'processes')}", args.no_progress)
     yield from work_through(jobs, todo, lambda name, done: None, threads=threads, lost=partial(failed, run=identity))
 
 
 def _on_ray(args: argparse.Namespace, plan: Plan, identity: str, todo: Sequence[Task]) -> Iterator[Record]:
     from vos_zoo.jobs.on_ray import Cluster
 
-    say(args, "connecting to Ray")
+    say("connecting to Ray", args.no_progress)
     with Cluster(args.ray) as cluster:
         share = cluster.share(args.workers, cpu_only=args.device == "cpu")
         each = "a GPU" if share.gpus else count(share.cpus, "CPU")
-        say(args, f"starting {count(share.actors, 'actor')} with {each} each")
+        say(f"starting {count(share.actors, 'actor')} with {each} each", args.no_progress)
         yield from cluster.work_through(_job(args, plan, identity, args.device), todo, share)
 
 

@@ -37,17 +37,45 @@ def add_progress_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-progress", action="store_true", help="no bar, even on a terminal")
 
 
-def load_model(args: argparse.Namespace) -> Segmenter:
-    say(args, f"loading {args.model}")
+@dataclasses.dataclass(frozen=True)
+class ModelChoice:
+    """Which model a command works with, and how it is loaded: what `add_model_options` asks for. It may be handed to other processes."""
+
+    model: str
+    device: str = "auto"
+    dtype: str = "auto"
+    revision: str | None = None
+    local_files_only: bool = False
+    redetection: bool = True
+    quiet: bool = False
+
+    @classmethod
+    def of(cls, args: argparse.Namespace, model: str | None = None) -> ModelChoice:
+        """What the command line says. model: another one than --model names."""
+        return cls(
+            args.model if model is None else model,
+            args.device,
+            args.dtype,
+            args.revision,
+            args.local_files_only,
+            not args.no_redetection,
+            getattr(args, "no_progress", False),
+        )
+
+
+def load_model(choice: ModelChoice) -> Segmenter:
+    """The model, with its weights. VosZooError if there is none of that name, or it can't be loaded."""
+    if not choice.quiet:
+        say(f"loading {choice.model}")
     from vos_zoo.zoo import load
 
     return load(
-        args.model,
-        device=args.device,
-        dtype=args.dtype,
-        revision=args.revision,
-        local_files_only=args.local_files_only,
-        redetection=not args.no_redetection,
+        choice.model,
+        device=choice.device,
+        dtype=choice.dtype,
+        revision=choice.revision,
+        local_files_only=choice.local_files_only,
+        redetection=choice.redetection,
     )
 
 
@@ -68,9 +96,9 @@ def settings_of(segmenter: Any) -> dict[str, Any]:
     }
 
 
-def say(args: argparse.Namespace, what: str) -> None:
-    """Tell someone at a terminal what takes a while."""
-    if is_terminal(sys.stderr) and not getattr(args, "no_progress", False):
+def say(what: str, quiet: bool = False) -> None:
+    """Tells someone at a terminal what takes a while."""
+    if is_terminal(sys.stderr) and not quiet:
         tell(f"{what} ...")
 
 

@@ -31,14 +31,14 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from vos_zoo.commands import jobs
-from vos_zoo.commands.options import add_model_options, add_progress_option, internal_size, load_model, say
+from vos_zoo.commands.options import ModelChoice, add_model_options, add_progress_option, internal_size, load_model, say
 from vos_zoo.commands.prompts import add_prompt_options, prompts_of, save_preview
 from vos_zoo.errors import SaveError, VosZooError, VosZooWarning
 from vos_zoo.masks.outputs import FILES, WITHOUT_VIDEO, check_forms, chosen_forms, save_form
 from vos_zoo.system.leftovers import PREFIX as LEFTOVER
 from vos_zoo.system.lock import LOCK_FILE, writing_alone
 from vos_zoo.system.streams import tell
-from vos_zoo.videos.opening import path_of
+from vos_zoo.videos.opening import BACKENDS, path_of
 
 if TYPE_CHECKING:
     from vos_zoo.example.clip import Example
@@ -71,7 +71,7 @@ def add(commands: Any) -> None:
                         help="first adapt a copy of the model to the annotated frames: slower, often much better (80 steps)")  # fmt: skip
     parser.add_argument("--tta", choices=("flip", "scales", "both"), help="average over mirrored frames, over three sizes, or over both")
     parser.add_argument("--resize-mask", action="store_true", help="bring a mask of another size to the video's")
-    parser.add_argument("--backend", choices=("auto", "pyav", "decord"), default="auto", help="video reader")
+    parser.add_argument("--backend", choices=BACKENDS, default="auto", help="video reader")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     add_prompt_options(parser)
     add_progress_option(parser)
@@ -95,8 +95,8 @@ def _run_alone(args: argparse.Namespace, forms: list[str], out: Path, overwrite:
     """One video, into a folder that no other run is writing to."""
     example: Example | None = None
     if args.example:
-        segmenter = load_model(args)
-        say(args, "rendering the example")
+        segmenter = load_model(ModelChoice.of(args))
+        say("rendering the example", args.no_progress)
         from vos_zoo.example.clip import render_example
 
         example = render_example(size=EXAMPLE_SIZE)
@@ -104,7 +104,7 @@ def _run_alone(args: argparse.Namespace, forms: list[str], out: Path, overwrite:
     else:
         video, first_mask = _opened(args)
         check_forms(forms, video)
-        segmenter = load_model(args)
+        segmenter = load_model(ModelChoice.of(args))
         _check_objects(segmenter, args)
     begun = time.perf_counter()
     masks, ended = _propagated(segmenter, video, first_mask, args)
@@ -242,7 +242,7 @@ def _save(args: argparse.Namespace, masks: MaskSequence, video: Any, out: Path, 
     saved: dict[str, str] = {}
     try:
         for form in forms:
-            say(args, f"writing {out / FILES[form]}")
+            say(f"writing {out / FILES[form]}", args.no_progress)
             saved[form] = str(save_form(form, masks, video, out, overwrite=overwrite))
     except BaseException:
         if saved:

@@ -9,6 +9,7 @@ from typing import Any
 from vos_zoo.errors import DataError
 from vos_zoo.models.parts.ops import check_threshold
 from vos_zoo.train.losses import LOSSES
+from vos_zoo.train.optimizers import OPTIMIZERS
 
 GRID = 16  # crops are multiples of this in both directions
 
@@ -120,7 +121,7 @@ class Recipe:
     trunk_lr: float = 0.33
     frozen: tuple[str, ...] = ()  # parameter name prefixes that are not trained
     scaled: dict[str, float] = field(default_factory=dict)  # parameter name prefixes -> what their random start is multiplied by
-    optimizer: str = "adamw"  # or "adam", whose weight decay is an L2 penalty
+    optimizer: str = "adamw"  # one of OPTIMIZERS
     weight_decay: float = 1e-4
     clip_norm: float = 2.0  # largest norm of the gradient; 0: whatever it is
     ema: float = 0.998  # of the averaged weights; 0: the last step's
@@ -177,7 +178,7 @@ class Recipe:
                     "before it, -1 of the one before that"
                 )
             begin += stage.steps
-        _one_of("the recipe", "optimizer", self.optimizer, ("adamw", "adam"))
+        _one_of("the recipe", "optimizer", self.optimizer, tuple(OPTIMIZERS))
 
     @property
     def steps(self) -> int:

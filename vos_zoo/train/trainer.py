@@ -17,11 +17,10 @@ from vos_zoo.errors import CheckpointError, DataError, SaveError
 from vos_zoo.models.base import VOSModel
 from vos_zoo.system.atomic import atomic_write
 from vos_zoo.train.batch import Sample
+from vos_zoo.train.optimizers import OPTIMIZERS
 from vos_zoo.train.processes import Processes
 from vos_zoo.train.recipe import Recipe, Stage
 from vos_zoo.train.rollout import rollout, slots_in_use
-
-OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}
 
 
 class Trainer:

@@ -21,6 +21,7 @@ _PLAYLISTS = (
     (b"v=0", "a description of a session (SDP)"),
     (b"<MPD", "a DASH manifest"),
 )
+BACKENDS = ("auto", "pyav", "decord")  # readers of video files
 _LOCAL = "file"
 _FOLLOWED = "file,crypto,data,http,https,httpproxy,tcp,tls"
 # What an address may lead to: its own scheme and what that is made of. http may be sent on to https, never to a file.

@@ -18,10 +18,9 @@ from vos_zoo.errors import VideoError, VosZooWarning
 from vos_zoo.videos.folder import open_folder
 from vos_zoo.videos.frames import ArrayReader, IteratorReader, ListReader
 from vos_zoo.videos.images import IMAGE_SUFFIXES
+from vos_zoo.videos.opening import BACKENDS, path_of
 from vos_zoo.videos.pages import open_pages
 from vos_zoo.videos.reader import Moment, Presentation, Reader
-
-BACKENDS = ("auto", "pyav", "decord")
 
 
 class Video:
@@ -275,8 +274,6 @@ def _reader(source: Any, backend: str, fps: float | None, playlists: bool) -> Re
 
         return open_camera(int(source), fps)
     if isinstance(source, (str, os.PathLike)):
-        from vos_zoo.videos.opening import path_of
-
         path = path_of(os.fsdecode(source))
         if path is not None:
             return _open_path(path, backend, playlists)
