@@ -436,16 +436,17 @@ sys.exit(main(sys.argv[1:]))
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are sent another way there")
-def test_a_real_sigint(here):
+@pytest.mark.parametrize("number, status", [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["Ctrl-C", "SIGTERM"])
+def test_a_real_signal(here, number, status):
     """A process of its own, which waits in frame 3 until the signal has come."""
     environment = {**os.environ, "PYTHONPATH": str(Path(vos_zoo.__file__).parent.parent), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-c", MIDWAY, *map(str, propagate("--save", "masks"))]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with subprocess.Popen(command, text=True, env=environment, **pipes) as process:
         assert process.stdout.readline() == "midway\n"
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         out, err = process.communicate(timeout=600)
-    assert process.returncode == 130
+    assert process.returncode == status
     assert "3 finished frames saved in clip_masks" in err and "Traceback" not in err
     assert "masks:        clip_masks/masks" in out
     assert len(vos_zoo.MaskSequence.load("clip_masks/masks")) == 3

@@ -1,4 +1,4 @@
-"""The command line: vos-zoo list | info | point | propagate | evaluate.
+"""The command line: vos-zoo COMMAND.
 
 Exit codes: 0 done, 1 an unexpected failure, 2 wrong arguments or input (the message says what to do), 130 interrupted,
 143 ended by SIGTERM.
@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from vos_zoo import __version__
-from vos_zoo.commands import demo, download, evaluate, info, listing, point, propagate, push, train
+from vos_zoo.commands import demo, download, evaluate, frame, info, listing, point, propagate, push, train
 from vos_zoo.errors import VosZooError, VosZooWarning
 from vos_zoo.system.streams import tell, usable_streams
 from vos_zoo.system.termination import INTERRUPTED, Terminated, TerminationAsInterrupt
@@ -26,6 +26,7 @@ FIRST_STEPS = """\
 first steps:
   vos-zoo propagate --example                  a clip that needs no download
   vos-zoo propagate bear.mp4 --point 320,240   your own; a pixel of the object in the first frame
+  vos-zoo frame bear.mp4 --out first.jpg       the first frame, to draw a mask on
   vos-zoo propagate bear.mp4 --mask first.png  the same, by a mask of the first frame
   vos-zoo COMMAND --help                       all options
 
@@ -42,7 +43,7 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"vos_zoo {__version__}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for module in (listing, info, point, propagate, evaluate, train, push, download, demo):
+    for module in (listing, info, frame, point, propagate, evaluate, train, push, download, demo):
         module.add(commands)
     return top
 

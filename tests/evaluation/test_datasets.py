@@ -51,6 +51,15 @@ def test_the_folder_layout(root):
     assert open_video(cat.video).length == 8
 
 
+def test_one_clip_in_place_of_a_folder_of_clips(root, monkeypatch):
+    (cat,) = load_dataset(f"folder:{root / 'cat'}")
+    assert (cat.name, cat.annotated) == ("cat", list(range(8)))
+    monkeypatch.chdir(root / "dog")
+    assert [clip.name for clip in load_dataset("folder:.")] == ["dog"]
+    (trained,) = find_clips("folder", root / "cat", Problems())
+    assert trained.name == "cat" and len(trained.pairs) == 8
+
+
 def test_sparse_masks_are_matched_by_name_or_number(tmp_path):
     write_frames(tmp_path / "a" / "frames", [f"{i}.png" for i in range(9, 13)])
     write_mask(tmp_path / "a" / "masks" / "00010.png", labels(1))
@@ -102,7 +111,7 @@ def test_bad_specs(root, tmp_path):
     with pytest.raises(EvaluationError, match="there is no folder .*nowhere"):
         load_dataset(f"folder:{tmp_path / 'nowhere'}")
     with pytest.raises(EvaluationError, match="holds no clips: expected"):
-        load_dataset(f"folder:{root / 'cat'}")
+        load_dataset(f"folder:{root / 'cat' / 'frames'}")
     with pytest.raises(EvaluationError, match="has no ImageSets/2017/val.txt"):
         load_dataset(f"davis2017:{root}")
     with pytest.raises(EvaluationError, match="seen categories are for the layout youtubevos"):

@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
         raise SaveError(f"{args.out} is there already: choose another --out, or add --overwrite")
     frame = _frame(args.image)
     prompts.read(frame.shape[:2], range(1, 1 << 16) if args.mask else ())
-    say(args, f"loading {args.pointer}")
+    say(f"loading {args.pointer}", getattr(args, "no_progress", False))
     from vos_zoo.pointing.video import mask_of
 
     found = mask_of(frame, prompts, device=args.device)

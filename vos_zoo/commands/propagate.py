@@ -34,6 +34,7 @@ from vos_zoo.commands import jobs
 from vos_zoo.commands.options import ModelChoice, add_model_options, add_progress_option, internal_size, load_model, say
 from vos_zoo.commands.prompts import add_prompt_options, prompts_of, save_preview
 from vos_zoo.errors import SaveError, VosZooError, VosZooWarning
+from vos_zoo.jobs.folder import VIDEO_SUFFIXES
 from vos_zoo.masks.outputs import FILES, WITHOUT_VIDEO, check_forms, chosen_forms, save_form
 from vos_zoo.system.leftovers import PREFIX as LEFTOVER
 from vos_zoo.system.lock import LOCK_FILE, writing_alone
@@ -53,6 +54,7 @@ def add(commands: Any) -> None:
                                  formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
     parser.add_argument("video", nargs="?", metavar="VIDEO", help="a video file, a folder of images, or a stream URL; for many clips a "
                         "folder of those, or a manifest")  # fmt: skip
+    parser.add_argument("first_mask", nargs="?", metavar="MASK", help="the same as --mask MASK")
     parser.add_argument("--mask", help="mask of the first frame: an indexed PNG, a black-and-white or RGBA image, an .npy file")
     parser.add_argument("--masks", metavar="FOLDER", help="masks of several frames, named or numbered (from 0) like the frames")
     parser.add_argument("--example", action="store_true", help="a clip that vos_zoo renders itself; prints J and F against its exact masks")
@@ -81,6 +83,7 @@ def add(commands: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    _take_position(args)
     args.model = args.model or (EXAMPLE_MODEL if args.example else MODEL)
     if (clips := jobs.clips_of(args)) is not None:
         return jobs.run(args, clips)
@@ -133,6 +136,26 @@ def _run_alone(args: argparse.Namespace, forms: list[str], out: Path, overwrite:
         tell(f"vos-zoo: ended early; {_count(done, 'finished frame')} saved in {out}")
         raise ended
     return 0
+
+
+def _take_position(args: argparse.Namespace) -> None:
+    """MASK behind VIDEO is --mask. VosZooError if both are given, or if they were swapped."""
+    if args.first_mask is not None:
+        if args.mask is not None:
+            raise VosZooError(f"two first masks are given, {args.first_mask} and {args.mask}: leave one out")
+        args.mask = args.first_mask
+    if args.video and args.mask and _is_picture(args.video) and (_is_clip(args.mask) or Path(args.mask).is_dir()):
+        raise VosZooError(
+            f"{args.video} is an image and {args.mask} is none: were they swapped? vos-zoo propagate {args.mask} --mask {args.video}"
+        )
+
+
+def _is_picture(name: str) -> bool:
+    return Path(name).suffix.lower() in (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".npy")
+
+
+def _is_clip(name: str) -> bool:
+    return Path(name).suffix.lower() in VIDEO_SUFFIXES
 
 
 def _check_what(args: argparse.Namespace) -> None:

@@ -28,12 +28,16 @@ class ClipFolders:
 
 
 def plain_folder(root: Path) -> list[ClipFolders]:
-    """The clips of ROOT/<clip>/frames and ROOT/<clip>/masks, by name. Hidden folders, and those without frames/, are no clips.
+    """The clips of ROOT/<clip>/frames and ROOT/<clip>/masks, by name; or the one clip of ROOT/frames and ROOT/masks.
+
+    Hidden folders, and those without frames/, are no clips.
 
     Raises:
         DataError: there is no clip.
     """
     folders = sorted(path for path in root.iterdir() if (path / "frames").is_dir() and not path.name.startswith("."))
+    if not folders and (root / "frames").is_dir() and (root / "masks").is_dir():
+        folders = [root.resolve()]
     if not folders:
         raise DataError(f"{root} holds no clips: expected {root}/<clip>/frames/*.jpg and {root}/<clip>/masks/*.png")
     return [ClipFolders(path.name, path / "frames", path / "masks") for path in folders]
