@@ -93,6 +93,19 @@ def test_a_run_may_start_from_the_trunk_of_another_checkpoint(tmp_path: Path, ru
     assert code == 2 and "its stride_on is '3x3'" in said
 
 
+def test_keys_begin_before_the_first_step_and_stay(run: Callable[..., tuple[int, str]], tmp_path: Path) -> None:
+    stage = {**RECIPE["stages"][0], "model_args": {"matched": 0}}
+    changes = {"model_args": {**MODEL_ARGS, "matched": 4}, "keys_from": 3, "frozen": ["trunk", "keys"], "stages": [stage]}
+    code, said = run(**changes)
+    assert code == 0, said
+    saved = torch.load(tmp_path / "out/checkpoint.pt", weights_only=True)
+    keys = saved["average"]["keys.project.weight"][:, :, 0, 0]
+    torch.testing.assert_close(keys @ keys.T, torch.eye(4), atol=1e-5, rtol=0)
+    shutil.rmtree(tmp_path / "out")
+    code, said = run(**{**changes, "keys_from": 9})
+    assert code == 2 and "keys_from wants 9 stills, and there are 3" in said
+
+
 def test_two_steps_in_two_runs_of_the_program(tmp_path: Path, arguments: list[str]) -> None:
     def call(*more: str) -> str:
         command = [sys.executable, str(ROOT / "tools/train.py"), *arguments, "--sheet-every", "1", *more]

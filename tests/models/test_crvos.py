@@ -161,6 +161,92 @@ def test_every_row_learns(row):
     assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in model.parameters())
 
 
+# ---- matching
+
+
+MATCHED = dataclasses.replace(TINY, matched=6, lasting=3)
+
+
+def unit_cells(model: CRVOS, deep: torch.Tensor) -> list[torch.Tensor]:
+    """The key of every cell of (1, C, h, w), row by row."""
+    project = model.keys.project.weight[:, :, 0, 0]
+    cells = deep[0].flatten(1).T
+    return [(project @ (cell - cells.mean(0))) / (project @ (cell - cells.mean(0))).norm() for cell in cells]
+
+
+def matched_by_hand(asked: list[torch.Tensor], past: list[tuple[torch.Tensor, float]], width: int = 0) -> list[float]:
+    """Of every cell: the softmax of cosine / 0.02 over remembered cells, times their shares; width: of a frame, if near ones count more."""
+    found = []
+    for n, cell in enumerate(asked):
+        scores = []
+        for m, (key, _) in enumerate(past):
+            far = (n // width - m // width) ** 2 + (n % width - m % width) ** 2 if width else 0
+            scores.append((cell * key).sum() / 0.02 - far / 32)
+        weights = torch.stack(scores).softmax(0)
+        found.append(float(sum(w * share for w, (_, share) in zip(weights, past, strict=True))))
+    return found
+
+
+@torch.no_grad()
+def test_the_clue_is_the_mean_of_what_matching_finds_in_the_previous_and_in_lasting_frames():
+    model = build(MATCHED)
+    frames, masks = torch.rand(9, 1, 3, 48, 80).double(), (torch.rand(1, 1, 48, 80) > 0.5).double()
+    seen = [model.encode(frame) for frame in frames]
+    state = model.start(seen[0], masks)
+    cells = [unit_cells(model, each.trunk) for each in seen]
+    coarse = [state.masks.flatten().tolist()]
+    for n in range(1, 9):
+        lasting = [0] + [t for t in range(5, n, 5)]
+        by_previous = matched_by_hand(cells[n], list(zip(cells[n - 1], coarse[n - 1], strict=True)), width=5)
+        by_lasting = matched_by_hand(cells[n], [pair for t in lasting for pair in zip(cells[t], coarse[t], strict=True)])
+        expected = [sum(both) / 2 for both in zip(by_previous, by_lasting, strict=True)]
+        clue = model.guide(seen[n], state, seen[n].s16)
+        torch.testing.assert_close(clue[0, 1].flatten(), torch.tensor(expected).double(), atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(clue[:, 0], 1 - clue[:, 1])
+        _, state = model.step(seen[n], state)
+        coarse.append(state.masks.flatten().tolist())
+
+
+@torch.no_grad()
+def test_a_thing_that_jumps_is_found_where_it_lies_now():
+    """Left half and right half change places: the previous mask is wrong everywhere, what matching finds is right."""
+    model = build(MATCHED)
+    left, right = torch.rand(1, 3, 32, 1).expand(-1, -1, -1, 64).double() * 0.1, torch.rand(1, 3, 32, 1).expand(-1, -1, -1, 64).double()
+    masks = torch.zeros(1, 1, 32, 128).double()
+    masks[..., :64] = 1
+    state = model.start(model.encode(torch.cat([left, right], 3)), masks)
+    swapped = model.encode(torch.cat([right, left], 3))
+    clue = model.guide(swapped, state, swapped.s16)[0, 1]
+    assert clue[:, 5:].min() > 0.7 and clue[:, :3].max() < 0.3
+
+
+@torch.no_grad()
+def test_what_lasts_is_the_first_frame_and_the_latest_of_each_fifth():
+    model = build(MATCHED)
+    frames, masks = torch.rand(23, 1, 3, 32, 48).double(), (torch.rand(1, 2, 32, 48) > 0.5).double()
+    seen = [model.encode(frame) for frame in frames]
+    state = model.start(seen[0], masks)
+    for n in range(1, 23):
+        _, state = model.step(seen[n], state)
+    assert state.valid.all() and state.age.tolist() == [[22, 22]]
+    for slot, frame in enumerate([0, 15, 20]):
+        for k in range(2):
+            torch.testing.assert_close(state.keys[0, k, slot].T.unflatten(1, (2, 3)), seen[frame].key[0])
+    new = torch.ones(1, 3, 32, 48).double()
+    after = model.annotate(seen[22], new, torch.tensor([[False, True, True]]), state)
+    assert after.age.tolist() == [[22, 25, 0]] and after.valid[0, 2].tolist() == [True, False, False]
+    torch.testing.assert_close(after.keys[0, 1, 1].T.unflatten(1, (2, 3)), seen[22].key[0])  # a correction is remembered, the first too
+    torch.testing.assert_close(after.keys[0, 1, 0], state.keys[0, 1, 0])
+    assert [field.numel() for field in state] == [field.numel() for field in model.step(seen[0], state)[1]]
+
+
+def test_matching_bad_arguments():
+    with pytest.raises(ValueError, match="matched is 0 to 4096 channels and lasting 1 to 64 frames, not 8 and 0"):
+        dataclasses.replace(TINY, matched=8, lasting=0)
+    with pytest.raises(ValueError, match="matched has nothing to replace where specifier is 'none'"):
+        dataclasses.replace(ROWS["I"], matched=8)
+
+
 def test_stride_16_by_dilation_equals_torchvisions():
     torchvision = pytest.importorskip("torchvision")
     torch.manual_seed(0)

@@ -32,12 +32,13 @@ DEBUG: dict[str, dict[str, Any]] = {  # the smallest model with everything in it
 
 
 def cases() -> dict[str, tuple[str, dict[str, Any]]]:
-    """Architectures with their debug arguments; those with a `zero_shot` argument a second time, with it."""
+    """Architectures with their debug arguments; those with a `zero_shot` argument a second time, with it; CRVOS with matching, too."""
     found = {}
     for name in sorted(DEBUG.keys() & architectures().keys()):
         found[name] = (name, DEBUG[name])
         if {"zero_shot", "slots"} <= {each.name for each in dataclasses.fields(architecture_class(name).Config)}:
             found[f"{name} zero-shot"] = (name, {**DEBUG[name], "zero_shot": True, "slots": 3})
+    found["CRVOS matched"] = ("CRVOS", {**DEBUG["CRVOS"], "matched": 8, "lasting": 2})
     return found
 
 

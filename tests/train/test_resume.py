@@ -260,6 +260,19 @@ def test_a_stage_may_hand_on_hard_masks(batches: Batches) -> None:
     assert thresholds == [None] * (run.recipe.steps - last) + [0.4] * last
 
 
+def test_a_stage_may_have_model_arguments_of_its_own(batches: Batches) -> None:
+    run = trainer()
+    own = run.model.config
+    run.recipe.stages[-1].model_args = {"background": "prod"}
+    used: list[Any] = []
+    advance = run.model.advance
+    run.model.advance = lambda *given: (used.append(run.model.config.background), advance(*given))[1]  # type: ignore[assignment,method-assign,union-attr]
+    for step in range(run.recipe.steps):
+        run.train_step(batches[step])
+        assert run.model.config is own
+    assert used[-1] == "prod" and used[0] == "min"
+
+
 def test_a_stage_may_start_from_averaged_weights(batches: Batches, tmp_path: Path) -> None:
     def begun(*starts: int) -> Trainer:
         fresh = trainer(warmup=2)

@@ -25,6 +25,7 @@ from vos_zoo.system.termination import INTERRUPTED, TerminationAsInterrupt
 if TYPE_CHECKING:
     from vos_zoo.models.base import VOSModel
     from vos_zoo.train.recipe import Recipe
+    from vos_zoo.train.sources.stills import StillBank
     from vos_zoo.train.trainer import Trainer
 
 
@@ -80,11 +81,11 @@ def run(args: argparse.Namespace) -> int:
     else:
         trainer = Trainer(model, recipe, args.device, args.precision == "bfloat16")
     with own(args.out, trainer.processes.main):
-        return train_in(args, recipe, trainer)
+        return train_in(args, recipe, trainer, fresh)
 
 
-def train_in(args: argparse.Namespace, recipe: Recipe, trainer: Trainer) -> int:
-    """Train in the run's folder, and write there what came of it."""
+def train_in(args: argparse.Namespace, recipe: Recipe, trainer: Trainer, fresh: bool = False) -> int:
+    """Train in the run's folder, and write there what came of it. fresh: there is nothing in it yet."""
     from vos_zoo.train.batches import Batches
     from vos_zoo.train.data import load_data
     from vos_zoo.train.loop import Every, train
@@ -92,6 +93,8 @@ def train_in(args: argparse.Namespace, recipe: Recipe, trainer: Trainer) -> int:
     from vos_zoo.train.provenance import record
 
     data = load_data(recipe, args.data, args.out / "cache", index=args.clips_index, memory=args.memory, on_bad_data=args.on_bad_data)
+    if recipe.keys_from and fresh and not args.start:
+        begin_keys(trainer, data.stills, recipe.keys_from)
     batches = (PointingBatches if recipe.architecture in POINTING else Batches)(recipe, data.stills, data.clips)
     validate = validator(args, recipe) if args.validate else None
     main = trainer.processes.main
@@ -112,6 +115,16 @@ def train_in(args: argparse.Namespace, recipe: Recipe, trainer: Trainer) -> int:
     elif main:
         print("done" if done else f"stopped at step {trainer.step}; the same command goes on")
     return 0
+
+
+def begin_keys(trainer: Trainer, stills: StillBank | None, count: int) -> None:
+    """Keys of the model, and of its average, as the recipe's `keys_from` has them begin."""
+    from vos_zoo.train.keys import fit_keys
+
+    if stills is None:
+        raise DataError("keys_from wants stills, and the recipe names none: set stills, or keys_from to 0")
+    fit_keys(trainer.model, stills, count)
+    trainer.begin_from(trainer.model.state_dict())
 
 
 def prepare(args: argparse.Namespace, fresh: bool) -> tuple[VOSModel, Recipe]:

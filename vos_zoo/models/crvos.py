@@ -18,6 +18,10 @@ Table 3's rows are two more arguments (RM: the paper's refine modules, PM: the p
     I RM            specifier="none"              III RM, Clue    the default
     II RM, PM       specifier="mask"              IV Clue         refine="bilinear"
 
+matched=C, not in the paper, replaces the previous mask in the Clue by what matching finds (parts/matching.py): where this frame looks like
+its objects did in the previous frame and in up to `lasting` others. The state then holds the keys of these frames as well, of C channels,
+whatever the length of the video.
+
 - specifier="none" ignores the state: it segments what salient object there is, the same for every slot.
 - refine="bilinear" is the "general" module as far as the paper describes it: one convolution after the concatenation, its features
   (all of them, not two channels) upsampled bilinearly. The last module alone predicts, by a 3x3 convolution and bilinear x4.
@@ -26,16 +30,19 @@ Table 3's rows are two more arguments (RM: the paper's refine modules, PM: the p
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vos_zoo.models.base import Prediction, VOSModel
+from vos_zoo.models.parts import matching
 from vos_zoo.models.parts.backbones import Trunk, check_trunk, imagenet_statistics
+from vos_zoo.models.parts.matching import MatchingState
 from vos_zoo.models.parts.ops import aggregate, check_threshold, coordinates, fed_back
 
+EVERY = 5  # frames from one that is remembered to the next
 GUIDE_CHANNELS = {"clue": 5, "mask": 2, "none": 0}  # of each specifier
 
 
@@ -51,6 +58,8 @@ class CRVOSConfig:
     feedback_threshold: float | None = None  # masks handed on are 1 above this, 0 elsewhere (ops.fed_back); None: soft, as they are
     background: str = "min"  # aggregation of objects: "min" as CRVOS, "prod" as STM
     stride_on: str = "3x3"  # the convolution of a bottleneck that has its stride; "1x1": the one before, as in Caffe (backbones.py)
+    matched: int = 0  # channels of the keys that frames are matched by; 0: the previous mask alone, as the paper has it
+    lasting: int = 4  # frames that are matched with beside the previous one: an object's first, and the latest of each fifth
 
     def __post_init__(self) -> None:
         check_threshold(self.feedback_threshold)
@@ -67,6 +76,10 @@ class CRVOSConfig:
             raise ValueError(f"specifier is 'clue', 'mask' or 'none', not {self.specifier!r}")
         if self.refine not in ("deconvolution", "bilinear"):
             raise ValueError(f"refine is 'deconvolution' or 'bilinear', not {self.refine!r}")
+        if not 0 <= self.matched <= 4096 or not 1 <= self.lasting <= 64:
+            raise ValueError(f"matched is 0 to 4096 channels and lasting 1 to 64 frames, not {self.matched} and {self.lasting}")
+        if self.matched and self.specifier == "none":
+            raise ValueError("matched has nothing to replace where specifier is 'none': set matched to 0")
         if self.background not in ("min", "prod"):
             raise ValueError(f"background is 'min' or 'prod', not {self.background!r}")
 
@@ -78,6 +91,7 @@ class Features(NamedTuple):
     s8: Tensor  # (B, blended[1], H/8, W/8)
     s4: Tensor  # (B, blended[2], H/4, W/4)
     trunk: Tensor  # (B, C, H/16, W/16): the trunk's deepest, as it comes
+    key: Tensor  # (B, matched, H/16, W/16): what cells are compared by
 
 
 class State(NamedTuple):
@@ -125,7 +139,6 @@ class CRVOS(VOSModel):
     Config = CRVOSConfig
     stride = 16
     padding = "reflect"
-    needs_first_frame = False
     describes = True
     mean: Tensor
     std: Tensor
@@ -141,6 +154,8 @@ class CRVOS(VOSModel):
             self.config.backbone, (1, 2, stages), dilated=stages == 4, batch_norm=self.config.batch_norm, stride_on=self.config.stride_on
         )
         at4, at8, at16 = self.trunk.channels
+        self.keys = matching.Keys(at16, self.config.matched) if self.config.matched else None
+        self.needs_first_frame = self.keys is not None  # type: ignore[misc]
         (r16, r8, r4), (b16, b8, b4) = self.config.reduced, self.config.blended
         by, guide = self.config.refine, GUIDE_CHANNELS[self.config.specifier]
         self.refine16 = Refine(at16, guide, r16, b16, upscale=2, by=by)
@@ -156,28 +171,34 @@ class CRVOS(VOSModel):
     def encode(self, frames: Tensor) -> Features:
         x = (frames - self.mean) / self.std
         s4, s8, s16 = self.trunk(x.to(self.predictor.weight.dtype))
-        return Features(self.refine16.of_feature(s16), self.refine8.of_feature(s8), self.refine4.of_feature(s4), s16)
+        key = self.keys(s16) if self.keys is not None and self.config.matched else s16[:, :0]
+        return Features(self.refine16.of_feature(s16), self.refine8.of_feature(s8), self.refine4.of_feature(s4), s16, key)
 
-    def start(self, features: Features | None, masks: Tensor, active: Tensor | None = None) -> State:
+    def start(self, features: Features | None, masks: Tensor, active: Tensor | None = None) -> State | MatchingState:
         if active is None:
             active = torch.ones(masks.shape[:2], dtype=torch.bool, device=masks.device)
-        return State(F.avg_pool2d(masks.float(), self.stride), active)
+        coarse = F.avg_pool2d(masks.float(), self.stride)
+        if not self.config.matched:
+            return State(coarse, active)
+        assert features is not None
+        return matching.begin(features.key, coarse, active, self.config.lasting)
 
-    def guide(self, state: State, like: Tensor) -> Tensor:
+    def guide(self, features: Features, state: State | MatchingState, like: Tensor) -> Tensor:
         """The specifier (B*K, 5, H/16, W/16): background, object; height, width, distance from the centre. Or its first 2, or 0."""
         b, k, h, w = state.masks.shape
-        mask = state.masks.reshape(b * k, 1, h, w).to(like.dtype)
+        coarse = matching.found(features.key, state) if isinstance(state, MatchingState) else state.masks
+        mask = coarse.reshape(b * k, 1, h, w).to(like.dtype)
         place = coordinates(h, w, like).expand(b * k, 3, h, w)
         return torch.cat([1 - mask, mask, place], 1)[:, : GUIDE_CHANNELS[self.config.specifier]]
 
-    def predict(self, features: Features, state: State) -> Prediction:
+    def predict(self, features: Features, state: State | MatchingState) -> Prediction:
         b, k = state.masks.shape[:2]
 
         def log_odds(two_channels: Tensor) -> Tensor:
             two_channels = two_channels.float()
             return (two_channels[:, 1] - two_channels[:, 0]).unflatten(0, (b, k))
 
-        map8 = self.refine16(features.s16, self.guide(state, features.s16))
+        map8 = self.refine16(features.s16, self.guide(features, state, features.s16))
         map4 = self.refine8(features.s8, map8)
         map4_refined = self.refine4(features.s4, map4)
         if self.config.refine == "bilinear":
@@ -185,22 +206,29 @@ class CRVOS(VOSModel):
         scores = self.predictor(torch.cat([self.lift(map8), map4, map4_refined], 1))
         return Prediction(log_odds(scores), (log_odds(map8), log_odds(map4)))
 
-    def advance(self, features: Features, prediction: Prediction, state: State) -> tuple[Tensor, State]:
+    def advance(self, features: Features, prediction: Prediction, state: Any) -> tuple[Tensor, Any]:
         probs = aggregate(prediction.logits, state.active, self.config.background)
         handed_on = fed_back(probs[:, 1:], self.config.feedback_threshold)
-        return probs, State(F.avg_pool2d(handed_on, self.stride), state.active)
+        state = state._replace(masks=F.avg_pool2d(handed_on, self.stride))
+        if not self.config.matched:
+            return probs, state
+        return probs, matching.remembered(features.key, state._replace(age=state.age + 1), EVERY)
 
-    def replace_masks(self, state: State, masks: Tensor) -> State:
+    def replace_masks(self, state: Any, masks: Tensor) -> Any:
         return state._replace(masks=F.avg_pool2d(masks.float(), self.stride))
 
-    def annotate(self, features: Features | None, masks: Tensor, given: Tensor, state: State) -> State:
+    def annotate(self, features: Features | None, masks: Tensor, given: Tensor, state: Any) -> Any:
         new = masks.shape[1] - state.masks.shape[1]
         coarse = F.avg_pool2d(masks.float(), self.stride)
         given_here = given[:, :, None, None]
         taken = (coarse * given_here).sum(1, keepdim=True).clamp(max=1)
         old = F.pad(state.masks, (0, 0, 0, 0, 0, new)) * (1 - taken)
         active = F.pad(state.active, (0, new)) | given
-        return State(torch.where(given_here, coarse, old), active)
+        masks = torch.where(given_here, coarse, old)
+        if not self.config.matched:
+            return State(masks, active)
+        assert features is not None
+        return matching.corrected(features.key, state, masks, active, given, EVERY)
 
     def describe(self, features: Features) -> Tensor:
         return features.trunk

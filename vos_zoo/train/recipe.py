@@ -26,6 +26,7 @@ class Stage:
     rehearsal: int = 0  # up to so many predicted frames more before those, to and fro, also without gradient; drawn for each batch
     own: float | tuple[float, ...] = 1.0  # share of frames predicted from the model's own masks, not the true ones; several: a course
     feedback_threshold: float | None = None  # masks handed on are cut at this, as the model argument of that name says; None: the model's
+    model_args: dict[str, Any] = field(default_factory=dict)  # arguments that the model has for as long as the stage runs: matched: 0
     detach: bool = False  # no gradient through masks fed back
     real: float = 0.0  # share of batches that come from real clips
     sources: dict[str, float] = field(default_factory=dict)  # which real clips, name -> weight; default: all, by the sources' weights
@@ -120,6 +121,7 @@ class Recipe:
     shuffle_slots: bool = False  # objects in random order; else the first is the one that a synthetic clip is about
     trunk_lr: float = 0.33
     frozen: tuple[str, ...] = ()  # parameter name prefixes that are not trained
+    keys_from: int = 0  # stills by which the keys of a model that matches begin as the principal directions of its trunk's features
     scaled: dict[str, float] = field(default_factory=dict)  # parameter name prefixes -> what their random start is multiplied by
     optimizer: str = "adamw"  # one of OPTIMIZERS
     weight_decay: float = 1e-4

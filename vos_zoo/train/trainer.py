@@ -93,7 +93,7 @@ class Trainer:
         losses, ious, counts = [], [], []
         for part in parts(sample, stage.accumulate):
             low_precision = torch.autocast(self.device.type, torch.bfloat16, enabled=self.low_precision)
-            with low_precision, handing_on(self.model, stage.feedback_threshold):
+            with low_precision, with_args(self.model, stage):
                 loss, iou = rollout(
                     self.model,
                     part.clip,
@@ -146,11 +146,11 @@ class Trainer:
 
 
 @contextmanager
-def handing_on(model: VOSModel, threshold: float | None) -> Iterator[None]:
-    """Inside the block the model's `feedback_threshold` is another; None: its own."""
+def with_args(model: VOSModel, stage: Stage) -> Iterator[None]:
+    """Inside the block the model has the arguments that the stage gives it."""
     own: Any = model.config
-    if threshold is not None:
-        model.config = replace(own, feedback_threshold=threshold)
+    threshold = {} if stage.feedback_threshold is None else {"feedback_threshold": stage.feedback_threshold}
+    model.config = replace(own, **stage.model_args, **threshold)
     try:
         yield
     finally:

@@ -1,0 +1,111 @@
+"""Where objects are in a frame, by what their places looked like in frames before: matching with the previous frame and with lasting ones.
+
+FEELVOS (Voigtlaender et al., CVPR 2019, arXiv 1902.09513) matches globally with the first frame and locally with the previous one. Here
+each cell of a frame, a position at stride 16, asks the cells of remembered frames by the cosine of their keys, and takes the
+softmax-weighted mean of the objects' shares there. In the previous frame the near ones count for more. Letters: B clips, K objects,
+N cells, C channels of a key, M lasting frames.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from vos_zoo.models.parts.memory import read_memory, unit
+
+TEMPERATURE = 0.02  # of the cosines: the lower, the fewer cells are listened to
+REACH = 4.0  # cells: the standard deviation of how far things go from one frame to the next
+
+
+class Keys(nn.Module):
+    """A trunk's deepest features -> what its cells are compared by: seen from the frame's mean, fewer channels, length one."""
+
+    def __init__(self, feature: int, channels: int):
+        super().__init__()
+        self.project = nn.Conv2d(feature, channels, 1, bias=False)
+        nn.init.orthogonal_(self.project.weight)
+
+    def forward(self, deep: Tensor) -> Tensor:
+        """(B, feature, h, w) -> (B, C, h, w)."""
+        deep = deep.float() if deep.dtype != torch.float64 else deep
+        return unit(F.conv2d(deep - deep.mean((2, 3), keepdim=True), self.project.weight.to(deep.dtype)))
+
+
+class MatchingState(NamedTuple):
+    """The previous frame, and frames that are remembered for longer: an object's first, and the latest of each n-th since."""
+
+    masks: Tensor  # (B, K, h, w) in [0, 1]: the previous frame's coarse masks, after aggregation
+    active: Tensor  # (B, K) bool: slots in use
+    previous: Tensor  # (B, K, 1, N, C): the previous frame's keys
+    keys: Tensor  # (B, K, M, N, C): those of the lasting frames
+    owners: Tensor  # (B, K, M, N, 1): the object's share of each of their cells
+    valid: Tensor  # (B, K, M) bool: lasting frames that are there
+    age: Tensor  # (B, K) int64: frames since the object's first; a correction rounds it up to one that is remembered
+
+
+def begin(key: Tensor, masks: Tensor, active: Tensor, lasting: int) -> MatchingState:
+    """The state after the first annotated frame. key (B, C, h, w); masks (B, K, h, w); lasting: M."""
+    (b, k), cells = masks.shape[:2], masks.shape[2] * masks.shape[3]
+    keys, owners = key.new_zeros(b, k, lasting, cells, key.shape[1]), key.new_zeros(b, k, lasting, cells, 1)
+    age = torch.zeros(b, k, dtype=torch.int64, device=masks.device)
+    state = MatchingState(masks, active, _cells(key, k), keys, owners, active.new_zeros(b, k, lasting), age)
+    return remembered(key, state, every=1)
+
+
+def found(key: Tensor, state: MatchingState) -> Tensor:
+    """(B, K, h, w): the objects' shares of a frame's cells, the mean of what matching with either kind of frame finds."""
+    b, k, h, w = state.masks.shape
+    shares = state.masks.to(key.dtype).reshape(b, k, 1, h * w, 1)
+    place = _places(h, w, key)
+    # affinities are cosine / TEMPERATURE - distance ** 2 / (2 * REACH ** 2), but for what all cells that a cell asks have in common
+    asked = torch.cat([key / TEMPERATURE, place[:, :2] / REACH**2, torch.full_like(place[:, :1], -0.5 / REACH**2)], 1)
+    near = torch.cat([state.previous, _cells(place, k)], -1)
+    by_previous = read_memory(asked * asked.shape[1] ** 0.5, near, shares, torch.ones_like(state.valid[:, :, :1]))
+    by_lasting = read_memory(key * (key.shape[1] ** 0.5 / TEMPERATURE), state.keys, state.owners, state.valid)
+    return (by_previous + by_lasting).view(b, k, h, w) / 2
+
+
+def remembered(key: Tensor, state: MatchingState, every: int) -> MatchingState:
+    """The state with this frame as the previous one; `masks` and `age` are this frame's already. Each `every`-th frame lasts."""
+    previous, lasting = _cells(key, state.masks.shape[1]), state.valid.shape[2]
+    count = state.age // every
+    slot = torch.where(state.age == 0, 0, 1 + (count - 1) % max(lasting - 1, 1))
+    lasts = (state.age == 0) | ((state.age % every == 0) & (lasting > 1))
+    here = lasts[:, :, None] & (torch.arange(lasting, device=slot.device) == slot[:, :, None])
+    shares = state.masks.to(key.dtype).flatten(2)[:, :, None, :, None]
+    return state._replace(
+        previous=previous,
+        keys=torch.where(here[..., None, None], previous, state.keys),
+        owners=torch.where(here[..., None, None], shares, state.owners),
+        valid=state.valid | here,
+    )
+
+
+def corrected(key: Tensor, state: MatchingState, masks: Tensor, active: Tensor, given: Tensor, every: int) -> MatchingState:
+    """The state after masks were given for the frame it stands at, and K may have grown; objects in `given` (B, K) remember it for good."""
+    new = masks.shape[1] - state.masks.shape[1]
+    rounded = (state.age + every - 1) // every * every
+    grown = MatchingState(
+        masks,
+        active,
+        state.previous,
+        keys=F.pad(state.keys, (0, 0, 0, 0, 0, 0, 0, new)),
+        owners=F.pad(state.owners, (0, 0, 0, 0, 0, 0, 0, new)),
+        valid=F.pad(state.valid, (0, 0, 0, new)),
+        age=F.pad(torch.where(given[:, : state.age.shape[1]], rounded, state.age), (0, new)),
+    )
+    return remembered(key, grown, every)
+
+
+def _places(h: int, w: int, like: Tensor) -> Tensor:
+    """(B, 3, h, w): each cell's row, its column, and the sum of their squares."""
+    row, column = torch.meshgrid(torch.arange(h), torch.arange(w), indexing="ij")
+    return torch.stack([row, column, row**2 + column**2]).to(like).expand(len(like), -1, -1, -1)
+
+
+def _cells(key: Tensor, k: int) -> Tensor:
+    """(B, C, h, w) -> (B, K, 1, N, C), the same for all objects."""
+    return key.flatten(2).transpose(1, 2)[:, None, None].expand(-1, k, -1, -1, -1)

@@ -1,0 +1,41 @@
+"""Where the keys of a model that matches begin: as the principal directions of its trunk's features over stills.
+
+Directions that vary most from place to place tell places apart best: a cosine in the space that the first hundred or so span is close to
+that of the features themselves, at an eighth of the cost.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from vos_zoo.errors import DataError
+from vos_zoo.models.base import VOSModel
+from vos_zoo.train.sources.stills import StillBank
+
+SHORT_SIDE = 224  # of the stills, pixels
+
+
+@torch.no_grad()
+def fit_keys(model: VOSModel, bank: StillBank, count: int) -> None:
+    """Set the model's keys by `count` stills of the bank, evenly spaced. DataError if the model has none to set, or the bank too few."""
+    keys = getattr(model, "keys", None)
+    if keys is None:
+        raise DataError("keys_from is for a model that matches, and this one does not: set model_args: {matched: 128}, or keys_from to 0")
+    if count > len(bank):
+        raise DataError(f"keys_from wants {count} stills, and there are {len(bank)}")
+    device = keys.project.weight.device
+    total: Tensor | None = None
+    for n in torch.linspace(0, len(bank) - 1, count).round().long().tolist():
+        aspect = float(bank.aspects[n])
+        sides = (SHORT_SIDE * max(1.0, 1 / aspect), SHORT_SIDE * max(1.0, aspect))
+        size = [max(1, round(side / model.stride)) * model.stride for side in sides]
+        still = F.interpolate(bank.textures[n : n + 1, :3].to(device).float() / 255, size, mode="bilinear", align_corners=False)
+        cells = model.describe(model.encode(still))[0].flatten(1).double()
+        cells = cells - cells.mean(1, keepdim=True)
+        covariance = cells @ cells.T / cells.shape[1]
+        total = covariance if total is None else total + covariance
+    assert total is not None
+    directions = torch.linalg.eigh(total)[1].flip(1).T
+    keys.project.weight.copy_(directions[: len(keys.project.weight), :, None, None])
