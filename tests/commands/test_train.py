@@ -94,7 +94,7 @@ def test_a_run_may_start_from_the_trunk_of_another_checkpoint(tmp_path: Path, ru
 
 
 def test_keys_begin_before_the_first_step_and_stay(run: Callable[..., tuple[int, str]], tmp_path: Path) -> None:
-    stage = {**RECIPE["stages"][0], "model_args": {"matched": 0}}
+    stage = {**RECIPE["stages"][0], "model_args": {"matching": False}}
     changes = {"model_args": {**MODEL_ARGS, "matched": 4}, "keys_from": 3, "frozen": ["trunk", "keys"], "stages": [stage]}
     code, said = run(**changes)
     assert code == 0, said

@@ -234,10 +234,23 @@ def test_what_lasts_is_the_first_frame_and_the_latest_of_each_fifth():
             torch.testing.assert_close(state.keys[0, k, slot].T.unflatten(1, (2, 3)), seen[frame].key[0])
     new = torch.ones(1, 3, 32, 48).double()
     after = model.annotate(seen[22], new, torch.tensor([[False, True, True]]), state)
-    assert after.age.tolist() == [[22, 25, 0]] and after.valid[0, 2].tolist() == [True, False, False]
-    torch.testing.assert_close(after.keys[0, 1, 1].T.unflatten(1, (2, 3)), seen[22].key[0])  # a correction is remembered, the first too
-    torch.testing.assert_close(after.keys[0, 1, 0], state.keys[0, 1, 0])
+    assert after.age.tolist() == [[22, 22, 0]] and after.valid[0, 2].tolist() == [True, False, False]
+    torch.testing.assert_close(after.keys[0, 2, 0].T.unflatten(1, (2, 3)), seen[22].key[0])  # a new object's first frame
+    torch.testing.assert_close(after.keys[0, :2], state.keys[0])  # a correction is no frame that lasts
+    assert after.masks[0, 1].min() == 1
     assert [field.numel() for field in state] == [field.numel() for field in model.step(seen[0], state)[1]]
+
+
+@torch.no_grad()
+def test_keys_that_are_not_used_change_nothing():
+    model = build(MATCHED)
+    plain, off = CRVOS(TINY).double().eval(), CRVOS(dataclasses.replace(MATCHED, matching=False)).double().eval()
+    off.load_state_dict(model.state_dict())
+    plain.load_state_dict({name: value for name, value in model.state_dict().items() if not name.startswith("keys.")})
+    frame, masks = torch.rand(1, 3, 32, 48).double(), (torch.rand(1, 2, 32, 48) > 0.5).double()
+    assert model.needs_first_frame and not off.needs_first_frame
+    one, other = (each.step(each.encode(frame), each.start(None, masks)) for each in (plain, off))
+    assert torch.equal(one[0], other[0]) and type(one[1]) is type(other[1])
 
 
 def test_matching_bad_arguments():

@@ -238,15 +238,16 @@ def test_weights_on_the_way_are_kept_for_the_mean(batches: Batches, tmp_path: Pa
         recipe(mean_with=(0, 5))
 
 
-def test_a_stage_may_hand_on_hard_masks(batches: Batches) -> None:
+def test_a_stage_may_hand_on_hard_masks_and_have_arguments_of_its_own(batches: Batches) -> None:
     run = trainer()
     own = run.model.config
     run.recipe.stages[-1].feedback_threshold = 0.4
+    run.recipe.stages[-1].model_args = {"background": "prod"}
     used: list[Any] = []
     predict = run.model.predict
 
     def spy(*arguments: Any) -> Any:
-        used.append(run.model.config.feedback_threshold)  # type: ignore[union-attr]
+        used.append((run.model.config.feedback_threshold, run.model.config.background))  # type: ignore[union-attr]
         return predict(*arguments)
 
     run.model.predict = spy  # type: ignore[method-assign]
@@ -257,20 +258,7 @@ def test_a_stage_may_hand_on_hard_masks(batches: Batches) -> None:
         assert len(set(used)) == 1 and run.model.config is own
         thresholds.append(used[0])
     last = run.recipe.stages[-1].steps
-    assert thresholds == [None] * (run.recipe.steps - last) + [0.4] * last
-
-
-def test_a_stage_may_have_model_arguments_of_its_own(batches: Batches) -> None:
-    run = trainer()
-    own = run.model.config
-    run.recipe.stages[-1].model_args = {"background": "prod"}
-    used: list[Any] = []
-    advance = run.model.advance
-    run.model.advance = lambda *given: (used.append(run.model.config.background), advance(*given))[1]  # type: ignore[assignment,method-assign,union-attr]
-    for step in range(run.recipe.steps):
-        run.train_step(batches[step])
-        assert run.model.config is own
-    assert used[-1] == "prod" and used[0] == "min"
+    assert thresholds == [(None, "min")] * (run.recipe.steps - last) + [(0.4, "prod")] * last
 
 
 def test_a_stage_may_start_from_averaged_weights(batches: Batches, tmp_path: Path) -> None:

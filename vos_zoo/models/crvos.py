@@ -20,7 +20,7 @@ Table 3's rows are two more arguments (RM: the paper's refine modules, PM: the p
 
 matched=C, not in the paper, replaces the previous mask in the Clue by what matching finds (parts/matching.py): where this frame looks like
 its objects did in the previous frame and in up to `lasting` others. The state then holds the keys of these frames as well, of C channels,
-whatever the length of the video.
+whatever the length of the video. matching=False switches it off again.
 
 - specifier="none" ignores the state: it segments what salient object there is, the same for every slot.
 - refine="bilinear" is the "general" module as far as the paper describes it: one convolution after the concatenation, its features
@@ -58,7 +58,8 @@ class CRVOSConfig:
     feedback_threshold: float | None = None  # masks handed on are 1 above this, 0 elsewhere (ops.fed_back); None: soft, as they are
     background: str = "min"  # aggregation of objects: "min" as CRVOS, "prod" as STM
     stride_on: str = "3x3"  # the convolution of a bottleneck that has its stride; "1x1": the one before, as in Caffe (backbones.py)
-    matched: int = 0  # channels of the keys that frames are matched by; 0: the previous mask alone, as the paper has it
+    matched: int = 0  # channels of the keys that frames are matched by; 0: no keys, the previous mask alone, as the paper has it
+    matching: bool = True  # False: the previous mask alone though there are keys
     lasting: int = 4  # frames that are matched with beside the previous one: an object's first, and the latest of each fifth
 
     def __post_init__(self) -> None:
@@ -155,7 +156,6 @@ class CRVOS(VOSModel):
         )
         at4, at8, at16 = self.trunk.channels
         self.keys = matching.Keys(at16, self.config.matched) if self.config.matched else None
-        self.needs_first_frame = self.keys is not None  # type: ignore[misc]
         (r16, r8, r4), (b16, b8, b4) = self.config.reduced, self.config.blended
         by, guide = self.config.refine, GUIDE_CHANNELS[self.config.specifier]
         self.refine16 = Refine(at16, guide, r16, b16, upscale=2, by=by)
@@ -168,17 +168,26 @@ class CRVOS(VOSModel):
         else:
             self.predictor = nn.Conv2d(b4, 2, 3, padding=1)
 
+    @property
+    def matches(self) -> bool:
+        """Whether the Clue is what matching finds, not the previous mask."""
+        return self.keys is not None and self.config.matching
+
+    @property
+    def needs_first_frame(self) -> bool:  # type: ignore[override]
+        return self.matches
+
     def encode(self, frames: Tensor) -> Features:
         x = (frames - self.mean) / self.std
         s4, s8, s16 = self.trunk(x.to(self.predictor.weight.dtype))
-        key = self.keys(s16) if self.keys is not None and self.config.matched else s16[:, :0]
+        key = self.keys(s16) if self.keys is not None and self.matches else s16[:, :0]
         return Features(self.refine16.of_feature(s16), self.refine8.of_feature(s8), self.refine4.of_feature(s4), s16, key)
 
     def start(self, features: Features | None, masks: Tensor, active: Tensor | None = None) -> State | MatchingState:
         if active is None:
             active = torch.ones(masks.shape[:2], dtype=torch.bool, device=masks.device)
         coarse = F.avg_pool2d(masks.float(), self.stride)
-        if not self.config.matched:
+        if not self.matches:
             return State(coarse, active)
         assert features is not None
         return matching.begin(features.key, coarse, active, self.config.lasting)
@@ -210,7 +219,7 @@ class CRVOS(VOSModel):
         probs = aggregate(prediction.logits, state.active, self.config.background)
         handed_on = fed_back(probs[:, 1:], self.config.feedback_threshold)
         state = state._replace(masks=F.avg_pool2d(handed_on, self.stride))
-        if not self.config.matched:
+        if not self.matches:
             return probs, state
         return probs, matching.remembered(features.key, state._replace(age=state.age + 1), EVERY)
 
@@ -225,10 +234,10 @@ class CRVOS(VOSModel):
         old = F.pad(state.masks, (0, 0, 0, 0, 0, new)) * (1 - taken)
         active = F.pad(state.active, (0, new)) | given
         masks = torch.where(given_here, coarse, old)
-        if not self.config.matched:
+        if not self.matches:
             return State(masks, active)
         assert features is not None
-        return matching.corrected(features.key, state, masks, active, given, EVERY)
+        return matching.corrected(features.key, state, masks, active, EVERY)
 
     def describe(self, features: Features) -> Tensor:
         return features.trunk

@@ -26,7 +26,7 @@ class Stage:
     rehearsal: int = 0  # up to so many predicted frames more before those, to and fro, also without gradient; drawn for each batch
     own: float | tuple[float, ...] = 1.0  # share of frames predicted from the model's own masks, not the true ones; several: a course
     feedback_threshold: float | None = None  # masks handed on are cut at this, as the model argument of that name says; None: the model's
-    model_args: dict[str, Any] = field(default_factory=dict)  # arguments that the model has for as long as the stage runs: matched: 0
+    model_args: dict[str, Any] = field(default_factory=dict)  # arguments that the model has for as long as the stage runs: matching: false
     detach: bool = False  # no gradient through masks fed back
     real: float = 0.0  # share of batches that come from real clips
     sources: dict[str, float] = field(default_factory=dict)  # which real clips, name -> weight; default: all, by the sources' weights

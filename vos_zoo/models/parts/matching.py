@@ -43,7 +43,7 @@ class MatchingState(NamedTuple):
     keys: Tensor  # (B, K, M, N, C): those of the lasting frames
     owners: Tensor  # (B, K, M, N, 1): the object's share of each of their cells
     valid: Tensor  # (B, K, M) bool: lasting frames that are there
-    age: Tensor  # (B, K) int64: frames since the object's first; a correction rounds it up to one that is remembered
+    age: Tensor  # (B, K) int64: frames since the object's first
 
 
 def begin(key: Tensor, masks: Tensor, active: Tensor, lasting: int) -> MatchingState:
@@ -84,10 +84,13 @@ def remembered(key: Tensor, state: MatchingState, every: int) -> MatchingState:
     )
 
 
-def corrected(key: Tensor, state: MatchingState, masks: Tensor, active: Tensor, given: Tensor, every: int) -> MatchingState:
-    """The state after masks were given for the frame it stands at, and K may have grown; objects in `given` (B, K) remember it for good."""
+def corrected(key: Tensor, state: MatchingState, masks: Tensor, active: Tensor, every: int) -> MatchingState:
+    """The state after masks were given for the frame it stands at; K may have grown, and new objects remember this frame as their first.
+
+    A correction of an object that was there counts as the previous frame's mask, and lasts only where this frame would have lasted anyway:
+    it may be a redetection's guess.
+    """
     new = masks.shape[1] - state.masks.shape[1]
-    rounded = (state.age + every - 1) // every * every
     grown = MatchingState(
         masks,
         active,
@@ -95,7 +98,7 @@ def corrected(key: Tensor, state: MatchingState, masks: Tensor, active: Tensor, 
         keys=F.pad(state.keys, (0, 0, 0, 0, 0, 0, 0, new)),
         owners=F.pad(state.owners, (0, 0, 0, 0, 0, 0, 0, new)),
         valid=F.pad(state.valid, (0, 0, 0, new)),
-        age=F.pad(torch.where(given[:, : state.age.shape[1]], rounded, state.age), (0, new)),
+        age=F.pad(state.age, (0, new)),
     )
     return remembered(key, grown, every)
 
