@@ -18,13 +18,13 @@ Table 3's rows are two more arguments (RM: the paper's refine modules, PM: the p
     I RM            specifier="none"              III RM, Clue    the default
     II RM, PM       specifier="mask"              IV Clue         refine="bilinear"
 
-matched=C, not in the paper, replaces the previous mask in the Clue by what matching finds (parts/matching.py): where this frame looks like
-its objects did in the previous frame and in up to `lasting` others. The state then holds the keys of these frames as well, of C channels,
-whatever the length of the video. matching=False switches it off again.
-
 - specifier="none" ignores the state: it segments what salient object there is, the same for every slot.
 - refine="bilinear" is the "general" module as far as the paper describes it: one convolution after the concatenation, its features
   (all of them, not two channels) upsampled bilinearly. The last module alone predicts, by a 3x3 convolution and bilinear x4.
+
+matched=C, not in the paper, replaces the previous mask in the Clue by what matching finds (parts/matching.py): where this frame looks like
+its objects did in the previous frame and in up to `lasting` others. The state then holds the keys of these frames as well, of C channels,
+whatever the length of the video. matching=False switches it off again.
 """
 
 from __future__ import annotations
