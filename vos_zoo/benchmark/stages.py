@@ -84,7 +84,7 @@ def _loop(*, channels_last: bool = False, half: bool = False, fold: bool = False
                     features = model.encode(grid.frame(frame, device))
                     state = model.start(features, layers, None) if state is None else state
                     probs, state = model.step(features, state)
-                    sequence.append(grid.labels(probs))
+                    sequence.append(grid.slots(probs).cpu().numpy())
             return sequence
 
         return run
@@ -170,7 +170,7 @@ def _copy_out(segmenter: Measurable, clip: SyntheticClip, video: Path, inside: A
 
     def run() -> None:
         for _ in frames:
-            grid.labels(probs)
+            grid.slots(probs).cpu()
 
     return run
 
