@@ -127,7 +127,9 @@ def measure_memory(segmenter: Measurable, clip: SyntheticClip, *, through: str =
                    report: Callable[[int], None] = lambda done: None) -> Memory:  # fmt: skip
     """Send a clip through `stream` or `propagate` and read the peak: once a process, since a peak never falls.
 
-    inside: the `size` argument of both; report: called with the number of frames done.
+    Args:
+        inside: the `size` argument of both.
+        report: called with the number of frames done.
     """
     before, trace, pace = peak_memory(), [], _Pace()
     points = {round(n * len(clip) / TRACE_POINTS) for n in range(1, TRACE_POINTS + 1)}
@@ -205,7 +207,9 @@ def measure_speed(
 ) -> list[Timing]:
     """Every stage: one run to warm up, then `repeats` runs over the clip, the device synchronised around each.
 
-    folder: where the clip's mp4 is written; baseline: measured before and after every run.
+    Args:
+        folder: where the clip's mp4 is written.
+        baseline: measured before and after every run.
     """
     video = folder / f"{clip.size[0]}x{clip.size[1]}_{clip.objects}.mp4"
     with VideoWriter(video, fps=25, size=clip.size) as writer:

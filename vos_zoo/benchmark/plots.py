@@ -13,7 +13,10 @@ Record = Mapping[str, Any]
 def plots(scores: Sequence[Record], speed: Sequence[Record], memory: Sequence[Record]) -> dict[str, str]:
     """File name -> SVG, of those for which there are figures.
 
-    scores: what evaluate wrote, a model each; speed, memory: what the benchmark wrote, a run each.
+    Args:
+        scores: what evaluate wrote, a model each.
+        speed: what the benchmark wrote, a run each.
+        memory: the same.
     """
     timings = [row for run in speed for row in run["results"]]
     peaks = [row for run in memory for row in run["results"]]

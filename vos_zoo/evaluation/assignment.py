@@ -16,7 +16,8 @@ def assign(profit: ArrayLike) -> list[int]:
     The Hungarian method with potentials, O(G^2 P) (Kuhn 1955, Munkres 1957): objects enter one by one, each along the
     shortest path that improves the assignment of those before it.
 
-    Raises: EvaluationError if there are fewer proposals than objects, or a value is not finite.
+    Raises:
+        EvaluationError: if there are fewer proposals than objects, or a value is not finite.
     """
     values = np.asarray(profit, dtype=np.float64)
     if values.ndim != 2 or values.shape[0] < values.shape[1]:

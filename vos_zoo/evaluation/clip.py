@@ -87,7 +87,9 @@ class Clip:
     def truth(self, index: int) -> Labels:
         """True labels (H, W) of an annotated frame: 0 background, void already made background.
 
-        Raises: EvaluationError if that frame has no true mask; MaskError if the mask can't be read.
+        Raises:
+            EvaluationError: if that frame has no true mask.
+            MaskError: if the mask can't be read.
         """
         return self.truth_and_void(index)[0]
 

@@ -50,7 +50,11 @@ class Entry:
     ) -> Entry:
         """The entrant's folder, new or as an earlier run left it; `tell` hears why finished clips don't count any more.
 
-        masks: where they lie already; None: they will be written here. Raises EvaluationError if `out` belongs to another data set.
+        Args:
+            masks: where they lie already; None: they will be written here.
+
+        Raises:
+            EvaluationError: if `out` belongs to another data set.
         """
         if not re.fullmatch(r"[\w.+-]+", label) or label.startswith("."):
             raise EvaluationError(f"{label!r} can't be the name of a folder of results: use letters, digits, '.', '-', '_' and '+'")

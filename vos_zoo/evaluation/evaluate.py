@@ -132,8 +132,9 @@ def evaluate(
 def evaluate_results(folder: str | Path, clips: Iterable[Clip], *, legacy_decay: bool = False) -> Scores:
     """Scores anybody's masks: `folder`/<clip>/<frame>.png, with the names of the frames and the true ids.
 
-    Raises: EvaluationError that names every file which is missing, of another size than the truth, no map of ids, or holds an object
-        that the truth has not; nothing is scored then.
+    Raises:
+        EvaluationError: names every file which is missing, of another size than the truth, no map of ids, or holds an object that the
+            truth has not; nothing is scored then.
     """
     saved = Saved(folder)
     todo = checked(clips)

@@ -34,7 +34,9 @@ def jaccard(gt: ArrayLike, pred: ArrayLike, *, void: ArrayLike | None = None) ->
     Args: true and predicted masks of one object, (T, H, W), boolean (or 0 and anything else, as integers);
         void: pixels of the same shape that count as background on both sides (unsupervised DAVIS only).
     Returns: (T,) in [0, 1]; 1 where both masks are empty.
-    Raises: EvaluationError if the shapes differ or are not (T, H, W), or if a value is not that of a mask.
+
+    Raises:
+        EvaluationError: if the shapes differ or are not (T, H, W), or if a value is not that of a mask.
     """
     truth, guess = _pair(gt, pred, void)
     values = np.ones(len(truth))
@@ -54,7 +56,9 @@ def boundary_f(gt: ArrayLike, pred: ArrayLike, bound_th: float = 0.008, *, void:
     Args: gt, pred, void: as in `jaccard`;
         bound_th: radius of that disk as a share of the frame's diagonal, from 1 on in pixels; rounded up.
     Returns: (T,) in [0, 1].
-    Raises: EvaluationError if the shapes differ or are not (T, H, W), or if a value is not that of a mask.
+
+    Raises:
+        EvaluationError: if the shapes differ or are not (T, H, W), or if a value is not that of a mask.
     """
     truth, guess = _pair(gt, pred, void)
     radius = boundary_radius(truth.shape[1:], bound_th)
@@ -90,7 +94,8 @@ def statistics(values: ArrayLike, legacy_decay: bool = False) -> Statistics:
     in 8 bits, so that its decay is wrong, mostly NaN, beyond 256 frames; `legacy_decay=True` reproduces it as
     it runs on NumPy 1 (on NumPy 2, 255 + 1 wraps as well, so that it is NaN for 256 frames already).
 
-    Raises: EvaluationError if there is no value.
+    Raises:
+        EvaluationError: if there is no value.
     """
     series = np.asarray(values, dtype=np.float64)
     if series.ndim != 1 or not len(series):

@@ -82,8 +82,9 @@ class ClipScore:
 def score(clip: Clip, masks: Masks) -> ClipScore:
     """J and F of the predicted labels `masks[i]`, (H, W) each, for every scored frame i of the clip.
 
-    Raises: EvaluationError if the clip has too few annotated frames or no object, if the masks are of another size than the truth,
-        lack a scored frame, or hold an object that the truth has not.
+    Raises:
+        EvaluationError: if the clip has too few annotated frames or no object, if the masks are of another size than the truth, lack a
+            scored frame, or hold an object that the truth has not.
     """
 
     def predicted(index: int) -> Any:
@@ -126,7 +127,8 @@ def score_with(clip: Clip, predicted: Callable[[int], Any], describe: Callable[[
 def scored_objects(clip: Clip) -> dict[int, int]:
     """Object id -> the frame in which it is given, of the objects that have a scored frame; others begin too late.
 
-    Raises: EvaluationError if the clip has too few annotated frames, or no object that can be scored.
+    Raises:
+        EvaluationError: if the clip has too few annotated frames, or no object that can be scored.
     """
     objects = clip.objects()
     if clip.unsupervised:

@@ -82,9 +82,14 @@ class Pond:
 def render_example(*, frames: int = 60, size: tuple[int, int] = (240, 432), seed: int = 0, pond: Pond | None = None) -> Example:
     """Renders the clip; the same arguments give the same pixels.
 
-    Args: frames: 1 or more; what happens is slowed down or sped up to fit; size: (H, W), 48 pixels or more each;
-        seed: which stones, patterns and leaves, and a pond's paths; pond: what there is in it, None: the story.
-    Raises: VideoError if frames or size are too small.
+    Args:
+        frames: 1 or more; what happens is slowed down or sped up to fit.
+        size: (H, W), 48 pixels or more each.
+        seed: which stones, patterns and leaves, and a pond's paths.
+        pond: what there is in it, None: the story.
+
+    Raises:
+        VideoError: if frames or size are too small.
     """
     height, width = size
     if frames < 1:

@@ -48,8 +48,13 @@ class Contents:
 def find_tasks(source: str, masks_dir: Path | None = None, *, one: bool = False) -> Found | None:
     """The clips of a manifest or a folder; None if `source` is one video, or nothing that is here.
 
-    masks_dir: where the masks of a folder's clips lie. one: a folder that could be one video or many is one. Raises VideoError if a
-    folder is neither one video nor many, VosZooError if a manifest can't be read.
+    Args:
+        masks_dir: where the masks of a folder's clips lie.
+        one: a folder that could be one video or many is one.
+
+    Raises:
+        VideoError: if a folder is neither one video nor many.
+        VosZooError: if a manifest can't be read.
     """
     path = path_of(source)
     if path is None or not path.exists():

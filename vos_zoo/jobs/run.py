@@ -26,7 +26,11 @@ class Run:
     def open(cls, place: Place, settings: Mapping[str, Any], tasks: Sequence[Task], *, overwrite: bool = False) -> Run:
         """The run that was begun there with these settings, or a new one; `overwrite` makes it a new one in any case.
 
-        settings: what the results depend on. SaveError if some of the clips were finished with others.
+        Args:
+            settings: what the results depend on.
+
+        Raises:
+            SaveError: if some of the clips were finished with others.
         """
         plain = json.loads(json.dumps(dict(settings)))
         text = place.read(RUN)

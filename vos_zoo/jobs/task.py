@@ -70,7 +70,9 @@ class Found:
 def checked(found: Found, *, finds_objects: bool, model: str, backward: bool = False) -> tuple[list[Task], list[Problem]]:
     """The clips that can be done, and all that is wrong with the others, as far as it shows without reading videos or masks.
 
-    finds_objects: the model needs no masks and takes none. backward: masks of later frames are needed.
+    Args:
+        finds_objects: the model needs no masks and takes none.
+        backward: masks of later frames are needed.
     """
     if finds_objects and found.kind == "manifest" and any(task.has_mask for task in found.tasks):
         raise VosZooError(f"{model} finds the objects itself and takes no masks: leave mask and masks out of the manifest")

@@ -54,7 +54,11 @@ def adapted(
 ) -> Any:
     """A copy of the model in float32, trained on annotated frames that lie on their grids; the model itself is left alone.
 
-    dtype: torch.bfloat16 computes in it by autocast, for speed. VosZooError if the training diverges.
+    Args:
+        dtype: torch.bfloat16 computes in it by autocast, for speed.
+
+    Raises:
+        VosZooError: if the training diverges.
     """
     with torch.inference_mode(False):
         copied = copy.deepcopy(model).float()

@@ -33,8 +33,11 @@ class Draft(NamedTuple):
 class Batches(torch.utils.data.Dataset[Draft | Sample]):
     """Batch number i of a run, drawn from seed + i alone: a resumed run sees what an uninterrupted one would have seen.
 
-    clips: those of the recipe's sources by name, or all in a list. Without stills all batches come from clips. DataError at once if a
-    stage wants what is not there.
+    Args:
+        clips: those of the recipe's sources by name, or all in a list. Without stills all batches come from clips.
+
+    Raises:
+        DataError: at once, if a stage wants what is not there.
     """
 
     def __init__(self, recipe: Recipe, stills: StillBank | None, clips: Mapping[str, Sequence[AnyClip]] | Sequence[AnyClip]):
@@ -116,7 +119,9 @@ class Batches(torch.utils.data.Dataset[Draft | Sample]):
     ) -> Generator[Sample, None, None]:
         """Batches start, start + 1, ... to the recipe's end, drawn ahead by so many processes (0: when they are asked for).
 
-        device: where clips from stills are drawn. Of each batch process `rank` of so many gets its clips; the drawing is the same in all.
+        Args:
+            device: where clips from stills are drawn. Of each batch process `rank` of so many gets its clips; the drawing is the same in
+                all.
         """
         on_gpu = torch.device(device).type != "cpu"
         drafts = torch.utils.data.DataLoader(

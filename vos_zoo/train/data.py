@@ -38,8 +38,13 @@ def load_data(
 ) -> Data:
     """Read what the recipe names under `root`.
 
-    index: where the recipe's clips_index lies, if not under root. memory: GiB for decoded clips; more are decoded when drawn. What is
-    wrong with files is listed all at once, and left out ("skip") or a DataError ("stop"). DataError too if a folder is missing.
+    Args:
+        index: where the recipe's clips_index lies, if not under root.
+        memory: GiB for decoded clips; more are decoded when drawn. What is wrong with files is listed all at once, and left out ("skip") or
+            a DataError ("stop").
+
+    Raises:
+        DataError: if a folder is missing.
     """
     problems = Problems()
     files: dict[str, list[ClipFiles]] = {}

@@ -25,7 +25,8 @@ def finetune_recipe(
 ) -> Recipe:
     """One stage on real clips alone, with the loss of the recipe that the checkpoint was made by, if that is known (`before`).
 
-    clips_size: height and width of a frame of the clips.
+    Args:
+        clips_size: height and width of a frame of the clips.
     """
     height, width = clips_size
     scale = min(1.0, LONG_SIDE / max(height, width))

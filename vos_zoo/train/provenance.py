@@ -37,7 +37,9 @@ def recipe_hash(recipe: Recipe) -> str:
 def record(out: Path, recipe: Recipe, library: str, facts: dict[str, Any]) -> None:
     """Write out/recipe.json and out/run.json. A run that goes on by another recipe, or on other data, than it began with says so.
 
-    library: its version. facts: whatever else is to be known of the run; "data" among them is compared.
+    Args:
+        library: its version.
+        facts: whatever else is to be known of the run; "data" among them is compared.
     """
     path, run = out / "recipe.json", out / "run.json"
     going_on = (out / "checkpoint.pt").exists()

@@ -32,12 +32,14 @@ def rollout(
     own (T,) bool: frames that are predicted from the model's own masks; the others from the truth of the frame before (clip.before).
     Default: all. Where the clip has masks to be `remembered`, the memory of the frame in front of such a frame holds these, not the
     model's own.
-    warm: the first `warm` predicted frames are run without gradient and without loss, so that a long history of own mistakes costs
-    little; fewer than the frames predicted. rehearsal: so many frames more are run like that in front of them, the clip played to and
-    fro, so that a short clip has a history of any length; then the frames that learn are where the play has come to, and `own` must be
-    None. detach: no gradient through the masks fed back.
-    total: what the loss's sums are divided by, default that of this batch; see `losses`.
-    The model's features are a tensor, or a NamedTuple of tensors, with the frames first.
+
+    Args:
+        warm: the first `warm` predicted frames are run without gradient and without loss, so that a long history of own mistakes costs
+            little; fewer than the frames predicted.
+        rehearsal: so many frames more are run like that in front of them, the clip played to and fro, so that a short clip has a history of
+            any length; then the frames that learn are where the play has come to, and `own` must be None.
+        detach: no gradient through the masks fed back.
+        total: what the loss's sums are divided by, default that of this batch; see `losses`.
     """
     if rehearsal and own is not None:
         raise ValueError("a rehearsal is played with the model's own masks: own must be None")

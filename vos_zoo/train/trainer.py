@@ -26,7 +26,12 @@ from vos_zoo.train.rollout import rollout, slots_in_use
 class Trainer:
     """model, its moving average, the optimiser and the step: all that a checkpoint holds.
 
-    device: "auto", "cpu" or "cuda". low_precision: autocast to bfloat16. DataError if a `frozen` prefix of the recipe fits no parameter.
+    Args:
+        device: "auto", "cpu" or "cuda".
+        low_precision: autocast to bfloat16.
+
+    Raises:
+        DataError: if a `frozen` prefix of the recipe fits no parameter.
     """
 
     def __init__(self, model: VOSModel, recipe: Recipe, device: str = "cpu", low_precision: bool = True):

@@ -47,8 +47,9 @@ class ClipSampler:
     ) -> ClipBatch:
         """A batch of windows; rng decides everything.
 
-        max_skip: the largest distance between neighbouring frames of a window: one distance a window, or, with random_gaps, each
-        drawn by itself; then `before` is filled.
+        Args:
+            max_skip: the largest distance between neighbouring frames of a window: one distance a window, or, with random_gaps, each drawn
+                by itself; then `before` is filled.
         """
         windows = [self._window(frames, max_skip, random_gaps, rng, device) for _ in range(clips)]
         pictures, masks, before, active = (torch.stack([w[n] for w in windows]) for n in range(4))

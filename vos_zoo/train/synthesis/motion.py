@@ -27,8 +27,10 @@ def sampling_grids(
 ) -> Tensor:
     """(n, T, H, W, 2) texture coordinates in [-1, 1] as grid_sample takes them; shape is (T, H, W).
 
-    owner: the clip of each of the n layers, 0 ... clips - 1. aspects (n,): width / height of the layers' stills.
-    times (clips, T): when each frame is taken, rising; default 0, 1, 2 ...
+    Args:
+        owner: the clip of each of the n layers, 0 ... clips - 1.
+        aspects: (n,), width / height of the layers' stills.
+        times: (clips, T), when each frame is taken, rising; default 0, 1, 2 ...
     """
     t, height, width = shape
     n, ratio = len(layers), width / height
