@@ -7,8 +7,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from PIL import Image
+
 from vos_zoo.masks.coco import save_coco
 from vos_zoo.masks.detections import to_supervision
+from vos_zoo.masks.display import Page, contact_sheet, drawn_frame, played
 from vos_zoo.masks.export import save_cutouts, save_video
 from vos_zoo.masks.folder import load_masks, save_folder, save_zip
 from vos_zoo.masks.overlay import Style
@@ -145,6 +148,33 @@ class MaskSequence(StoredMasks):
             >>> masks.save_as("bear.json", "youtubevis")
         """
         return save_as(self, path, form, overwrite=overwrite)
+
+    def show(self, index: int, video: Any = None, *, alpha: float = 0.5) -> Image.Image:
+        """Mask `index` as a PIL image, which a notebook shows: drawn on its frame, or alone in the palette's colours.
+
+        Args:
+            index: place in the sequence; negative ones count from the end.
+            video: the video that the masks were made from, in any form `open_video` takes.
+            alpha: opacity of the tint, 0..1.
+
+        Raises:
+            MaskError: there is no such mask, the video has no such frame, or is of another size.
+        """
+        return drawn_frame(self, index, video, alpha=alpha)
+
+    def play(self, video: Any, *, style: Style = "overlay") -> Page:
+        """The masks drawn on their video, as a player in a notebook.
+
+        The clip is held in the page, so keep it short: `masks[:100].play(video)`.
+
+        Args:
+            video: the video that the masks were made from, in any form `open_video` takes.
+            style: as in `save_video`.
+        """
+        return played(self, video, style=style)
+
+    def _repr_html_(self) -> str:
+        return contact_sheet(self)
 
     def to_supervision(self, index: int) -> Any:
         """The objects seen in frame `index` as `supervision.Detections` (boxes, masks, ids as tracker_id).

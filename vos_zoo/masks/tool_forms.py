@@ -118,7 +118,7 @@ def _save_labelme(masks: StoredMasks, path: Path, overwrite: bool) -> None:
                 Image.fromarray(mask[y : y + h, x : x + w]).save(png, format="PNG")
                 shapes.append({"label": f"object {k}", "points": [[x, y], [x + w - 1, y + h - 1]], "group_id": k, "description": "",
                                "shape_type": "mask", "flags": {}, "mask": base64.b64encode(png.getvalue()).decode()})  # fmt: skip
-            document = {"version": "5.5.0", "flags": {}, "shapes": shapes, "imagePath": f"{name}.jpg", "imageData": None,
+            document: dict[str, Any] = {"version": "5.5.0", "flags": {}, "shapes": shapes, "imagePath": f"{name}.jpg", "imageData": None,
                         "imageHeight": height, "imageWidth": width}  # fmt: skip
             (temporary / f"{name}.json").write_text(json.dumps(document), encoding="utf-8")
 
