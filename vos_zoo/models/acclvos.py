@@ -43,7 +43,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vos_zoo.models.base import Prediction, VOSModel
-from vos_zoo.models.parts.backbones import Trunk, check_trunk, imagenet_statistics
+from vos_zoo.models.parts.backbones import Trunk, check_trunk
 from vos_zoo.models.parts.ops import check_threshold, compete, fed_back, mask_pyramid, resized, stack_objects
 
 RECURRENCES = ("spatio-temporal", "spatial", "temporal")
@@ -178,23 +178,18 @@ class ConvLSTM(nn.Module):
         return o * cell.tanh(), cell
 
 
-class ACCLVOS(VOSModel):
+class ACCLVOS(VOSModel[Features, State]):
     Config = ACCLVOSConfig
     stride = 1
     padding = "zeros"
     needs_first_frame = True
     independent = False
-    mean: Tensor
-    std: Tensor
-    skips: Any
+    skips: Any  # a ModuleList, whose members mypy takes for plain modules
     levels: Any
 
     def __init__(self, config: ACCLVOSConfig | None = None):
         super().__init__()
         self.config = config or ACCLVOSConfig()
-        mean, std = imagenet_statistics()
-        self.register_buffer("mean", mean, persistent=False)
-        self.register_buffer("std", std, persistent=False)
         stages = (1, 2, 3, 4)[: self.config.backbone_stages]
         self.trunk = Trunk(
             self.config.backbone, stages, dilated=len(stages) == 4, batch_norm=self.config.batch_norm, stride_on=self.config.stride_on
@@ -220,8 +215,7 @@ class ACCLVOS(VOSModel):
         self.predictor = nn.Conv2d(h // 8, 1, 3, padding=1)
 
     def encode(self, frames: Tensor) -> Features:
-        x = (frames - self.mean) / self.std
-        s4, s8, s16, *deep = self.trunk(x.to(self.predictor.weight.dtype))
+        s4, s8, s16, *deep = self.trunk(self.trunk.normalised(frames).to(self.predictor.weight.dtype))
         skips = zip(self.levels, self.skips, [deep[0] if deep else s16, s16, s8, s4], strict=True)
         return Features(*(level.of_skip(skip(x)) for level, skip, x in skips))
 

@@ -19,18 +19,40 @@ Letters: B clips, K objects (slots), H x W pixels of the model grid, a multiple 
                                         can be told from what is seen at another, in any frame
 
 A State is a NamedTuple of tensors whose first two dimensions are B and K. Its field `masks` holds the soft masks as the model
-feeds them back. State is an argument and a result: a model keeps nothing between calls, so that one model serves any number of
-videos. No file, no device and no loop over a video inside a model.
+feeds them back, `active` the slots in use. State is an argument and a result: a model keeps nothing between calls, so that one model
+serves any number of videos. No file, no device and no loop over a video inside a model.
 
 Training uses the same methods; it only puts a loss on the Prediction.
 """
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, NamedTuple
+from collections.abc import Callable, Iterator
+from typing import Any, ClassVar, Generic, NamedTuple, Protocol, TypeAlias
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import Self, TypeVar
+
+Features: TypeAlias = Tensor | tuple[Tensor, ...]  # of frames, which come first in each tensor
+
+
+class State(Protocol):
+    """What every model's State has: a NamedTuple of tensors, each of which begins with the dimensions B and K."""
+
+    @property
+    def masks(self) -> Tensor: ...
+    @property
+    def active(self) -> Tensor: ...
+    @property
+    def _fields(self) -> tuple[str, ...]: ...
+    @property
+    def _replace(self) -> Callable[..., Self]: ...
+    def __iter__(self) -> Iterator[Tensor]: ...
+
+
+FeaturesT = TypeVar("FeaturesT", default=Any)
+StateT = TypeVar("StateT", bound=State, default=Any)
 
 
 class Prediction(NamedTuple):
@@ -39,8 +61,11 @@ class Prediction(NamedTuple):
     carry: tuple[Tensor, ...] = ()  # (B, K, ...) whatever else this model's `advance` needs of its `predict`
 
 
-class VOSModel(nn.Module):
-    """Base class of all models. A subclass names its `Config` (a frozen dataclass of plain values) and takes one."""
+class VOSModel(nn.Module, Generic[FeaturesT, StateT]):
+    """Base class of all models: `class CRVOS(VOSModel[Features, State])`, with the model's own two kinds of tuples.
+
+    A subclass names its `Config` (a frozen dataclass of plain values) and takes one.
+    """
 
     Config: ClassVar[type]
     stride: ClassVar[int] = 16  # frames are padded to multiples of this
@@ -55,24 +80,24 @@ class VOSModel(nn.Module):
         """Whether the model finds the objects itself when it is given no mask, in `config.slots` slots (zero-shot)."""
         return False
 
-    def encode(self, frames: Tensor) -> Any:
+    def encode(self, frames: Tensor) -> FeaturesT:
         raise NotImplementedError
 
-    def start(self, features: Any, masks: Any, active: Tensor | None = None) -> Any:
+    def start(self, features: FeaturesT, masks: Any, active: Tensor | None = None) -> StateT:
         """First State. masks: (B, K, H, W), or None where the model finds objects. active (B, K) bool: slots in use; None means all;
         without masks it also says how many slots there are."""
         raise NotImplementedError
 
-    def predict(self, features: Any, state: Any) -> Prediction:
+    def predict(self, features: FeaturesT, state: StateT) -> Prediction:
         raise NotImplementedError
 
-    def advance(self, features: Any, prediction: Prediction, state: Any) -> tuple[Tensor, Any]:
+    def advance(self, features: FeaturesT, prediction: Prediction, state: StateT) -> tuple[Tensor, StateT]:
         raise NotImplementedError
 
-    def step(self, features: Any, state: Any) -> tuple[Tensor, Any]:
+    def step(self, features: FeaturesT, state: StateT) -> tuple[Tensor, StateT]:
         return self.advance(features, self.predict_in_chunks(features, state), state)
 
-    def predict_in_chunks(self, features: Any, state: Any) -> Prediction:
+    def predict_in_chunks(self, features: FeaturesT, state: StateT) -> Prediction:
         """`predict`, in chunks of objects where there are so many that memory may ask for it."""
         k, size = state.masks.shape[1], self.objects_at_once
         if not self.independent or k <= size or torch.is_grad_enabled():
@@ -82,19 +107,19 @@ class VOSModel(nn.Module):
         join = [tuple(torch.cat(each, 1) for each in zip(*(part[i] for part in parts), strict=True)) for i in (1, 2)]
         return Prediction(torch.cat([part.logits for part in parts], 1), *join)
 
-    def annotate(self, features: Any, masks: Tensor, given: Tensor, state: Any) -> Any:
+    def annotate(self, features: FeaturesT, masks: Tensor, given: Tensor, state: StateT) -> StateT:
         """masks (B, K, H, W); given (B, K) bool. K may exceed the state's: the slots behind are new and must be given."""
         raise NotImplementedError
 
-    def keep(self, state: Any, slots: Tensor) -> Any:
+    def keep(self, state: StateT, slots: Tensor) -> StateT:
         """slots: int64 (k,), indices of the slots that stay, in their new order."""
-        return type(state)(*(field.index_select(1, slots) for field in state))
+        return state._replace(**{name: field.index_select(1, slots) for name, field in zip(state._fields, state, strict=True)})
 
-    def replace_masks(self, state: Any, masks: Tensor) -> Any:
+    def replace_masks(self, state: StateT, masks: Tensor) -> StateT:
         """masks (B, K, H, W) in [0, 1] take the place of those that the model would feed back."""
         raise NotImplementedError
 
-    def describe(self, features: Any) -> Tensor:
+    def describe(self, features: FeaturesT) -> Tensor:
         raise NotImplementedError
 
     def trunks(self) -> list[nn.Module]:

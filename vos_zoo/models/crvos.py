@@ -38,7 +38,7 @@ from torch import Tensor, nn
 
 from vos_zoo.models.base import Prediction, VOSModel
 from vos_zoo.models.parts import matching
-from vos_zoo.models.parts.backbones import Trunk, check_trunk, imagenet_statistics
+from vos_zoo.models.parts.backbones import Trunk, check_trunk
 from vos_zoo.models.parts.matching import MatchingState
 from vos_zoo.models.parts.ops import aggregate, check_threshold, coordinates, fed_back
 
@@ -136,20 +136,15 @@ class Refine(nn.Module):
         return F.interpolate(blended, scale_factor=self.upscale, mode="bilinear", align_corners=False) if self.upscale > 1 else blended
 
 
-class CRVOS(VOSModel):
+class CRVOS(VOSModel[Features, Any]):  # Any: a State, or where it matches a MatchingState
     Config = CRVOSConfig
     stride = 16
     padding = "reflect"
     describes = True
-    mean: Tensor
-    std: Tensor
 
     def __init__(self, config: CRVOSConfig | None = None):
         super().__init__()
         self.config = config or CRVOSConfig()
-        mean, std = imagenet_statistics()
-        self.register_buffer("mean", mean, persistent=False)
-        self.register_buffer("std", std, persistent=False)
         stages = self.config.backbone_stages
         self.trunk = Trunk(
             self.config.backbone, (1, 2, stages), dilated=stages == 4, batch_norm=self.config.batch_norm, stride_on=self.config.stride_on
@@ -178,8 +173,7 @@ class CRVOS(VOSModel):
         return self.matches
 
     def encode(self, frames: Tensor) -> Features:
-        x = (frames - self.mean) / self.std
-        s4, s8, s16 = self.trunk(x.to(self.predictor.weight.dtype))
+        s4, s8, s16 = self.trunk(self.trunk.normalised(frames).to(self.predictor.weight.dtype))
         key = self.keys(s16) if self.keys is not None and self.matches else s16[:, :0]
         return Features(self.refine16.of_feature(s16), self.refine8.of_feature(s8), self.refine4.of_feature(s4), s16, key)
 

@@ -6,7 +6,7 @@ resizing) does not, which is how papers count.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from vos_zoo.models.base import VOSModel
+from vos_zoo.models.base import Features, State, VOSModel
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Cost:
     parameters: int
 
 
-def cost(architecture: type[VOSModel], config: Any, size: tuple[int, int]) -> Cost:
+def cost(architecture: type[VOSModel], config: object, size: tuple[int, int]) -> Cost:
     """Count the model that `architecture` builds of its `config` at frames of `size` (H, W), a multiple of its stride.
 
     A model whose state grows with the video is counted with what it holds after the first frame; one with a fixed memory, where that
@@ -51,7 +51,7 @@ def cost(architecture: type[VOSModel], config: Any, size: tuple[int, int]) -> Co
     )
 
 
-def _count_step(model: VOSModel, features: Any, size: tuple[int, int], objects: int) -> tuple[int, Any]:
+def _count_step(model: VOSModel, features: Features, size: tuple[int, int], objects: int) -> tuple[int, State]:
     """Operations of one step with so many objects, and the state after it."""
     if model.finds_objects:
         state = model.start(features, None, torch.ones(1, objects, dtype=torch.bool, device="meta"))
@@ -70,7 +70,9 @@ def _count(run: Callable[[], Any]) -> tuple[int, Any]:
 class _ValuesAreZero(TorchDispatchMode):
     """A model that looks at a number in its state finds zero: tensors on "meta" have none."""
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_dispatch__(
+        self, func: Callable[..., object], types: Sequence[type], args: tuple[object, ...] = (), kwargs: Mapping[str, object] | None = None
+    ) -> object:
         if func is torch.ops.aten._local_scalar_dense.default and isinstance(args[0], Tensor) and args[0].is_meta:
             return 0
         return func(*args, **(kwargs or {}))

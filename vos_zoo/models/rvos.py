@@ -35,7 +35,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vos_zoo.models.base import Prediction, VOSModel
-from vos_zoo.models.parts.backbones import Trunk, check_trunk, imagenet_statistics
+from vos_zoo.models.parts.backbones import Trunk, check_trunk
 from vos_zoo.models.parts.ops import check_threshold, compete, fed_back, mask_pyramid, resized, stack_objects
 
 RECURRENCES = ("spatio-temporal", "spatial", "temporal")
@@ -146,23 +146,18 @@ class ConvLSTM(nn.Module):
         return o * cell.tanh(), cell
 
 
-class RVOS(VOSModel):
+class RVOS(VOSModel[Features, State]):
     Config = RVOSConfig
     stride = 1
     padding = "zeros"
     needs_first_frame = True
     independent = False
-    mean: Tensor
-    std: Tensor
-    skips: Any
+    skips: Any  # a ModuleList, whose members mypy takes for plain modules
     levels: Any
 
     def __init__(self, config: RVOSConfig | None = None):
         super().__init__()
         self.config = config or RVOSConfig()
-        mean, std = imagenet_statistics()
-        self.register_buffer("mean", mean, persistent=False)
-        self.register_buffer("std", std, persistent=False)
         stages = (1, 2, 3, 4)[: self.config.backbone_stages]
         self.trunk = Trunk(self.config.backbone, stages, batch_norm=self.config.batch_norm, stride_on=self.config.stride_on)
         at4, at8, at16, at32 = [*self.trunk.channels, self.trunk.channels[-1]][:4]
@@ -183,8 +178,7 @@ class RVOS(VOSModel):
         return self.config.zero_shot
 
     def encode(self, frames: Tensor) -> Features:
-        x = (frames - self.mean) / self.std
-        s4, s8, s16, *s32 = self.trunk(x.to(self.predictor.weight.dtype))
+        s4, s8, s16, *s32 = self.trunk(self.trunk.normalised(frames).to(self.predictor.weight.dtype))
         skips = zip(self.levels, self.skips, [s32[0] if s32 else s16, s16, s8, s4], strict=True)
         extent = frames.new_zeros(()).expand(frames.shape[0], *frames.shape[-2:])
         return Features._make([*(level.of_skip(skip(x)) for level, skip, x in skips), extent])

@@ -43,7 +43,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vos_zoo.models.base import Prediction, VOSModel
-from vos_zoo.models.parts.backbones import Trunk, check_trunk, imagenet_statistics
+from vos_zoo.models.parts.backbones import Trunk, check_trunk
 from vos_zoo.models.parts.memory import read_memory, start_alike, unit
 from vos_zoo.models.parts.ops import aggregate, check_threshold, fed_back
 
@@ -201,20 +201,15 @@ class Refine(nn.Module):
         return self.leave(x)
 
 
-class SCM(VOSModel):
+class SCM(VOSModel[Features, State]):
     Config = SCMConfig
     stride = 16
     padding = "zeros"
     needs_first_frame = True
-    mean: Tensor
-    std: Tensor
 
     def __init__(self, config: SCMConfig | None = None):
         super().__init__()
         self.config = config or SCMConfig()
-        mean, std = imagenet_statistics()
-        self.register_buffer("mean", mean, persistent=False)
-        self.register_buffer("std", std, persistent=False)
         c = self.config
         self.query_trunk = Trunk(c.backbone, (1, 2, 3), batch_norm=c.batch_norm, stride_on=c.stride_on)
         self.memory_trunk = Trunk(c.backbone, (3,), batch_norm=c.batch_norm, stride_on=c.stride_on, extra_channels=2)
@@ -233,7 +228,7 @@ class SCM(VOSModel):
         self.refine = Refine(c.decoder, c.refine_width) if c.refine else None
 
     def encode(self, frames: Tensor) -> Features:
-        frame = ((frames - self.mean) / self.std).to(self.predictor.weight.dtype)
+        frame = self.query_trunk.normalised(frames).to(self.predictor.weight.dtype)
         s4, s8, s16 = self.query_trunk(frame)
         key, value = self.comparable(self.query_key(s16)), self.mix.of_query(self.query_value(s16))
         return Features(key, value, self.level8.skip(s8), self.level4.skip(s4), frame, inside(frames, self.stride))

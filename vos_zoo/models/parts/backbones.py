@@ -22,6 +22,7 @@ from vos_zoo.models.parts.folding import fold_batch_norm
 
 BATCH_NORMS = ("frozen", "folded")
 STRIDES_ON = ("3x3", "1x1")
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of RGB in [0, 1]
 
 
 def check_trunk(name: str, batch_norm: str, stride_on: str) -> None:
@@ -43,7 +44,12 @@ class Trunk(nn.Module):
     further one at half the resolution, but with dilated=True the fourth keeps the third's stride 16: its stride is replaced by a
     dilation of 2 from its second block on (torchvision's replace_stride_with_dilation). stride_on: the convolution of a bottleneck that has
     its stride, "3x3" or "1x1". ValueError if the arguments name no trunk.
+
+    `normalised` brings frames in [0, 1] to what the trunk was trained on.
     """
+
+    mean: Tensor
+    std: Tensor
 
     def __init__(
         self,
@@ -69,9 +75,16 @@ class Trunk(nn.Module):
         if batch_norm == "folded":
             fold_batch_norm(self.net)
         self.batch_norm, self.stride_on = batch_norm, stride_on
+        self.register_buffer("mean", _per_channel(IMAGENET_MEAN), persistent=False)
+        self.register_buffer("std", _per_channel(IMAGENET_STD), persistent=False)
+
+    def normalised(self, frames: Tensor) -> Tensor:
+        """(B, 3, H, W) RGB in [0, 1] -> the same by ImageNet's mean and standard deviation."""
+        return (frames - self.mean) / self.std
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        return self.net(x)
+        features: list[Tensor] = self.net(x)
+        return features
 
     def train(self, mode: bool = True) -> Trunk:
         super().train(mode)
@@ -114,10 +127,9 @@ class Trunk(nn.Module):
             raise ValueError(f"these weights are of another trunk than {self.outline['model_name']}, {self.batch_norm}: {error}") from error
 
 
-def imagenet_statistics() -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation of RGB in [0, 1], each (1, 3, 1, 1)."""
-    mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
-    return mean.view(1, 3, 1, 1), std.view(1, 3, 1, 1)
+def _per_channel(values: tuple[float, ...]) -> Tensor:
+    """(1, C, 1, 1), float32 whatever the default dtype is."""
+    return torch.tensor(values, dtype=torch.float32).view(1, -1, 1, 1)
 
 
 def _stride_on_first(net: nn.Module) -> None:
