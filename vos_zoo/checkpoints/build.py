@@ -42,8 +42,11 @@ def trained(source: Source, model_args: Mapping[str, Any] | None = None) -> tupl
     weights.check_size(outline, source.config.weights, source.label)
     paths = source.files()
     weights.check_fit(outline, *paths)
-    model = _built_quietly(architecture, config)
-    weights.load_weights(model, *paths)
+    from vos_zoo.system.host import undisturbed_building
+
+    with undisturbed_building():
+        model = _built_quietly(architecture, config)
+        weights.load_weights(model, *paths)
     return model.eval(), config
 
 
@@ -63,7 +66,10 @@ def untrained(
     label = label or f"the config {config.name!r}"
     architecture, config = resolved(config, model_args or {}, label)
     outlined(architecture, config, label)
-    return architecture(architecture.Config(**config.model_args)).eval(), config.replace(weights=None, metrics=[])
+    from vos_zoo.system.host import undisturbed_building
+
+    with undisturbed_building():
+        return architecture(architecture.Config(**config.model_args)).eval(), config.replace(weights=None, metrics=[])
 
 
 def check_follows(config: ModelConfig) -> None:
@@ -101,8 +107,10 @@ def outlined(architecture: type[VOSModel], config: ModelConfig, label: str) -> V
     """The model on torch's "meta" device, where it takes no memory. CheckpointError if it can't be built, or is too large."""
     import torch
 
+    from vos_zoo.system.host import undisturbed_building
+
     try:
-        with torch.device("meta"):
+        with undisturbed_building(), torch.device("meta"):
             model = architecture(architecture.Config(**config.model_args))
     except VosZooError:
         raise

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TypeAlias
 
 import torch
 
 from vos_zoo.errors import VosZooError
+from vos_zoo.system.host import check_device
 
+DeviceLike: TypeAlias = torch.device | str | int
+DTypeLike: TypeAlias = torch.dtype | str
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
-def choose_device(device: Any) -> torch.device:
+def choose_device(device: DeviceLike) -> torch.device:
     """'auto': cuda, else mps, else cpu; or any that torch knows. VosZooError if it can't be used here."""
     if device != "auto":
         try:
@@ -23,11 +26,12 @@ def choose_device(device: Any) -> torch.device:
             ) from error
         return chosen
     if torch.cuda.is_available():
+        check_device(torch.device("cuda"))
         return torch.device("cuda")
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
 
 
-def choose_dtype(dtype: Any, device: torch.device) -> torch.dtype:
+def choose_dtype(dtype: DTypeLike, device: torch.device) -> torch.dtype:
     """'auto': half precision where the device computes in it, else float32; or its name. VosZooError for another."""
     if isinstance(dtype, torch.dtype) and dtype in DTYPES.values():
         return dtype
