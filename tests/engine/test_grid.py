@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from vos_zoo.engine.grid import STRIP, Grid, likeliest, make_grid, resize
+from vos_zoo.engine.grid import LONGEST, MAX_PIXELS, STRIP, Grid, likeliest, make_grid, resize
+from vos_zoo.errors import VosZooError
 
 CPU = torch.device("cpu")
 
@@ -111,3 +112,39 @@ def test_frames_are_rounded_to_bytes_not_bent():
     exact = resize(torch.from_numpy(frame).permute(2, 0, 1)[None].float() / 255, grid.inner)
     difference = (grid.unpadded(grid.frame(frame, CPU)) - exact) * 255
     assert float(difference.abs().max()) <= 1.01 and abs(float(difference.mean())) < 0.2
+
+
+LONG = [(24, 1500), (1500, 24), (2, 3000), (3000, 2), (1, 1), (1, 100_000), (100, 1000), (480, 5000), (7, 7000), (16000, 16), (1080, 3841)]
+
+
+@pytest.mark.parametrize("video", LONG)
+@pytest.mark.parametrize("short_side", [32, 240, 480])
+@pytest.mark.parametrize("stride", [1, 16])
+def test_a_frame_costs_no_more_than_one_three_times_as_long_as_high(video, short_side, stride):
+    grid = make_grid(video, short_side=short_side, stride=stride, padding="zeros")
+    longest = make_grid((short_side, LONGEST * short_side), short_side=short_side, stride=32, padding="zeros")
+    assert grid.size[0] * grid.size[1] <= longest.size[0] * longest.size[1]
+    assert min(grid.inner) >= 1
+
+
+@pytest.mark.parametrize("short_side", [240, 384, 480])
+@pytest.mark.parametrize("padding", ["reflect", "zeros"])
+def test_ordinary_frames_are_as_large_inside_as_they_were(short_side, padding):
+    """Up to three times as long as high: upright, square, cinema, with odd sides."""
+    for height, width in ((480, 854), (854, 480), (1080, 1920), (500, 500), (804, 1920), (333, 999), (101, 202), (36, 108), (2160, 3840)):
+        factor = short_side / min(height, width)
+        expected = (round(height * factor), round(width * factor))
+        assert make_grid((height, width), short_side=short_side, stride=16, padding=padding).inner == expected
+
+
+def test_a_long_frame_keeps_its_shape_and_most_of_what_it_may_have():
+    grid = make_grid((480, 4800), short_side=480, stride=16, padding="zeros")
+    height, width = grid.inner
+    assert width / height == pytest.approx(10, rel=0.02) and 0.8 * LONGEST * 480**2 < height * width <= LONGEST * 480**2
+
+
+def test_a_size_that_no_machine_holds_is_refused():
+    for inner in ((10_000, 10_000), (2, MAX_PIXELS)):
+        with pytest.raises(VosZooError, match="is too large, .* pixels are the limit: pass a smaller size, for instance size=480"):
+            make_grid((48, 64), short_side=None, stride=16, padding="zeros", inner=inner)
+    assert make_grid((4320, 7680), short_side=None, stride=16, padding="zeros").inner == (4320, 7680)

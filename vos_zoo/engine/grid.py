@@ -1,4 +1,9 @@
-"""Between a video's pixels and a model's grid: resize, pad, and back."""
+"""Between a video's pixels and a model's grid: resize, pad, and back.
+
+The cost of a frame has a ceiling. A frame whose longer side is more than LONGEST times the shorter one would cost far more than another of
+the same shorter side: a 1500x24 clip at a shorter side of 480 has 35 times the pixels of an 854x480 one. So it is made smaller, until it
+has no more pixels than a frame LONGEST times as long as it is high. "native" and an exact size are taken at their word, up to MAX_PIXELS.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +15,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from vos_zoo.errors import VosZooError
+
+LONGEST = 3  # the longer side of a frame, in shorter ones, from which on it is made smaller inside the model
+COARSEST = 32  # pixels of the coarsest cells that a model has: a frame costs what its sides, rounded up to these, cost
+MAX_PIXELS = 1 << 26  # of a frame inside the model; an 8K frame has half of them
 # Maps of many objects are resized between the video's size and the model's a few objects at a time: about this many values at the video's
 # size (64 MB).
 STRIP = 16_000_000
@@ -100,17 +110,42 @@ class Grid:
 def make_grid(video: tuple[int, int], *, short_side: int | None, stride: int, padding: str, inner: tuple[int, int] | None = None) -> Grid:
     """The grid for a video of (height, width).
 
-    short_side: the frame is resized so that its shorter side has this many pixels; None keeps its size. inner: exactly this size
-    instead. padding: "reflect" puts the larger half of an odd number first (left, top), as CRVOS does; "zeros" last, as STM does.
+    short_side: the frame is resized so that its shorter side has this many pixels, or fewer if it is very long; None keeps its size.
+    inner: exactly this size instead. padding: "reflect" puts the larger half of an odd number first (left, top), as CRVOS does; "zeros"
+    last, as STM does. VosZooError for a size inside the model of more than MAX_PIXELS.
     """
-    height, width = video
     if inner is None:
-        factor = 1.0 if short_side is None else short_side / min(video)
-        inner = (max(1, round(height * factor)), max(1, round(width * factor)))
+        inner = video if short_side is None else _bounded(video, short_side)
+    if inner[0] * inner[1] > MAX_PIXELS:
+        raise VosZooError(
+            f"a frame of {inner[1]}x{inner[0]} pixels inside the model is too large, {MAX_PIXELS:,} pixels are the limit: pass a smaller "
+            "size, for instance size=480"
+        )
     extra_h, extra_w = -inner[0] % stride, -inner[1] % stride
     halves = [(extra + 1) // 2 if padding == "reflect" else extra // 2 for extra in (extra_w, extra_h)]
     pads = (halves[0], extra_w - halves[0], halves[1], extra_h - halves[1])
     return Grid(video, inner, pads, padding)
+
+
+def _bounded(video: tuple[int, int], short_side: int) -> tuple[int, int]:
+    """The size at which the shorter side has `short_side` pixels; smaller where that would cost more than a frame of LONGEST."""
+
+    def sized(factor: float) -> tuple[int, int]:
+        return max(1, round(video[0] * factor)), max(1, round(video[1] * factor))
+
+    low, high = 0.0, short_side / min(video)
+    most = _cost((short_side, LONGEST * short_side))
+    if _cost(sized(high)) <= most:
+        return sized(high)
+    for _ in range(50):
+        middle = (low + high) / 2
+        low, high = (middle, high) if _cost(sized(middle)) <= most else (low, middle)
+    return sized(low)
+
+
+def _cost(size: tuple[int, int]) -> int:
+    """Pixels of a frame whose sides are rounded up to whole cells."""
+    return (size[0] + -size[0] % COARSEST) * (size[1] + -size[1] % COARSEST)
 
 
 def likeliest(layers: Tensor) -> tuple[Tensor, Tensor]:
