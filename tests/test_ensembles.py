@@ -50,7 +50,7 @@ def test_members_of_other_kinds_and_sizes_work_together():
     both = vos_zoo.ensemble([tiny(short_side=32), toy_segmenter()], weights=[1, 99])
     masks = both.propagate(video, truth[0])
     assert agreement(masks, truth) > 0.99
-    inner = [branch.grid.inner for branch in both.branches_for((41, 57))]
+    inner = [branch.grid.inner for branch in both.branches_for((41, 57), both.input_spec())]
     assert inner == [(32, 44), (41, 57)]
     streamed = np.stack([item.mask for item in both.stream(video, truth[0])])
     assert streamed.tobytes() == np.asarray(masks).tobytes()
@@ -65,7 +65,7 @@ def test_weights_decide():
     assert agreement(nearly, alone[0]) > 0.999
     heavy = vos_zoo.ensemble([one, other], weights=[3, 1])
     assert heavy.weights == (0.75, 0.25)
-    assert [branch.weight for branch in heavy.branches_for((48, 64), tta="flip")] == [0.375, 0.375, 0.125, 0.125]
+    assert [branch.weight for branch in heavy.branches_for((48, 64), heavy.input_spec(tta="flip"))] == [0.375, 0.375, 0.125, 0.125]
 
 
 def test_it_is_a_segmenter_in_all_it_does():
@@ -82,7 +82,7 @@ def test_it_is_a_segmenter_in_all_it_does():
     ((index, masks),) = both.propagate_many([video], [truth[0]])
     assert index == 0 and agreement(masks, both.propagate(video, truth[0])) == 1
     nested = vos_zoo.ensemble([both, toy_segmenter()])
-    assert [branch.weight for branch in nested.branches_for((44, 60))] == [0.25, 0.25, 0.5]
+    assert [branch.weight for branch in nested.branches_for((44, 60), nested.input_spec())] == [0.25, 0.25, 0.5]
 
 
 def test_info_and_repr():
@@ -134,14 +134,15 @@ def test_what_makes_no_ensemble(members, options, message):
 
 def test_members_on_two_devices_are_refused():
     elsewhere = tiny()
-    elsewhere.device = torch.device("meta")
+    (member,) = elsewhere._members
+    member.device = torch.device("meta")
     with pytest.raises(VosZooError, match=r"the members lie on cpu, meta: load them all with the same device="):
         vos_zoo.ensemble([tiny(), elsewhere])
 
 
 def test_an_ensemble_is_not_one_checkpoint(tmp_path):
     with pytest.raises(SaveError, match="save its members one by one"):
-        vos_zoo.ensemble([tiny()]).save_pretrained(tmp_path / "out")
+        vos_zoo.ensemble([tiny(1), tiny(2)]).save_pretrained(tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
@@ -152,3 +153,42 @@ def test_it_asks_for_a_mask():
         both.propagate(video)
     with pytest.raises(MaskError, match=r"no mask was given: tiny1\+tiny2 follows the objects of a mask"):
         both.start(video[0], None)
+
+
+def test_an_ensemble_of_one_is_that_model_in_all():
+    member = tiny()
+    one = vos_zoo.ensemble([member])
+    assert one.inference_model is member.inference_model and one.model is member.model
+    assert one.config is member.config and one.members[0].model is member.model
+
+
+def test_an_ensemble_has_its_members_models():
+    first, second = tiny(1), tiny(2)
+    both = vos_zoo.ensemble([first, second])
+    assert list(both.model) == [first.model, second.model]
+    assert list(both.inference_model) == [first.inference_model, second.inference_model]
+    assert [each.model for each in both.members] == [first.model, second.model]
+    assert all(len(each.members) == 1 for each in both.members)
+
+
+def test_a_member_of_an_ensemble_can_be_saved(tmp_path):
+    first, second = both = tiny(1), tiny(2)
+    for n, member in enumerate(vos_zoo.ensemble(both).members):
+        member.save_pretrained(tmp_path / str(n))
+    assert vos_zoo.load(tmp_path / "1", device="cpu").config.name == second.config.name != first.config.name
+
+
+def test_redetection_takes_an_ensemble_of_one_and_refuses_one_of_several():
+    model, config = tiny().model, tiny().config
+    one = Segmenter(model, config, device="cpu", dtype="float32", redetection=vos_zoo.ensemble([tiny(1)]))
+    assert one.describer.config.name == "tiny1"
+    with pytest.raises(VosZooError, match=r"features of one model, and tiny1\+tiny2 is an ensemble: pass one of its members"):
+        Segmenter(model, config, device="cpu", dtype="float32", redetection=vos_zoo.ensemble([tiny(1), tiny(2)]))
+    with pytest.raises(VosZooError, match="redetection is True, False or a Segmenter.*not 'crvos'"):
+        Segmenter(model, config, device="cpu", dtype="float32", redetection="crvos")
+
+
+def test_a_config_set_later_counts():
+    segmenter = tiny()
+    segmenter.config = segmenter.config.replace(preprocess=Preprocess(32))
+    assert segmenter.grid_for((64, 64)).inner == (32, 32) and segmenter.info()["short_side"] == 32

@@ -33,12 +33,12 @@ LAYERS = {
     "checkpoints": "errors system models/discovery",
     "publish": "errors system checkpoints",
     "pointing": "errors system videos masks models/parts models/base models/discovery checkpoints",
-    "engine": "errors system videos masks models/base pointing",
+    "engine": "errors system videos masks models/parts models/base pointing",
     "datasets": "errors system",
     "train": "errors system masks models/parts models/base pointing engine datasets",
     "jobs": "errors system videos masks",
     "evaluation": "errors system videos masks pointing datasets",
-    "benchmark": "errors system videos masks checkpoints evaluation",
+    "benchmark": "errors system videos masks models/base engine checkpoints evaluation",
     "segmenter": "errors system videos masks models/parts models/base checkpoints publish pointing engine train",
     "ensembles": "errors checkpoints engine segmenter",
     "zoo": "errors models/discovery checkpoints segmenter ensembles",
@@ -50,7 +50,7 @@ LAYERS = {
 }
 NEED_TORCH = {"models/parts", "models/base", "models/<name>", "models/flops", "engine", "segmenter", "ensembles", "train", "benchmark"}
 NEED_TORCH |= {"convert", "pointing"}
-MODULES_THAT_NEED_TORCH = {"vos_zoo.system.devices"}
+MODULES_THAT_NEED_TORCH = {"vos_zoo.system.devices", "vos_zoo.system.host"}
 OUTSIDE = {"tools", "demo", "tests", "toy", "conftest"}
 NAMES_THAT_SAY_NOTHING = {"util", "utils", "helper", "helpers", "misc", "common", "tools", "stuff"}
 

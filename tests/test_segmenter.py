@@ -11,6 +11,7 @@ from PIL import Image
 from toy import Toy, squares_clip, toy_segmenter
 
 from vos_zoo.checkpoints.config import ModelConfig, Preprocess
+from vos_zoo.engine.propagation import _nearer_pass
 from vos_zoo.errors import MaskError, VideoError, VosZooError, VosZooWarning
 from vos_zoo.masks.sequence import MaskSequence
 from vos_zoo.models.crvos import CRVOS
@@ -219,7 +220,7 @@ def test_objects_in_chunks_give_what_all_at_once_give():
     session = Segmenter(crvos, ModelConfig("tiny", "CRVOS"), device="cpu", dtype="float32").start(video[0], first)
     with torch.inference_mode():
         features = crvos.encode(torch.rand(1, 3, 48, 80))
-        state = session._branches[0].state
+        state = session.state.model.branches[0]
         parts, _ = crvos.step(features, state)
         whole, _ = crvos.advance(features, crvos.predict(features, state), state)
     assert parts.shape == (1, 1 + n, 48, 80)
@@ -397,7 +398,7 @@ def test_a_file_shorter_than_it_claims_shifts_no_mask_to_another_frame(segmenter
 def test_the_given_mask_lies_on_top_in_both_directions(segmenter, monkeypatch):
     """However sure the other pass is of another object there."""
     video, truth = squares_clip()
-    monkeypatch.setattr("vos_zoo.engine.session._certainty", lambda probs: torch.ones(probs.shape[1] - 1))
+    monkeypatch.setattr("vos_zoo.engine.tracker.certainty_of", lambda probs: torch.ones(probs.shape[1] - 1))
     given = np.where(truth[6] == 2, 1, 0)
     masks = segmenter.propagate(video, masks={0: truth[0], 6: given, 8: {2: truth[8] == 2}}, direction="both")
     assert (masks[6][given == 1] == 1).all()
@@ -515,3 +516,46 @@ def test_a_stream_has_one_type_also_before_a_large_id_comes(segmenter):
     np.testing.assert_array_equal(whole, truth)
     assert {item.mask.dtype for item in segmenter.stream(video, truth[0], masks=later)} == {np.dtype(np.int32)}
     assert streamed.tobytes() == whole.tobytes()
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "reached", "chosen"),
+    [
+        ([2], [3], [True, True], 0),
+        ([3], [2], [True, True], 1),
+        ([2], [2], [True, True], 0),
+        ([3], [2], [True, False], 0),
+        ([2], [], [True, True], 0),
+        ([2], [], [False, True], None),
+        ([], [2], [True, True], 1),
+        ([], [2], [True, False], None),
+        ([0], [0], [False, True], 1),
+    ],
+)
+def test_which_pass_an_object_is_taken_from(before, after, reached, chosen):
+    assert _nearer_pass(before, after, reached) == chosen
+
+
+def test_a_sessions_state_is_one_value(segmenter):
+    """To go back to an earlier frame is to assign what was then."""
+    video, truth = squares_clip()
+    session = segmenter.start(video[0], truth[0])
+    session.step(video[1])
+    before = session.state
+    session.step(video[2])
+    session.annotate(video[2], {2: truth[2] == 1}, advance=False)
+    session.remove(1)
+    assert before.index == 1 and before.object_ids == (1, 2)
+    session.state = before
+    np.testing.assert_array_equal(session.current(), truth[1])
+    np.testing.assert_array_equal(session.step(video[2]), truth[2])
+
+
+@pytest.mark.parametrize("size", [(2, 300), (300, 2), (24, 1500), (1, 1)])
+def test_frames_of_any_shape_have_masks(segmenter, size):
+    video = np.full((3, *size, 3), 120, np.uint8)
+    first = np.zeros(size, np.uint8)
+    first[: max(1, size[0] // 2), : max(1, size[1] // 2)] = 1
+    video[:, first == 1] = (220, 40, 40)
+    masks = segmenter.propagate(video, first, size=48)
+    assert masks[2].shape == size and (masks[2] == first).mean() > 0.9

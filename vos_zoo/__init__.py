@@ -25,8 +25,8 @@ from vos_zoo.errors import (
 )
 
 if TYPE_CHECKING:
+    from vos_zoo.engine.inputs import TTA
     from vos_zoo.engine.session import Session
-    from vos_zoo.engine.views import TTA
     from vos_zoo.ensembles import ensemble
     from vos_zoo.masks.read import read_mask
     from vos_zoo.masks.sequence import MaskSequence
@@ -44,7 +44,7 @@ _HOMES = {
     "create": "vos_zoo.zoo",
     "list_models": "vos_zoo.zoo",
     "Segmenter": "vos_zoo.segmenter",
-    "TTA": "vos_zoo.engine.views",
+    "TTA": "vos_zoo.engine.inputs",
     "ensemble": "vos_zoo.ensembles",
     "Session": "vos_zoo.engine.session",
     "MaskSequence": "vos_zoo.masks.sequence",

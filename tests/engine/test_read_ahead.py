@@ -14,7 +14,7 @@ from toy import squares_clip, toy_segmenter
 
 import vos_zoo
 from vos_zoo.checkpoints.config import ModelConfig, Preprocess
-from vos_zoo.engine import read_ahead, session
+from vos_zoo.engine import read_ahead, tracker
 from vos_zoo.engine.read_ahead import ReadAhead, frames_at_once, in_groups
 from vos_zoo.errors import MaskError, VideoError, VosZooError
 from vos_zoo.example.clip import render_example
@@ -59,7 +59,7 @@ def noisy_clip(frames: int, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarr
 @pytest.fixture
 def batches_of_four(monkeypatch: pytest.MonkeyPatch) -> None:
     """As on a GPU, on a CPU."""
-    monkeypatch.setattr(session, "frames_at_once", lambda device, size: 4)
+    monkeypatch.setattr(tracker, "frames_at_once", lambda device, size: 4)
 
 
 def threads() -> list[threading.Thread]:
@@ -330,6 +330,6 @@ def test_half_precision_with_learnt_weights(monkeypatch: pytest.MonkeyPatch) -> 
     segmenter = vos_zoo.load("crvos", device="cpu", dtype="bfloat16")
     example = render_example(size=(120, 216), frames=9)
     plain = np.asarray(segmenter.propagate(example.frames, example.masks[0], size=192, mode="latency"))
-    monkeypatch.setattr(session, "frames_at_once", lambda device, size: 4)
+    monkeypatch.setattr(tracker, "frames_at_once", lambda device, size: 4)
     fast = np.asarray(segmenter.propagate(example.frames, example.masks[0], size=192, mode="throughput"))
     assert (fast == plain).mean() >= 0.999 and plain[-1].any()

@@ -16,9 +16,9 @@ from vos_zoo.benchmark import measure
 from vos_zoo.benchmark.synthetic import SyntheticClip
 from vos_zoo.checkpoints import catalogue
 from vos_zoo.checkpoints.config import ModelConfig, Preprocess
-from vos_zoo.engine.appearance import FRAMES, Appearance
+from vos_zoo.engine.appearance import MAX_FRAMES, Appearance, AppearanceMemory
 from vos_zoo.engine.grid import make_grid
-from vos_zoo.engine.redetection import EVERY, agreement
+from vos_zoo.engine.redetection import FRAMES_PER_LOOK, ObjectMatch, agreement, match, taken_away
 from vos_zoo.engine.views import Branch
 from vos_zoo.errors import CheckpointError, VosZooError
 from vos_zoo.models.base import Prediction, VOSModel
@@ -100,9 +100,9 @@ JUMPS = [{1: HERE}] * 2 + [{1: THERE}] * 8
 def test_an_object_that_jumped_is_found_at_the_next_look():
     video, truth = clip(JUMPS)
     masks = still().propagate(video, truth[0])
-    for t in range(2, EVERY):
+    for t in range(2, FRAMES_PER_LOOK):
         np.testing.assert_array_equal(masks[t], truth[0])
-    for t in range(EVERY, len(video)):
+    for t in range(FRAMES_PER_LOOK, len(video)):
         assert_found(masks[t], truth[t])
     without = still(redetection=False).propagate(video, truth[0])
     assert all(np.array_equal(without[t], truth[0]) for t in range(len(video)))
@@ -111,12 +111,12 @@ def test_an_object_that_jumped_is_found_at_the_next_look():
 def test_an_object_that_is_gone_has_no_pixel_and_comes_back():
     video, truth = clip([{1: HERE}] * 2 + [{}] * 9 + [{1: THERE}] * 5)
     masks = still().propagate(video, truth[0])
-    assert not masks[EVERY].any() and not masks[EVERY + 1].any() and not masks[2 * EVERY].any()
-    assert masks.lost[EVERY : 3 * EVERY].all() and not masks.lost[: EVERY - 1].any()
-    assert (masks.confidence[EVERY : 3 * EVERY] == 0).all()
-    for t in range(3 * EVERY, len(video)):
+    assert not masks[FRAMES_PER_LOOK].any() and not masks[FRAMES_PER_LOOK + 1].any() and not masks[2 * FRAMES_PER_LOOK].any()
+    assert masks.lost[FRAMES_PER_LOOK : 3 * FRAMES_PER_LOOK].all() and not masks.lost[: FRAMES_PER_LOOK - 1].any()
+    assert (masks.confidence[FRAMES_PER_LOOK : 3 * FRAMES_PER_LOOK] == 0).all()
+    for t in range(3 * FRAMES_PER_LOOK, len(video)):
         assert_found(masks[t], truth[t])
-    assert not masks.lost[3 * EVERY :].any()
+    assert not masks.lost[3 * FRAMES_PER_LOOK :].any()
 
 
 def test_others_are_left_alone():
@@ -138,7 +138,7 @@ def test_what_looks_like_nothing_annotated_is_not_taken_for_the_object():
     """Another thing stands where the object was: its mask is taken away, and goes to nothing else."""
     video, truth = clip([{1: HERE}] * 2 + [{2: HERE, 3: THERE}] * 6)
     masks = still().propagate(video, truth[0])
-    assert not np.asarray(masks)[EVERY:].any()
+    assert not np.asarray(masks)[FRAMES_PER_LOOK:].any()
 
 
 @pytest.mark.parametrize("moved", [0, 32])
@@ -181,10 +181,10 @@ def test_nor_without_end_with_annotations():
     video, truth = clip([{1: HERE, 2: (8, 64)}] * 2)
     session = still().start(video[0], truth[0])
     sizes = []
-    for _ in range(3 * FRAMES):
+    for _ in range(3 * MAX_FRAMES):
         session.annotate(video[1], {1: truth[0] == 1})
         sizes.append(session.state_bytes())
-    assert len(set(sizes[FRAMES:])) == 1
+    assert len(set(sizes[MAX_FRAMES:])) == 1
     session.step(video[1])
     np.testing.assert_array_equal(session.current(), truth[0])  # object 2 is known from the first frame still
 
@@ -192,15 +192,15 @@ def test_nor_without_end_with_annotations():
 def test_a_step_that_fails_leaves_what_is_gone_as_it_was(monkeypatch):
     video, truth = clip([{1: HERE}] * 2 + [{}] * 8)
     session = still().start(video[0], truth[0])
-    for frame in video[1:EVERY]:
+    for frame in video[1:FRAMES_PER_LOOK]:
         session.step(frame)
-    before = session._redetector.gone
+    before = session.state.model.redetection.gone
     with monkeypatch.context() as patch:
-        patch.setattr("vos_zoo.engine.session._certainty", lambda probs: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr("vos_zoo.engine.tracker.certainty_of", lambda probs: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
-            session.step(video[EVERY])
-    assert session._redetector.gone == before and session.index == EVERY - 1
-    assert not session.step(video[EVERY]).any()
+            session.step(video[FRAMES_PER_LOOK])
+    assert session.state.model.redetection.gone == before and session.index == FRAMES_PER_LOOK - 1
+    assert not session.step(video[FRAMES_PER_LOOK]).any()
 
 
 def test_an_object_that_is_removed_is_background_from_then_on():
@@ -221,9 +221,9 @@ def test_an_object_that_comes_later_is_found_again_too():
 
 
 def test_what_is_annotated_again_is_there():
-    video, truth = clip([{1: HERE}] * 2 + [{}] * EVERY + [{1: THERE}] * 2)
+    video, truth = clip([{1: HERE}] * 2 + [{}] * FRAMES_PER_LOOK + [{1: THERE}] * 2)
     session = still().start(video[0], truth[0])
-    for frame in video[1 : EVERY + 1]:
+    for frame in video[1 : FRAMES_PER_LOOK + 1]:
         session.step(frame)
     assert session.lost == (1,)
     session.annotate(video[-1], truth[-1])
@@ -242,7 +242,7 @@ def test_another_models_features_do_as_well():
     other = Segmenter(Still(), ModelConfig(name="other", architecture="Still"), device="cpu", dtype="float32", redetection=still())
     masks = other.propagate(video, truth[0])
     assert_found(masks[-1], truth[-1])
-    assert other.info()["redetection"] == "still" and other.describer is not other
+    assert other.info()["redetection"] == "still" and other.describer.model is not other.model
     large, large_truth = clip(JUMPS, scale=2)
     coarser = Segmenter(
         Still(), ModelConfig(name="other", architecture="Still"), device="cpu", dtype="float32", redetection=still(short_side=64)
@@ -277,13 +277,13 @@ def test_maps_are_shares_and_what_is_unknown_is_nobodys():
     appearance = Appearance(Branch(model, torch.device("cpu"), grid), 0)
     features = [model.encode(grid.frame(video[0], torch.device("cpu")))]
     layers = np.stack([truth[0] == 1, truth[0] == 2])
-    appearance.remember(video[0], features, layers, [True, False])
-    maps = appearance.maps(video[0], features, 2)
+    memory = appearance.remember(AppearanceMemory(), video[0], features, layers, [True, False])
+    maps = appearance.maps(memory, video[0], features, 2)
     assert maps.shape == (2, 8, 12)
     np.testing.assert_allclose(maps[0], appearance.cells_of(grid.masks(layers, torch.device("cpu"))[0])[0], atol=0.05)
     assert float(maps.sum(0).max()) <= 1 + 1e-5
     assert float(maps[1].max()) == 0
-    assert appearance.bytes() < 8 * 12 * (3 + 3) * 4  # without object 2's nine cells
+    assert memory.bytes() < 8 * 12 * (3 + 3) * 4  # without object 2's nine cells
 
 
 def test_crvos_describes_at_its_stride():
@@ -302,7 +302,7 @@ def test_shipped_checkpoints_name_one_that_describes():
 
 def test_loading_with_and_without(tmp_path):
     own, without, other = vos_zoo.load("crvos"), vos_zoo.load("crvos", redetection=False), vos_zoo.load("rvos")
-    assert own.describer is own and without.describer is None
+    assert own.describer.model is own.model and without.describer is None
     assert other.describer is not None and other.describer.config.name == "crvos"
     other.save_pretrained(tmp_path / "copy")
     again = vos_zoo.load(tmp_path / "copy")
@@ -314,7 +314,7 @@ def test_an_adapted_copy_looks_with_the_features_it_came_with():
     segmenter = vos_zoo.load("crvos")
     video, truth = clip(JUMPS)
     adapted = segmenter.finetune(video[0], truth[0], steps=1, size=64, progress=False)
-    assert adapted.describer is segmenter
+    assert adapted.describer.model is segmenter.model
 
 
 def test_a_config_that_names_none_that_ships_is_refused(tmp_path):
@@ -362,11 +362,11 @@ def test_the_more_a_mask_agrees_the_more_another_has_to():
 
 def test_looks_take_no_longer_than_frames_do():
     """Frames that are much larger than the describer's own are described by themselves, at its size; much smaller ones at theirs."""
-    segmenter, other = still(short_side=64), Segmenter(Still(), ModelConfig(name="other", architecture="Still"), device="cpu")
-    other._redetection = segmenter
+    segmenter, config = still(short_side=64), ModelConfig(name="other", architecture="Still")
+    other = Segmenter(Still(), config, device="cpu", redetection=segmenter)
 
     def grid(following: Segmenter, internal: int) -> tuple[tuple[int, int], int | None]:
-        redetector = following.redetector_for(following.branches_for((256, 256), internal), (256, 256))
+        redetector = following.redetector_for(following.branches_for((256, 256), following.input_spec(internal)), (256, 256))
         return redetector.appearance.grid.inner, redetector.appearance.shared
 
     assert [grid(segmenter, size) for size in (32, 64, 80, 256)] == [((32, 32), 0), ((64, 64), 0), ((80, 80), 0), ((64, 64), None)]
@@ -376,5 +376,32 @@ def test_looks_take_no_longer_than_frames_do():
 def test_maps_do_not_depend_on_how_many_similarities_there_are_at_once(monkeypatch):
     video, truth = clip(JUMPS)
     whole = np.asarray(still().propagate(video, truth[0]))
-    monkeypatch.setattr("vos_zoo.engine.appearance.AT_ONCE", 500)
+    monkeypatch.setattr("vos_zoo.engine.appearance.MAX_SIMILARITIES", 500)
     np.testing.assert_array_equal(np.asarray(still().propagate(video, truth[0])), whole)
+
+
+@pytest.mark.parametrize(
+    ("agrees", "needed"),
+    [(0.0, 0.3), (0.1, 0.3), (0.25, 0.35), (0.29, 0.39), (0.3, 0.55), (0.49, 0.74), (0.5, float("inf")), (1.0, float("inf"))],
+)
+def test_the_less_a_mask_is_doubted_the_more_another_must_agree(agrees, needed):
+    assert ObjectMatch(agrees, 1.0, 1.0, 10.0).agreement_needed == pytest.approx(needed)
+
+
+def test_a_match_of_every_kind():
+    """One object where its map is, one on something else, one without a mask whose map proposes one."""
+    masks, maps = torch.zeros(3, 4, 4), torch.zeros(3, 4, 4)
+    masks[0, :2], maps[0, :2] = 1, 1
+    masks[1, :2], maps[1, 3] = 1, 0.5
+    maps[2, 2:] = 0.9
+    here, elsewhere, unseen = match(masks, maps, maps.round())
+    assert here == ObjectMatch(1.0, 1.0, 1.0, 8.0)
+    assert elsewhere.agreement == elsewhere.likeness == 0 and elsewhere.cells == 8
+    assert unseen.agreement == 0 and unseen.cells == 0 and unseen.proposal_agreement == pytest.approx(0.9)
+
+
+def test_who_is_taken_away():
+    on_it, strange, small = ObjectMatch(0.9, 1, 0.9, 9), ObjectMatch(0, 0, 0.01, 9), ObjectMatch(0, 0, 0.01, 1)
+    assert taken_away([on_it, strange, small], recovered=[], gone=[]) == {1}
+    assert taken_away([on_it, strange, small], recovered=[1], gone=[]) == set()
+    assert taken_away([on_it, strange, small], recovered=[], gone=[2]) == {1, 2}

@@ -115,9 +115,8 @@ def test_probabilities_are_averaged_by_weight_and_every_view_gets_the_average():
         Branch(models[1], CPU, make_grid((40, 56), short_side=20, stride=8, padding="zeros"), True, 0.25),
     ]
     frame, layers = np.zeros((40, 56, 3), np.uint8), np.ones((1, 40, 56), bool)
-    for branch in branches:
-        branch.state = branch.give(frame, layers, [True])
-    ((probs, states),) = advance([branches], encode([branches], [frame]))
+    first = [branch.annotate(None, frame, layers, [True]) for branch in branches]
+    ((probs, states),) = advance([branches], [first], encode([branches], [frame]))
     average = 0.75 * 0.9 + 0.25 * 0.2
     assert average == pytest.approx(0.725)
     for model, branch in zip(models, branches, strict=True):

@@ -123,9 +123,9 @@ def test_propagate_stream_and_session_agree(segmenter):
 def test_every_frame_is_stepped_once(segmenter):
     video, _ = found_clip()
     session = segmenter.start(video[0])
-    assert session._branches[0].state.steps.tolist() == [[1] * 4]
+    assert session.state.model.branches[0].steps.tolist() == [[1] * 4]
     session.step(video[1])
-    assert session._branches[0].state.steps.tolist() == [[2] * 4]
+    assert session.state.model.branches[0].steps.tolist() == [[2] * 4]
 
 
 def test_what_was_found_can_be_dropped(segmenter):

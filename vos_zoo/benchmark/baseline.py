@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from vos_zoo.benchmark.stages import STAGES, Measurable
 from vos_zoo.benchmark.synthetic import Size, SyntheticClip
+from vos_zoo.engine.inputs import InputSize
 
 YARDSTICK = "one fp32 NCHW eager forward of timm resnet50(features_only, output_stride=16) on one {}x{} frame"
 YARDSTICK_SIZE = (480, 864)
@@ -62,7 +63,7 @@ class Yardstick:
 class OtherModel:
     """The same stage of another model, on the same clip."""
 
-    def __init__(self, segmenter: Measurable, inside: Any = None):
+    def __init__(self, segmenter: Measurable, inside: InputSize = None):
         self.name: str = segmenter.config.name
         self._segmenter, self._inside = segmenter, inside
 
@@ -76,7 +77,7 @@ class OtherModel:
         return f"{self.name}, the same stage of the same clip"
 
 
-def prepared(segmenter: Measurable, stage: str, clip: SyntheticClip, video: Path, inside: Any) -> Callable[[], Any]:
+def prepared(segmenter: Measurable, stage: str, clip: SyntheticClip, video: Path, inside: InputSize) -> Callable[[], Any]:
     """One run of a stage over all frames, without gradients."""
     import torch
 

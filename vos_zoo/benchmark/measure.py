@@ -17,6 +17,7 @@ from typing import Any
 from vos_zoo.benchmark.baseline import Baseline, prepared, timed, waiter
 from vos_zoo.benchmark.stages import USUAL, Measurable, first_mask
 from vos_zoo.benchmark.synthetic import Size, SyntheticClip
+from vos_zoo.engine.inputs import InputSize
 from vos_zoo.errors import EvaluationError
 from vos_zoo.system.machine import device_peak, peak_memory
 from vos_zoo.videos.writer import VideoWriter
@@ -40,7 +41,7 @@ class Case:
     trained: bool = True  # False: random weights
 
     @classmethod
-    def of(cls, segmenter: Measurable, clip: SyntheticClip, inside: Any = None) -> Case:
+    def of(cls, segmenter: Measurable, clip: SyntheticClip, inside: InputSize = None) -> Case:
         return cls(
             model=segmenter.config.name,
             architecture=segmenter.config.architecture,
@@ -123,7 +124,7 @@ def as_record(measured: Memory | Timing) -> dict[str, Any]:
     return record
 
 
-def measure_memory(segmenter: Measurable, clip: SyntheticClip, *, through: str = "stream", inside: Any = None,
+def measure_memory(segmenter: Measurable, clip: SyntheticClip, *, through: str = "stream", inside: InputSize = None,
                    report: Callable[[int], None] = lambda done: None) -> Memory:  # fmt: skip
     """Send a clip through `stream` or `propagate` and read the peak: once a process, since a peak never falls.
 
@@ -202,7 +203,7 @@ def measure_speed(
     *,
     baseline: Baseline | None = None,
     repeats: int = 3,
-    inside: Any = None,
+    inside: InputSize = None,
     stages: Sequence[str] = USUAL,
 ) -> list[Timing]:
     """Every stage: one run to warm up, then `repeats` runs over the clip, the device synchronised around each.

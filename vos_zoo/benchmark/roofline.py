@@ -13,6 +13,7 @@ from typing import Any
 from vos_zoo.benchmark.baseline import timed, waiter
 from vos_zoo.benchmark.stages import Measurable, started
 from vos_zoo.benchmark.synthetic import SyntheticClip
+from vos_zoo.engine.inputs import InputSize
 
 REPEATS = 5
 
@@ -60,7 +61,7 @@ def ceilings_of(device: Any, dtype: Any, *, side: int | None = None, megabytes: 
     return Ceilings(str(dtype).removeprefix("torch."), 2 * side**3 / product, 2 * block.numel() / copy)
 
 
-def work_of(segmenter: Measurable, clip: SyntheticClip, inside: Any = None) -> Work:
+def work_of(segmenter: Measurable, clip: SyntheticClip, inside: InputSize = None) -> Work:
     """Counted over one frame after the first."""
     import torch
     from torch.utils._python_dispatch import TorchDispatchMode

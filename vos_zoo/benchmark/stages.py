@@ -6,38 +6,47 @@ A stage gets a segmenter, a clip, and that clip as an mp4 file, and gives a func
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
 from vos_zoo.benchmark.synthetic import Size, SyntheticClip
+from vos_zoo.engine.inputs import InputSize, InputSpec
+from vos_zoo.engine.redetection import FRAMES_PER_LOOK, RedetectionState, Redetector
+from vos_zoo.engine.views import Branch
 from vos_zoo.errors import EvaluationError
 from vos_zoo.masks.sequence import MaskSequence
+from vos_zoo.models.base import State
 from vos_zoo.videos.video import open_video
 
 
 class Measurable(Protocol):
     """What is used of a Segmenter, and through it of the model's contract."""
 
-    config: Any
-    model: Any
-    device: Any
-    dtype: Any
-
-    def grid_for(self, size: Size, internal: Any) -> Any: ...
+    @property
+    def config(self) -> Any: ...
+    @property
+    def model(self) -> Any: ...
+    @property
+    def device(self) -> Any: ...
+    @property
+    def dtype(self) -> Any: ...
+    def grid_for(self, video: Size, size: InputSize) -> Any: ...
     @property
     def inference_model(self) -> Any: ...
-    def branches_for(self, size: Size, internal: Any) -> Any: ...
-    def redetector_for(self, branches: Any, size: Size) -> Any: ...
+    def input_spec(self, size: InputSize) -> InputSpec: ...
+    def branches_for(self, video: Size, spec: InputSpec) -> list[Branch]: ...
+    def redetector_for(self, branches: Sequence[Branch], video: Size) -> Redetector | None: ...
     @property
     def stream(self) -> Callable[..., Any]: ...
     @property
     def propagate(self) -> Callable[..., Any]: ...
 
 
-Stage = Callable[[Measurable, SyntheticClip, Path, Any], Callable[[], Any]]  # segmenter, clip, its mp4, inside -> one run of all frames
+# A segmenter, a clip, its mp4 file and the size inside the model -> one run of all frames.
+Stage = Callable[[Measurable, SyntheticClip, Path, InputSize], Callable[[], Any]]
 
 
 def first_mask(segmenter: Measurable, clip: SyntheticClip) -> np.ndarray | None:
@@ -45,7 +54,7 @@ def first_mask(segmenter: Measurable, clip: SyntheticClip) -> np.ndarray | None:
     return None if getattr(segmenter.model, "finds_objects", False) else clip.first_mask
 
 
-def started(segmenter: Measurable, clip: SyntheticClip, inside: Any) -> tuple[list[Any], Any]:
+def started(segmenter: Measurable, clip: SyntheticClip, inside: InputSize) -> tuple[list[Any], Any]:
     """The clip's frames on the device and the model's grid, and the first State. In inference mode."""
     model, device, grid = segmenter.inference_model, segmenter.device, segmenter.grid_for(clip.size, inside)
     frames = [grid.frame(frame, device) for frame in clip]
@@ -54,12 +63,12 @@ def started(segmenter: Measurable, clip: SyntheticClip, inside: Any) -> tuple[li
     return frames, model.start(model.encode(frames[0]), layers, None)
 
 
-def _end_to_end(segmenter: Measurable, clip: SyntheticClip, video: Path, inside: Any) -> Callable[[], Any]:
+def _end_to_end(segmenter: Measurable, clip: SyntheticClip, video: Path, inside: InputSize) -> Callable[[], Any]:
     mask = first_mask(segmenter, clip)
     return lambda: segmenter.propagate(video, mask, size=inside, progress=False)
 
 
-def _latency(segmenter: Measurable, clip: SyntheticClip, video: Path, inside: Any) -> Callable[[], Any]:
+def _latency(segmenter: Measurable, clip: SyntheticClip, video: Path, inside: InputSize) -> Callable[[], Any]:
     mask = first_mask(segmenter, clip)
     return lambda: segmenter.propagate(video, mask, size=inside, mode="latency", progress=False)
 
@@ -67,7 +76,7 @@ def _latency(segmenter: Measurable, clip: SyntheticClip, video: Path, inside: An
 def _loop(*, channels_last: bool = False, half: bool = False, fold: bool = False) -> Stage:
     """The plain loop with some of what the fast path does: the model's layout, precision and folding; the frames' way is the plain one."""
 
-    def stage(segmenter: Measurable, clip: SyntheticClip, video: Path, inside: Any) -> Callable[[], Any]:
+    def stage(segmenter: Measurable, clip: SyntheticClip, video: Path, inside: InputSize) -> Callable[[], Any]:
         import torch
 
         model = copy.deepcopy(segmenter.inference_model if fold else segmenter.model)
@@ -92,7 +101,7 @@ def _loop(*, channels_last: bool = False, half: bool = False, fold: bool = False
     return stage
 
 
-def _model_only(segmenter: Measurable, clip: SyntheticClip, video: Path, inside: Any) -> Callable[[], Any]:
+def _model_only(segmenter: Measurable, clip: SyntheticClip, video: Path, inside: InputSize) -> Callable[[], Any]:
     frames, first = started(segmenter, clip, inside)
 
     def run() -> None:
@@ -103,7 +112,7 @@ def _model_only(segmenter: Measurable, clip: SyntheticClip, video: Path, inside:
     return run
 
 
-def _decode(segmenter: Measurable, clip: SyntheticClip, video: Path, inside: Any) -> Callable[[], Any]:
+def _decode(segmenter: Measurable, clip: SyntheticClip, video: Path, inside: InputSize) -> Callable[[], Any]:
     def run() -> None:
         with open_video(video) as opened:
             for _ in opened:
@@ -112,7 +121,7 @@ def _decode(segmenter: Measurable, clip: SyntheticClip, video: Path, inside: Any
     return run
 
 
-def _copy_in(segmenter: Measurable, clip: SyntheticClip, video: Path, inside: Any) -> Callable[[], Any]:
+def _copy_in(segmenter: Measurable, clip: SyntheticClip, video: Path, inside: InputSize) -> Callable[[], Any]:
     grid, frames = segmenter.grid_for(clip.size, inside), list(clip)
 
     def run() -> None:
@@ -122,7 +131,7 @@ def _copy_in(segmenter: Measurable, clip: SyntheticClip, video: Path, inside: An
     return run
 
 
-def _encode(segmenter: Measurable, clip: SyntheticClip, video: Path, inside: Any) -> Callable[[], Any]:
+def _encode(segmenter: Measurable, clip: SyntheticClip, video: Path, inside: InputSize) -> Callable[[], Any]:
     frames, _ = started(segmenter, clip, inside)
 
     def run() -> None:
@@ -132,7 +141,7 @@ def _encode(segmenter: Measurable, clip: SyntheticClip, video: Path, inside: Any
     return run
 
 
-def _step(segmenter: Measurable, clip: SyntheticClip, video: Path, inside: Any) -> Callable[[], Any]:
+def _step(segmenter: Measurable, clip: SyntheticClip, video: Path, inside: InputSize) -> Callable[[], Any]:
     frames, first = started(segmenter, clip, inside)
     features = segmenter.inference_model.encode(frames[-1])
 
@@ -144,26 +153,28 @@ def _step(segmenter: Measurable, clip: SyntheticClip, video: Path, inside: Any) 
     return run
 
 
-def _redetection(segmenter: Measurable, clip: SyntheticClip, video: Path, inside: Any) -> Callable[[], Any]:
-    pixels, mask, branches = list(clip), first_mask(segmenter, clip), segmenter.branches_for(clip.size, inside)
+def _redetection(segmenter: Measurable, clip: SyntheticClip, video: Path, inside: InputSize) -> Callable[[], Any]:
+    pixels, mask, branches = list(clip), first_mask(segmenter, clip), segmenter.branches_for(clip.size, segmenter.input_spec(inside))
     redetector = None if mask is None else segmenter.redetector_for(branches, clip.size)
     if mask is None or redetector is None:
         return lambda: None
     (branch,) = branches
     layers, given = mask == np.arange(1, clip.objects + 1)[:, None, None], [True] * clip.objects
     features = branch.model.encode(branch.images(pixels[:1]))
-    branch.state = branch.give(pixels[0], layers, given, features)
-    redetector.remember(pixels[0], [features], layers, given)
-    probs, branch.state = branch.model.step(features, branch.state)
+    first = branch.annotate(None, pixels[0], layers, given, features)
+    remembered = redetector.remember(RedetectionState(), pixels[0], [features], layers, given)
+    probs, after = branch.model.step(features, first)
 
     def run() -> None:
+        states: tuple[State, ...] = (after,)
+        state = remembered
         for number, frame in enumerate(pixels, 1):
-            redetector.checked(number, frame, [features], branches, probs)
+            _, states, state = redetector.check(state, number, frame, [features], states, probs)
 
     return run
 
 
-def _copy_out(segmenter: Measurable, clip: SyntheticClip, video: Path, inside: Any) -> Callable[[], Any]:
+def _copy_out(segmenter: Measurable, clip: SyntheticClip, video: Path, inside: InputSize) -> Callable[[], Any]:
     frames, first = started(segmenter, clip, inside)
     grid = segmenter.grid_for(clip.size, inside)
     probs, _ = segmenter.inference_model.step(segmenter.inference_model.encode(frames[-1]), first)
@@ -175,7 +186,7 @@ def _copy_out(segmenter: Measurable, clip: SyntheticClip, video: Path, inside: A
     return run
 
 
-def _compress(segmenter: Measurable, clip: SyntheticClip, video: Path, inside: Any) -> Callable[[], Any]:
+def _compress(segmenter: Measurable, clip: SyntheticClip, video: Path, inside: InputSize) -> Callable[[], Any]:
     def run() -> None:
         sequence = MaskSequence(clip.size, range(1, clip.objects + 1))
         for _ in range(len(clip)):
@@ -197,7 +208,7 @@ STAGES: dict[str, tuple[str, Stage]] = {
     "copy in": ("an array to the device and the model's grid: resized, padded", _copy_in),
     "encode": ("what all objects of a frame share", _encode),
     "step": ("what is done for each object, and the next state", _step),
-    "redetection": ("whether what is followed still looks as it was annotated, in every fourth frame", _redetection),
+    "redetection": (f"whether what is followed still looks as it was annotated, once in {FRAMES_PER_LOOK} frames", _redetection),
     "copy out": ("probabilities to a map of ids at the video's size, in main memory", _copy_out),
     "compress": ("a map of ids into a MaskSequence (of discs: real outlines take longer)", _compress),
 }

@@ -139,7 +139,7 @@ def _planned(args: argparse.Namespace, found: Found) -> Plan:
     options = {"direction": args.direction, "size": args.size, "resize_mask": args.resize_mask, "tta": tta, "finetune": args.finetune}
     segmenter: Any = load_model(dataclasses.replace(ModelChoice.of(args), device="cpu", dtype=_dtype(args, devices)))
     name = segmenter.config.name
-    segmenter.branches_for((480, 854), args.size, tta)
+    segmenter.input_spec(args.size, tta)
     if segmenter.finds_objects and (args.direction != "forward" or args.finetune is not False):
         raise VosZooError(f"{name} finds the objects itself, forwards only and without --finetune: leave --direction and --finetune out")
     if args.finetune is not False and args.finetune is not True and args.finetune < 1:

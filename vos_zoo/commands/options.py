@@ -82,7 +82,7 @@ def load_model(choice: ModelChoice) -> Segmenter:
 def settings_of(segmenter: Any) -> dict[str, Any]:
     """What masks depend on, of the model or the ensemble: a run that is gone on with must not mix them."""
     config = segmenter.config
-    members = [settings_of(member) for member in getattr(segmenter, "members", ())]
+    members = [settings_of(member) for member in segmenter.members] if len(segmenter.members) > 1 else []
     return {
         "model": config.name,
         "architecture": config.architecture,

@@ -1,4 +1,5 @@
 """One video through a model.
 
-The files read bottom-up as one frame's walk: grid, read_ahead, states, views, appearance, redetection, session, propagation, batched.
+The files read bottom-up as one frame's walk: grid, inputs, read_ahead, states, views, appearance, redetection, members, tracker, session,
+propagation, batched.
 """

@@ -9,7 +9,7 @@ several objects, or no longer as it did, gets a poor one.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -18,23 +18,35 @@ from torch import Tensor
 
 from vos_zoo.engine.grid import Grid, resize
 from vos_zoo.engine.views import Branch
+from vos_zoo.models.base import Features
 
-NEIGHBOURS, TEMPERATURE = 20, 0.02  # the most similar cells that are asked, and of what in their similarity makes one count for more
-KNOWN = 0.5  # the share of a cell whose owner must be known for it to be remembered
-AT_ONCE = 1 << 24  # similarities in memory (64 MB)
-FRAMES = 4  # annotated frames that are kept, beside those on which an object was annotated last
+NEIGHBOURS = 20  # the most similar cells that a cell is compared with
+TEMPERATURE = 0.02  # of the softmax over their similarities
+MIN_KNOWN_SHARE = 0.5  # the share of a cell whose owner must be known for it to be remembered
+MAX_SIMILARITIES = 1 << 24  # in memory at once (64 MB)
+MAX_FRAMES = 4  # annotated frames that are kept, beside those on which an object was annotated last
 
 
-class Remembered(NamedTuple):
+class AnnotatedCells(NamedTuple):
     """Cells of an annotated frame."""
 
     cells: Tensor  # (N, C) of length 1
     owners: Tensor  # (1 + K, N) shares of each cell in [0, 1], background first; K may have grown since
-    given: frozenset[int]  # slots annotated there
+    annotated: frozenset[int]  # slots annotated there
+
+
+class AppearanceMemory(NamedTuple):
+    """What is remembered of one video, as large however long the video is."""
+
+    frames: tuple[AnnotatedCells, ...] = ()
+    mean: Tensor | None = None  # (C, 1), of the first annotated frame
+
+    def bytes(self) -> int:
+        return sum(tensor.numel() * tensor.element_size() for frame in self.frames for tensor in (frame.cells, frame.owners))
 
 
 class Appearance:
-    """The annotated objects of one video: cells of the annotated frames and whose they are. As large however long the video is.
+    """Compares frames of one video with its annotated ones. The memory of these is an argument and a result.
 
     describer: the model that tells things apart, and how the video lies on its grid; shared: number of the branch whose features it can
     take as they are, None if it has to look at frames itself.
@@ -42,41 +54,32 @@ class Appearance:
 
     def __init__(self, describer: Branch, shared: int | None = None):
         self.grid, self.shared, self._describer = describer.grid, shared, describer
-        self._mean: Tensor | None = None
-        self._frames: list[Remembered] = []
 
-    def remember(self, frame: np.ndarray, features: Sequence[Any], layers: np.ndarray, given: Sequence[bool]) -> None:
-        """A frame with annotations. features: of each branch; layers: (K, h, w) bool, the masks of all objects; given: which of them were
-        annotated here. Cells of the others are nobody's: their masks may be wrong.
+    def remember(
+        self, memory: AppearanceMemory, frame: np.ndarray, features: Sequence[Features], layers: np.ndarray, annotated: Sequence[bool]
+    ) -> AppearanceMemory:
+        """With one more annotated frame.
+
+        features: of each branch; layers: (K, h, w) bool, the masks of all objects; annotated: which of them were annotated here. Cells of
+        the others are nobody's: their masks may be wrong.
         """
         described = self._described(frame, features)
         shares = self.cells_of(self.grid.masks(layers, self._describer.device)[0])
-        theirs = shares * torch.tensor(list(given), device=shares.device)[:, None, None]
+        theirs = shares * torch.tensor(list(annotated), dtype=torch.bool, device=shares.device)[:, None, None]
         owners = torch.cat([(1 - shares.sum(0, keepdim=True)).clamp(min=0), theirs]).flatten(1)
-        known = owners.sum(0) > KNOWN
-        if self._mean is None:
-            self._mean = described.mean((1, 2))[:, None]
-        here = frozenset(np.flatnonzero(given).tolist())
-        self._frames.append(Remembered(self._directions(described)[known], owners[:, known], here))
-        self._forget()
+        known = owners.sum(0) > MIN_KNOWN_SHARE
+        mean = described.mean((1, 2))[:, None] if memory.mean is None else memory.mean
+        cells = AnnotatedCells(_directions(described, mean)[known], owners[:, known], frozenset(np.flatnonzero(annotated).tolist()))
+        return AppearanceMemory(_without_outdated((*memory.frames, cells)), mean)
 
-    def keep(self, slots: Sequence[int]) -> None:
-        """Only these slots go on, in this order; what was another's counts as background from now on."""
-        frames = []
-        for cells, owners, given in self._frames:
-            owners = _with_slots(owners, 1 + max(slots, default=-1))
-            left = owners[[1 + slot for slot in slots]]
-            rest = owners.sum(0, keepdim=True) - left.sum(0, keepdim=True)
-            frames.append(Remembered(cells, torch.cat([rest, left]), frozenset(n for n, slot in enumerate(slots) if slot in given)))
-        self._frames = frames
-
-    def maps(self, frame: np.ndarray, features: Sequence[Any], slots: int) -> Tensor:
+    def maps(self, memory: AppearanceMemory, frame: np.ndarray, features: Sequence[Features], slots: int) -> Tensor:
         """(K, h, w) in [0, 1], at stride 16 of the describer's grid: how much of what each cell resembles is each object's."""
+        assert memory.mean is not None
         described = self._described(frame, features)
-        remembered = torch.cat([each.cells for each in self._frames])
-        owners = torch.cat([_with_slots(each.owners, slots) for each in self._frames], 1)
+        remembered = torch.cat([each.cells for each in memory.frames])
+        owners = torch.cat([_with_slots(each.owners, slots) for each in memory.frames], 1)
         parts = []
-        for cells in self._directions(described).split(max(1, AT_ONCE // max(1, len(remembered)))):
+        for cells in _directions(described, memory.mean).split(max(1, MAX_SIMILARITIES // max(1, len(remembered)))):
             closest, which = (cells @ remembered.T).topk(min(NEIGHBOURS, len(remembered)), 1)
             parts.append((owners[:, which] * (closest / TEMPERATURE).softmax(1)).sum(-1))
         return torch.cat(parts, 1)[1:].unflatten(1, tuple(described.shape[-2:]))
@@ -95,29 +98,41 @@ class Appearance:
         """(K, h, w) of `maps` -> (K, H, W) bool on the describer's grid: where they exceed one half."""
         return F.interpolate(maps[None], self.grid.size, mode="bilinear", align_corners=False)[0] > 0.5
 
-    def bytes(self) -> int:
-        return sum(each.numel() * each.element_size() for frame in self._frames for each in frame[:2])
-
-    def _described(self, frame: np.ndarray, features: Sequence[Any]) -> Tensor:
+    def _described(self, frame: np.ndarray, features: Sequence[Features]) -> Tensor:
         """(C, h, w) of a frame."""
         model = self._describer.model
         seen = model.encode(self._describer.images([frame])) if self.shared is None else features[self.shared]
         return model.describe(seen)[0].float()
 
-    def _directions(self, described: Tensor) -> Tensor:
-        """(C, h, w) -> (N, C) of length 1, seen from the mean of the first annotated frame."""
-        assert self._mean is not None
-        return F.normalize(described.flatten(1) - self._mean, dim=0).T
 
-    def _forget(self) -> None:
-        """Frames beyond FRAMES whose objects were all annotated again later, the oldest first."""
-        n = 0
-        while len(self._frames) > FRAMES and n < len(self._frames) - 1:
-            later: frozenset[int] = frozenset().union(*(each.given for each in self._frames[n + 1 :]))
-            if self._frames[n].given <= later:
-                del self._frames[n]
-            else:
-                n += 1
+def keep_slots(memory: AppearanceMemory, slots: Sequence[int]) -> AppearanceMemory:
+    """Only these slots go on, in this order; what was another's counts as background from now on."""
+    frames = []
+    for cells, owners, annotated in memory.frames:
+        owners = _with_slots(owners, 1 + max(slots, default=-1))
+        left = owners[[1 + slot for slot in slots]]
+        rest = owners.sum(0, keepdim=True) - left.sum(0, keepdim=True)
+        moved = frozenset(n for n, slot in enumerate(slots) if slot in annotated)
+        frames.append(AnnotatedCells(cells, torch.cat([rest, left]), moved))
+    return memory._replace(frames=tuple(frames))
+
+
+def _directions(described: Tensor, mean: Tensor) -> Tensor:
+    """(C, h, w) -> (N, C) of length 1, seen from the mean."""
+    return F.normalize(described.flatten(1) - mean, dim=0).T
+
+
+def _without_outdated(frames: Sequence[AnnotatedCells]) -> tuple[AnnotatedCells, ...]:
+    """Without those beyond MAX_FRAMES whose objects were all annotated again later, the oldest first."""
+    kept = list(frames)
+    n = 0
+    while len(kept) > MAX_FRAMES and n < len(kept) - 1:
+        later: frozenset[int] = frozenset().union(*(each.annotated for each in kept[n + 1 :]))
+        if kept[n].annotated <= later:
+            del kept[n]
+        else:
+            n += 1
+    return tuple(kept)
 
 
 def _with_slots(owners: Tensor, slots: int) -> Tensor:

@@ -4,25 +4,30 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
+from vos_zoo.engine.inputs import InputSpec
+from vos_zoo.engine.members import Engine
 from vos_zoo.engine.read_ahead import Mode, ReadAhead, in_groups
-from vos_zoo.engine.session import Engine, Session, Shown, checked_frame
+from vos_zoo.engine.session import Session, checked_frame
+from vos_zoo.engine.tracker import FrameResult
 from vos_zoo.errors import MaskError, VideoError, VosZooWarning
 from vos_zoo.masks.packing import id_type
 from vos_zoo.masks.read import ObjectMasks, read_mask, read_masks
 from vos_zoo.masks.sequence import MaskSequence
-from vos_zoo.system.progress import reporter
+from vos_zoo.masks.source import MaskLike, MasksLike
+from vos_zoo.system.progress import Progress, reporter
+from vos_zoo.videos.source import FrameLike
 from vos_zoo.videos.video import Video
 
 Direction = Literal["forward", "backward", "both"]
-Step = tuple[int, np.ndarray, Shown]  # index, frame, what it came to
+Step = tuple[int, np.ndarray, FrameResult]  # index, frame, what it came to
 
 
 @dataclass
@@ -31,11 +36,20 @@ class Annotations:
 
     size: tuple[int, int]
     ids: dict[int, tuple[int, ...]]  # frame index -> ids annotated there, ascending by index
-    _masks: dict[int, Any]  # ObjectMasks, or the path to read again
+    _masks: dict[int, MaskLike]  # ObjectMasks, or the path to read again
     _resize: bool
 
     @classmethod
-    def read(cls, video: Video, first_mask: Any, masks: Any, *, direction: str, resize: bool, finder: str | None = None) -> Annotations:
+    def read(
+        cls,
+        video: Video,
+        first_mask: MaskLike | None,
+        masks: MasksLike | None,
+        *,
+        direction: str,
+        resize: bool,
+        finder: str | None = None,
+    ) -> Annotations:
         """Read and check every mask before any frame is processed. finder: the model's name, if it finds the objects itself."""
         if direction not in ("forward", "backward", "both"):
             raise MaskError(f"direction is 'forward', 'backward' or 'both', not {direction!r}")
@@ -58,7 +72,7 @@ class Annotations:
                 )
             return cls(size, {}, {}, resize)
         length = video.length if video.exact_length else None
-        found: dict[int, Any] = {}
+        found: dict[int, MaskLike] = {}
         if masks is not None:
             found.update(read_masks(masks, frame_names=video.frame_names, length=length))
         if first_mask is not None:
@@ -70,7 +84,7 @@ class Annotations:
                 "no mask was given: pass first_mask, the objects of frame 0, or masks={index: mask}; a model that finds objects itself is "
                 "rvos-zeroshot"
             )
-        kept: dict[int, Any] = {}
+        kept: dict[int, MaskLike] = {}
         ids: dict[int, tuple[int, ...]] = {}
         for index in sorted(found):
             source = found[index]
@@ -100,10 +114,20 @@ class Annotations:
         return min(self.ids, default=0)
 
     def at(self, index: int) -> ObjectMasks | None:
-        """The masks of an annotated frame; None for the first of a model that finds the objects itself."""
+        """The masks of an annotated frame; None for another, as for the first of a model that finds the objects itself."""
         if index not in self.ids:
             return None
         return read_mask(self._masks[index], size=self.size, resize=self._resize, allow_empty=True)
+
+    def frames_of(self, video: Video) -> dict[int, np.ndarray]:
+        """The annotated frames of a video; VideoError if that would use it up."""
+        if not video.replayable:
+            raise VideoError(
+                f"{video.name} can be read only once, and finetune has to look at its annotated frames first: save it to a file, or take "
+                "the frame yourself and call segmenter.finetune(frame, mask)"
+            )
+        found = {index: next(iter(video.read(index, index + 1)), None) for index in self.ids}
+        return {index: frame for index, frame in found.items() if frame is not None}
 
     @property
     def object_ids(self) -> list[int]:
@@ -144,15 +168,14 @@ class Propagation:
         annotations: Annotations,
         direction: str,
         *,
-        size: Any,
-        tta: Any = None,
+        spec: InputSpec,
         mode: Mode = "auto",
-        progress: Any = False,
+        progress: Progress = False,
         stop: Callable[[], bool] | None = None,
         drop: str | None = None,
     ):
         self.engine, self.video, self.annotations = engine, video, annotations
-        self.direction, self.size, self.tta, self.progress, self.stop = direction, size, tta, progress, stop
+        self.direction, self.spec, self.progress, self.stop = direction, spec, progress, stop
         self.hurried = video.replayable if mode == "auto" else mode == "throughput"  # frames are read before they are due
         if drop not in (None, "late"):
             raise VideoError(f"drop is None or 'late', not {drop!r}")
@@ -165,8 +188,8 @@ class Propagation:
         """From the first annotated frame to the end."""
         index = -1
         numbered = (lambda: self.video.newest({*self.annotations.ids, 0})) if self.newest else (lambda: enumerate(self.video))
-        for index, frame, shown in self._follow(numbered, self.annotations.begin):
-            yield index, frame, shown
+        for index, frame, result in self._follow(numbered, self.annotations.begin):
+            yield index, frame, result
         self.annotations.reached(self.video, index + 1)
 
     def backward(self) -> Iterator[Step]:
@@ -185,13 +208,13 @@ class Propagation:
             if first is None:
                 return
             index, frame = first
-            session = Session(self.engine, frame, self.annotations.at(index), size=self.size, tta=self.tta)
-            yield index, frame, self._typed(Shown(session.current(), session.confidence, session.lost))
+            session = Session(self.engine, frame, self.annotations.at(index), self.spec)
+            yield index, frame, self._typed(session.state.result)
             at_once = session.frames_at_once() if self.hurried else 1
             for group in in_groups(frames, at_once, self.annotations.ids):
                 images = [checked_frame(image, session.size) for _, image in group]
-                for (index, frame), shown in zip(group, session.run(images, self.annotations.at(group[0][0])), strict=True):
-                    yield index, frame, self._typed(shown)
+                for (index, frame), result in zip(group, session.run(images, self.annotations.at(group[0][0])), strict=True):
+                    yield index, frame, self._typed(result)
 
     def _due(self, frames: Iterator[tuple[int, np.ndarray]]) -> Generator[tuple[int, np.ndarray], None, None]:
         """The frames, fetched by a thread of their own where that is wanted and takes any work."""
@@ -201,10 +224,10 @@ class Propagation:
         with ReadAhead(frames) as ahead:
             yield from ahead
 
-    def _typed(self, shown: Shown) -> Shown:
+    def _typed(self, result: FrameResult) -> FrameResult:
         """With one type of mask for all frames, also before a large id comes."""
-        dtype = np.promote_types(id_type(self.annotations.object_ids), shown.mask.dtype)
-        return shown._replace(mask=shown.mask.astype(dtype, copy=False))
+        dtype = np.promote_types(id_type(self.annotations.object_ids), result.mask.dtype)
+        return result._replace(mask=result.mask.astype(dtype, copy=False))
 
     def run(self) -> MaskSequence:
         passes = {"forward": [self.forward], "backward": [self.backward], "both": [self.forward, self.backward]}[self.direction]
@@ -212,9 +235,9 @@ class Propagation:
         done = 0
         try:
             with reporter(self.progress, self._total(), self.video.name) as report:
-                for follow, result in zip(passes, results, strict=True):
-                    for index, _, shown in follow():
-                        result.set(index, shown.mask, confidence=shown.confidence, lost=shown.lost)
+                for follow, sequence in zip(passes, results, strict=True):
+                    for index, _, frame in follow():
+                        sequence.set(index, frame.mask, confidence=frame.confidence, lost=frame.lost)
                         done += 1
                         report(done)
                         if self.stop is not None and self.stop():
@@ -243,31 +266,79 @@ class Propagation:
         result = self.annotations.sequence(self.video)
         end = self.video.length if self.video.exact_length else None
         annotated = {k: [i for i in self.annotations.of(k) if end is None or i < end] for k in self.annotations.object_ids}
-        tables = [(s, s.computed, s.confidence, s.lost) for s in (forward, backward)]
+        ways = _Pass.of(forward), _Pass.of(backward)
         for t in range(max(len(forward), len(backward))):
-            there = [t < len(s) and bool(computed[t]) for s, computed, _, _ in tables]
-            if not any(there):
+            labels = [way.labels(t) for way in ways]
+            if all(each is None for each in labels):
                 continue
-            labels = [s[t] if ok else None for ok, (s, *_) in zip(there, tables, strict=True)]
             merged = np.zeros(self.annotations.size, np.int32)
             confidence: dict[int, float] = {}
             lost, painted = [], []
             for k, at in annotated.items():
-                before = [t - i for i in at if i <= t]
-                after = [i - t for i in at if i >= t]
-                way = 0 if there[0] and before and (not after or min(before) <= min(after) or not there[1]) else 1
-                chosen = labels[way]
-                if chosen is None or not (after if way else before):
+                before, after = [t - i for i in at if i <= t], [i - t for i in at if i >= t]
+                chosen = _nearer_pass(before, after, [each is not None for each in labels])
+                if chosen is None:
                     continue
-                sequence, _, scores, lost_there = tables[way]
-                column = sequence.object_ids.index(k)
-                score = float(scores[t, column])
-                if not np.isnan(score):
+                way, mask = ways[chosen], labels[chosen]
+                score, gone = way.of_object(t, k)
+                if score is not None:
                     confidence[k] = score
-                if lost_there[t, column]:
+                if gone:
                     lost.append(k)
-                painted.append((t in at, confidence.get(k, 0.0), k, chosen))
-            for *_, k, chosen in sorted(painted, key=lambda item: item[:3]):
-                merged[chosen == k] = k
+                painted.append((t in at, confidence.get(k, 0.0), k, mask))
+            for *_, k, mask in sorted(painted, key=lambda item: item[:3]):
+                merged[mask == k] = k
             result.set(t, merged, confidence=confidence, lost=lost)
         return result
+
+
+FORWARD, BACKWARD = 0, 1
+
+
+@dataclass
+class _Pass:
+    """What one pass through the video gave."""
+
+    sequence: MaskSequence
+    computed: np.ndarray  # (T,) bool
+    confidence: np.ndarray  # (T, K)
+    lost: np.ndarray  # (T, K) bool
+
+    @classmethod
+    def of(cls, sequence: MaskSequence) -> _Pass:
+        return cls(sequence, sequence.computed, sequence.confidence, sequence.lost)
+
+    def labels(self, t: int) -> np.ndarray | None:
+        """The mask of a frame, if the pass has come to it."""
+        return self.sequence[t] if t < len(self.sequence) and bool(self.computed[t]) else None
+
+    def of_object(self, t: int, object_id: int) -> tuple[float | None, bool]:
+        """An object's confidence, None if it is not known, and whether it is lost."""
+        column = self.sequence.object_ids.index(object_id)
+        score = float(self.confidence[t, column])
+        return None if np.isnan(score) else score, bool(self.lost[t, column])
+
+
+def _nearer_pass(before: Sequence[int], after: Sequence[int], reached: Sequence[bool]) -> int | None:
+    """The pass whose annotation of an object is nearer; None if neither pass has the object in this frame.
+
+    before, after: how many frames away its annotations are; reached: whether each pass has come to this frame.
+    """
+    forward_is_nearer = bool(before) and (not after or min(before) <= min(after) or not reached[BACKWARD])
+    if reached[FORWARD] and forward_is_nearer:
+        return FORWARD
+    return BACKWARD if reached[BACKWARD] and after else None
+
+
+def annotated_frames(
+    frame: FrameLike | Sequence[FrameLike], mask: MaskLike | Sequence[MaskLike | None], *, resize: bool
+) -> list[tuple[np.ndarray, ObjectMasks]]:
+    """One frame and its mask, or a list of each, checked. MaskError if there are not as many masks as frames."""
+    if not isinstance(frame, (list, tuple)):
+        pairs = [(checked_frame(frame, None), mask)]  # type: ignore[arg-type]
+    elif not frame or not isinstance(mask, (list, tuple)) or len(mask) != len(frame):
+        number = f"{len(mask)} masks" if isinstance(mask, (list, tuple)) else f"a {type(mask).__name__} for masks"
+        raise MaskError(f"a list of frames needs a list of as many masks, at least one: there are {len(frame)} frames and {number}")
+    else:
+        pairs = [(checked_frame(each, None), one) for each, one in zip(frame, mask, strict=True)]
+    return [(each, read_mask(one, size=each.shape[:2], resize=resize)) for each, one in pairs]

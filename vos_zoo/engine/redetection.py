@@ -1,14 +1,14 @@
 """Finding a lost object again: does a mask lie on what was annotated, and if not, where is that?
 
-A model whose memory is its last mask, or a recurrent state, can't know that it has begun to follow something else, and never looks for
-what it has lost. So every few frames its masks are compared with a map of where each object may be by its looks (appearance.py), by soft
-IoU: the sum of the smaller over the sum of the larger.
+A model whose memory is its last mask, or a recurrent state, can't know that it has begun to follow something else. It never looks for what
+it has lost. So in every FRAMES_PER_LOOK-th frame its masks are compared with a map of where each object may be by its looks
+(appearance.py). They agree by soft IoU: the sum of the smaller over the sum of the larger.
 
-- A mask that agrees too little with its map is doubted. The model is then given the map as that object's mask, as if somebody had annotated
-  this frame, and steps the frame again. What comes of it takes the mask's place if it agrees better, by the more the less the mask was
-  doubted (DOUBTS), and by LEAST at all.
-- A mask that is not replaced and lies on what does not look like the object at all (the map has less than STRANGE there of what the mask
-  has), and is no smaller than SMALLEST, is taken away; the object has no pixel, and is lost, until a later look finds it.
+- Recovered: a mask that agrees too little with its map is doubted. The model is then given the map as that object's mask, as if somebody
+  had annotated this frame, and steps the frame again. If the new mask agrees better, it replaces the old one. The less the old one was
+  doubted, the larger the gain needed.
+- Taken away: a mask that was not replaced, and that lies on what does not look like the object at all, is removed. The object has no
+  pixel, and is lost, until a later look finds it.
 
 None of the four papers has this. An object that has changed its looks gets a poor map; hence nothing is done to a mask that agrees halfway.
 """
@@ -16,97 +16,148 @@ None of the four papers has this. An object that has changed its looks gets a po
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import replace
-from typing import Any
+from collections.abc import Collection, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from vos_zoo.engine.appearance import Appearance
+from vos_zoo.engine.appearance import Appearance, AppearanceMemory, keep_slots
 from vos_zoo.engine.views import Branch, advance, leader
+from vos_zoo.models.base import Features, State
 
-EVERY = 4  # frames from one look to the next
-DOUBTS = ((0.3, 0.1), (0.5, 0.25))  # a mask that agrees less than this is replaced if another agrees better by that
-LEAST, STRANGE = 0.3, 0.05
-SMALLEST = 2  # cells of a mask that is taken away: what smaller things look like, their cells can't tell
-# how all these were chosen: docs/trials.md
+# How these were chosen: docs/trials.md.
+FRAMES_PER_LOOK = 4  # frames from one look to the next
+STRONG_DOUBT_BELOW = 0.3  # agreement under which a mask is strongly doubted
+DOUBT_BELOW = 0.5  # agreement under which a mask is doubted
+GAIN_IN_STRONG_DOUBT = 0.1  # by which a new mask must agree better than one that is strongly doubted
+GAIN_IN_DOUBT = 0.25  # by which a new mask must agree better than one that is doubted
+MIN_RECOVERED_AGREEMENT = 0.3  # of a new mask, whatever the old one's was
+STRANGE_LIKENESS_BELOW = 0.05  # likeness under which a mask lies on something else
+MIN_REMOVED_CELLS = 2  # of a mask that is taken away: what smaller things look like, their cells can't tell
+
+
+class RedetectionState(NamedTuple):
+    """What goes from frame to frame."""
+
+    memory: AppearanceMemory = AppearanceMemory()
+    gone: frozenset[int] = frozenset()  # slots that have no pixel until they are found
+
+
+class ObjectMatch(NamedTuple):
+    """One object in one look: its mask against the map of where it may be."""
+
+    agreement: float  # of its mask with its map
+    proposal_agreement: float  # of the mask that its map proposes, with the map
+    likeness: float  # how much of what its mask lies on is like the object: 1 where mask and map are the same, be cells full or not
+    cells: float  # under its mask
+
+    @property
+    def agreement_needed(self) -> float:
+        """What a new mask has to exceed to replace this one."""
+        if self.agreement >= DOUBT_BELOW:
+            return math.inf
+        gain = GAIN_IN_STRONG_DOUBT if self.agreement < STRONG_DOUBT_BELOW else GAIN_IN_DOUBT
+        return max(self.agreement + gain, MIN_RECOVERED_AGREEMENT)
 
 
 class Redetector:
-    """Looks after the objects of one video. `gone`: slots that have no pixel until they are found."""
+    """Looks after the objects of one video that these branches follow. Keeps nothing: its state is an argument and a result."""
 
-    def __init__(self, appearance: Appearance):
-        self.appearance = appearance
-        self.gone: frozenset[int] = frozenset()
+    def __init__(self, appearance: Appearance, branches: Sequence[Branch]):
+        self.appearance, self.branches = appearance, tuple(branches)
+        self._grid = branches[leader(branches)].grid  # of the probabilities
 
-    def remember(self, frame: np.ndarray, features: Sequence[Any], layers: np.ndarray, given: Sequence[bool]) -> None:
+    def remember(
+        self, state: RedetectionState, frame: np.ndarray, features: Sequence[Features], layers: np.ndarray, annotated: Sequence[bool]
+    ) -> RedetectionState:
         """As `Appearance.remember`; what is annotated is there."""
-        self.appearance.remember(frame, features, layers, given)
-        self.gone -= set(np.flatnonzero(given).tolist())
+        memory = self.appearance.remember(state.memory, frame, features, layers, annotated)
+        return RedetectionState(memory, state.gone - set(np.flatnonzero(annotated).tolist()))
 
-    def keep(self, slots: Sequence[int]) -> None:
-        """As `Appearance.keep`."""
-        self.appearance.keep(slots)
-        self.gone = frozenset(n for n, slot in enumerate(slots) if slot in self.gone)
+    def check(
+        self,
+        state: RedetectionState,
+        number: int,
+        frame: np.ndarray,
+        features: Sequence[Features],
+        states: tuple[State, ...],
+        probs: Tensor,
+    ) -> tuple[Tensor, tuple[State, ...], RedetectionState]:
+        """The probabilities (1, 1 + K, H, W) and states that stand: those given, or others where an object was found again or is gone.
 
-    def checked(self, number: int, frame: np.ndarray, features: Sequence[Any], branches: Sequence[Branch], probs: Tensor) -> Tensor:
-        """The probabilities (1, 1 + K, H, W) that stand: those given, or others where an object was found again or is not there.
-
-        number: of the frame, from the one that the video was begun with; features: of each branch. The branches have been advanced to this
-        frame already; where something is replaced their states are too.
+        number: of the frame, from the one that the video was begun with; features and states: of each branch, at this frame.
         """
-        if number % EVERY == 0:
-            probs = self._look(frame, features, branches, probs)
-        if not self.gone:
-            return probs
-        layers = list(probs[0])
-        for slot in self.gone:
-            layers[0] = layers[0] + layers[1 + slot]
-            layers[1 + slot] = torch.zeros_like(layers[0])
-        return torch.stack(layers)[None]
+        if number % FRAMES_PER_LOOK == 0:
+            probs, states, gone = self._look(state, frame, features, states, probs)
+            state = state._replace(gone=gone)
+        return _without(probs, state.gone), states, state
 
-    def _look(self, frame: np.ndarray, features: Sequence[Any], branches: Sequence[Branch], probs: Tensor) -> Tensor:
-        slots, grid = range(probs.shape[1] - 1), branches[leader(branches)].grid
-        maps = self.appearance.maps(frame, features, len(slots))
-        masks, proposed = self.appearance.cells_of_masks(probs, grid), self.appearance.over_frame(maps).float()
-        promise = agreement(self.appearance.cells_of(proposed), maps)
-        # one where mask and map are the same, be their cells full or not
-        alike = (masks * maps).sum((1, 2)) / (masks * masks).sum((1, 2)).clamp(min=1e-6)
-        # all at once: a GPU is waited for once
-        agree, promised, like, area = torch.stack([agreement(masks, maps), promise, alike, masks.sum((1, 2))]).tolist()
-        wanted = [max(each + _gain(each), LEAST) for each in agree]
-        found = [k for k in slots if promised[k] > wanted[k]]
-        while found:
-            again, states = self._told(branches, features, proposed, found)
-            now = agreement(self.appearance.cells_of_masks(again, grid), maps).tolist()
-            better = [k for k in found if now[k] > wanted[k]]
-            if better == found:
-                probs = again
-                _take(branches, states)
-                break
-            found = better
-        strange = {k for k in slots if k not in found and like[k] < STRANGE and (area[k] >= SMALLEST or k in self.gone)}
-        if strange:
-            nothing, given = torch.zeros_like(proposed), _given(strange, len(slots), probs)
-            _take(branches, [branch.told(seen, self._over(nothing), given) for branch, seen in zip(branches, features, strict=True)])
-        self.gone = frozenset(strange)
-        return probs
+    def _look(
+        self, state: RedetectionState, frame: np.ndarray, features: Sequence[Features], states: tuple[State, ...], probs: Tensor
+    ) -> tuple[Tensor, tuple[State, ...], frozenset[int]]:
+        maps = self.appearance.maps(state.memory, frame, features, probs.shape[1] - 1)
+        proposals = self.appearance.over_frame(maps).float()
+        masks = self.appearance.cells_of_masks(probs, self._grid)
+        matches = match(masks, maps, self.appearance.cells_of(proposals))
+        probs, states, recovered = self._recover(matches, maps, proposals, features, states, probs)
+        gone = taken_away(matches, recovered, state.gone)
+        if gone:
+            states = self._annotated(states, features, torch.zeros_like(proposals), gone)
+        return probs, states, gone
 
-    def _told(
-        self, branches: Sequence[Branch], features: Sequence[Any], proposed: Tensor, slots: Sequence[int]
-    ) -> tuple[Tensor, list[Any]]:
-        """This frame once more, after these slots were given the masks proposed for them: probabilities and states."""
-        given = _given(slots, len(proposed), proposed)
-        masks = self._over(proposed * given[0][:, None, None])
-        told = [replace(branch, state=branch.told(seen, masks, given)) for branch, seen in zip(branches, features, strict=True)]
-        ((probs, states),) = advance([told], features)
-        return probs, states
+    def _recover(
+        self,
+        matches: Sequence[ObjectMatch],
+        maps: Tensor,
+        proposals: Tensor,
+        features: Sequence[Features],
+        states: tuple[State, ...],
+        probs: Tensor,
+    ) -> tuple[Tensor, tuple[State, ...], frozenset[int]]:
+        """Probabilities, states and slots of the objects found again. All candidates have to gain together: who does not is left out."""
+        candidates = [slot for slot, each in enumerate(matches) if each.proposal_agreement > each.agreement_needed]
+        while candidates:
+            told = self._annotated(states, features, proposals, candidates)
+            ((new_probs, new_states),) = advance([self.branches], [told], features)
+            agreements = agreement(self.appearance.cells_of_masks(new_probs, self._grid), maps).tolist()
+            better = [slot for slot in candidates if agreements[slot] > matches[slot].agreement_needed]
+            if better == candidates:
+                return new_probs, new_states, frozenset(candidates)
+            candidates = better
+        return probs, states, frozenset()
 
-    def _over(self, layers: Tensor) -> Tensor:
-        """(K, H, W) on the describer's grid -> (1, K, h, w) over the frame."""
-        return self.appearance.grid.unpadded(layers)[None]
+    def _annotated(
+        self, states: Sequence[State], features: Sequence[Features], layers: Tensor, slots: Collection[int]
+    ) -> tuple[State, ...]:
+        """The states after these slots were given their layers (K, H, W) on the describer's grid as masks of this frame."""
+        given = torch.tensor([[slot in slots for slot in range(len(layers))]], dtype=torch.bool, device=layers.device)
+        masks = self.appearance.grid.unpadded(layers * given[0][:, None, None])[None]
+        rows = zip(self.branches, states, features, strict=True)
+        return tuple(branch.annotate_softly(state, seen, masks, given) for branch, state, seen in rows)
+
+
+def keep(state: RedetectionState, slots: Sequence[int]) -> RedetectionState:
+    """Only these slots go on, in this order."""
+    gone = frozenset(n for n, slot in enumerate(slots) if slot in state.gone)
+    return RedetectionState(keep_slots(state.memory, slots), gone)
+
+
+def match(masks: Tensor, maps: Tensor, proposals: Tensor) -> list[ObjectMatch]:
+    """Each object's mask, map and the mask that its map proposes, (K, h, w) cells in [0, 1]. A GPU is waited for once."""
+    likeness = (masks * maps).sum((1, 2)) / (masks * masks).sum((1, 2)).clamp(min=1e-6)
+    columns = torch.stack([agreement(masks, maps), agreement(proposals, maps), likeness, masks.sum((1, 2))])
+    return [ObjectMatch(*row) for row in columns.T.tolist()]
+
+
+def taken_away(matches: Sequence[ObjectMatch], recovered: Collection[int], gone: Collection[int]) -> frozenset[int]:
+    """Slots whose masks lie on something else; of what is `gone` already also small ones."""
+    return frozenset(
+        slot
+        for slot, each in enumerate(matches)
+        if slot not in recovered and each.likeness < STRANGE_LIKENESS_BELOW and (each.cells >= MIN_REMOVED_CELLS or slot in gone)
+    )
 
 
 def agreement(masks: Tensor, maps: Tensor) -> Tensor:
@@ -114,15 +165,12 @@ def agreement(masks: Tensor, maps: Tensor) -> Tensor:
     return torch.minimum(masks, maps).sum((1, 2)) / torch.maximum(masks, maps).sum((1, 2)).clamp(min=1e-6)
 
 
-def _gain(agreed: float) -> float:
-    """By how much more another mask has to agree than one that agrees so much."""
-    return next((gain for under, gain in DOUBTS if agreed < under), math.inf)
-
-
-def _given(slots: Sequence[int] | set[int], count: int, like: Tensor) -> Tensor:
-    return torch.tensor([[k in slots for k in range(count)]], device=like.device)
-
-
-def _take(branches: Sequence[Branch], states: Sequence[Any]) -> None:
-    for branch, state in zip(branches, states, strict=True):
-        branch.state = state
+def _without(probs: Tensor, slots: Collection[int]) -> Tensor:
+    """(1, 1 + K, H, W) with the share of these slots given to the background."""
+    if not slots:
+        return probs
+    layers = list(probs[0])
+    for slot in slots:
+        layers[0] = layers[0] + layers[1 + slot]
+        layers[1 + slot] = torch.zeros_like(layers[0])
+    return torch.stack(layers)[None]

@@ -1,0 +1,46 @@
+"""One model of a Segmenter adapted to annotated frames: what `Segmenter.finetune` does to each of its members."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from vos_zoo.engine.inputs import InputSpec
+from vos_zoo.engine.members import Member
+from vos_zoo.masks.read import ObjectMasks
+from vos_zoo.system.host import undisturbed_building
+from vos_zoo.system.progress import Progress
+from vos_zoo.train.adapt import adapted
+
+if TYPE_CHECKING:
+    from vos_zoo.checkpoints.config import ModelConfig
+
+
+def adapted_member(
+    member: Member,
+    config: ModelConfig,
+    spec: InputSpec,
+    annotated: Sequence[tuple[np.ndarray, ObjectMasks]],
+    *,
+    steps: int,
+    lr: float,
+    seed: int,
+    progress: Progress = None,
+) -> Member:
+    """A copy that is adapted to annotated frames (H, W, 3) uint8 RGB; its config says so.
+
+    It keeps the device, the precision and whose features find lost objects again. VosZooError if the training diverges.
+    """
+    examples = [(member.grid(frame.shape[:2], spec), (frame, masks)) for frame, masks in annotated]
+    with undisturbed_building():
+        model = adapted(member.model, examples, steps=steps, lr=lr, seed=seed, dtype=member.dtype, progress=progress)
+    record = {"from": config.name, "frames": len(annotated), "steps": steps, "lr": lr, "seed": seed}
+    config = config.replace(
+        name=f"{config.name.removesuffix('-finetuned')[:86]}-finetuned",
+        weights=None,
+        metrics=[],
+        training={**config.training, "finetuned": record},
+    )
+    return Member(model, config, device=member.device, dtype=member.dtype, describer=member.describer or False)
