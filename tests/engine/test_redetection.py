@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -405,3 +407,15 @@ def test_who_is_taken_away():
     assert taken_away([on_it, strange, small], recovered=[], gone=[]) == {1}
     assert taken_away([on_it, strange, small], recovered=[1], gone=[]) == set()
     assert taken_away([on_it, strange, small], recovered=[], gone=[2]) == {1, 2}
+
+
+def test_what_is_written_of_the_looks_is_true():
+    """The number stands in one place, prose says it in words: every fourth frame."""
+    root = Path(vos_zoo.__file__).resolve().parent.parent
+    ordinals = ["second", "third", "fourth", "fifth", "sixth", "seventh", "eighth"]
+    pages = [root / "README.md", root / "ARCHITECTURE.md", root / "vos_zoo/checkpoints/card_facts.py"]
+    pages += [page for page in (root / "docs").rglob("*.md") if page.name != "trials.md"]  # what was tried besides
+    lines = [line for page in pages if page.is_file() for line in page.read_text(encoding="utf-8").splitlines()]
+    about_looks = [line for line in lines if "Annotations" not in line and "YouTube" not in line]
+    said = {word for line in about_looks for word in re.findall(r"every (\w+) frame", line)} & set(ordinals)
+    assert said == {ordinals[FRAMES_PER_LOOK - 2]}
