@@ -36,8 +36,7 @@ if TYPE_CHECKING:
 
     from vos_zoo.publish.push import Published
 
-# Of `finetune`. For the small crvos the rate is better than 1e-5 (on DAVIS' car-shadow and kite-surf) and 3e-4 (on car-shadow); these steps
-# take it half a minute on one CPU core.
+# Of `finetune`: for the small crvos better than rates of 1e-5 and 3e-4 on DAVIS' car-shadow; half a minute on one CPU core.
 STEPS, LEARNING_RATE = 80, 1e-4
 
 
