@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sized
 from dataclasses import dataclass
 from itertools import zip_longest
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 import numpy as np
 
@@ -88,7 +88,7 @@ def checked_jobs(
             raise MaskError(
                 f"{name} holds one entry a video, in the same order, None where there is none; it can't be a {type(column).__name__}"
             )
-    lengths = {name: len(column) for name, column in columns.items() if isinstance(column, Sized)}
+    lengths = {name: len(cast(Sized, column)) for name, column in columns.items() if hasattr(column, "__len__")}
     if len(set(lengths.values())) > 1:
         raise MaskError(f"as many masks as videos are needed: there are {', '.join(f'{n} {name}' for name, n in lengths.items())}")
     given = [iter(column) for column in columns.values() if column is not None]
