@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import struct
+import subprocess
 import warnings
 from fractions import Fraction
 from pathlib import Path
@@ -299,3 +300,37 @@ def test_names_of_results_are_names(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     masks_of(source).save_video(name, source)
     assert open_video(tmp_path / name).count() == 3
     shutil.rmtree(tmp_path, ignore_errors=True)
+
+
+PLAYER = """<body><pre id=o></pre><script>
+(async () => {
+  const video = document.createElement("video"); video.src = "o.mp4"; video.muted = true; document.body.append(video);
+  await new Promise(done => { video.onloadeddata = done; video.onerror = done; });
+  const sound = video.captureStream().getAudioTracks().length;
+  o.textContent = ["seen", video.error && video.error.message, video.duration, video.videoWidth, video.videoHeight, sound].join("|");
+})()</script></body>"""
+
+
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="there is no Chromium here")
+def test_an_overlay_of_a_phone_clip_plays_in_a_browser(tmp_path: Path) -> None:
+    """Variable frame rate, turned, HDR, with stereo sound."""
+    frames = [np.asarray(frame, np.uint16) * 120 for frame in moving(12, 96, 160)]
+    options = {"x265-params": "log-level=none"}
+    clip = encode(tmp_path / "a.mp4", frames, "libx265", pixels="yuv420p10le", times=PHONE, clock=Fraction(1, 1000), tags=(9, 9, 16, 1),
+                  sound="aac", options=options)  # fmt: skip
+    with pytest.warns(VosZooWarning, match="HDR"):
+        masks_of(turned(clip)).save_video(tmp_path / "o.mp4", clip)
+    (tmp_path / "p.html").write_text(PLAYER)
+    command = [
+        "chromium",
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--allow-file-access-from-files",
+        f"--user-data-dir={tmp_path}/profile",
+    ]
+    done = subprocess.run([*command, "--virtual-time-budget=20000", "--dump-dom", (tmp_path / "p.html").as_uri()],
+                          capture_output=True, text=True, timeout=200)  # fmt: skip
+    _, error, seconds, width, height, tracks = done.stdout.split("</pre>")[0].rpartition("seen")[2].split("|")
+    assert (error, width, height, tracks) == ("", "96", "160", "1")
+    assert float(seconds) == pytest.approx(duration_of(clip), abs=0.05)

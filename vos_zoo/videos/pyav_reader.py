@@ -40,7 +40,7 @@ class _Index:
         self.checksums.append(_checksum(picture))
 
     def matches(self, number: int, picture: Any) -> bool:
-        return picture.pts == self.times[number] and _checksum(picture) == self.checksums[number]
+        return (picture.pts or 0) == self.times[number] and _checksum(picture) == self.checksums[number]
 
 
 class PyAVReader(Reader):
@@ -58,6 +58,7 @@ class PyAVReader(Reader):
         self._playlists = playlists
         self._index = _Index()
         self._warning: str | None = None
+        self._given: dict[int, int] = {}  # checksums of the pictures behind a damage, as they were given forwards
         decoding = open_decoding(path, playlists=playlists)
         try:
             first = next(decoding.pictures(), None)
@@ -88,6 +89,8 @@ class PyAVReader(Reader):
             seen, end = 0, 0.0
             for number, picture in enumerate(decoding.pictures()):
                 seen, end = number + 1, max(end, _end_of(picture, decoding))
+                if decoding.damaged:
+                    self._given[number] = _checksum(picture)
                 if number >= start:
                     yield self._moment(decoding, picture, number)
                 if seen == stop:
@@ -124,6 +127,11 @@ class PyAVReader(Reader):
         if stop is None or stop > known:
             self._warn()
         stop = known if stop is None else min(stop, known)
+        changed = (
+            number for number, checksum in self._given.items() if start <= number < stop and self._index.checksums[number] != checksum
+        )
+        for number in changed:
+            raise self._unstable(number)
         decoding = self._open()
         try:
             for high in range(stop, start, -chunk):
@@ -171,7 +179,27 @@ class PyAVReader(Reader):
                 frames = self._seek_span(decoding, max(0, low - back), low, high)
                 if frames is not None:
                     return frames
-        return list(self.frames(low, high))
+        return self._span_from_start(low, high)
+
+    def _span_from_start(self, low: int, high: int) -> list[np.ndarray]:
+        """The frames low <= i < high, decoded from the beginning of the file."""
+        decoding = self._open()
+        frames = []
+        try:
+            for number, picture in zip(range(high), decoding.pictures(), strict=False):
+                if number >= low:
+                    if not self._index.matches(number, picture):
+                        raise self._unstable(number)
+                    frames.append(decoding.rgb(picture, number))
+        finally:
+            decoding.close()
+        return frames
+
+    def _unstable(self, number: int) -> VideoError:
+        return VideoError(
+            f"{self._path.name} is damaged, and its frame {number} is another one each time it is decoded, so it can't be read backwards: "
+            "convert it first, for instance to frames by ffmpeg -i, or read it forwards only"
+        )
 
     def _seek_span(self, decoding: Decoding, target: int, low: int, high: int) -> list[np.ndarray] | None:
         """The frames low <= i < high, sought at `target`; None if that does not give them."""
