@@ -32,7 +32,7 @@ def add(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     names = joined(args.model)
-    infos = [_info(ModelChoice.of(args, name), args.size) for name in names]
+    infos = [_info(ModelChoice.of(args, str(name)), args.size) for name in names]
     if args.json:
         print(json.dumps(infos[0] if len(names) == 1 else infos, indent=2))
     else:

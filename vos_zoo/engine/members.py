@@ -19,6 +19,7 @@ from vos_zoo.models.base import VOSModel
 from vos_zoo.models.parts.folding import folded
 from vos_zoo.system.devices import DeviceLike, DTypeLike, choose_device, choose_dtype
 from vos_zoo.system.host import check_device, undisturbed
+from vos_zoo.system.notebook import as_table
 
 if TYPE_CHECKING:
     from vos_zoo.checkpoints.config import ModelConfig
@@ -200,6 +201,9 @@ class Engine:
             members = [{**Engine([member], member.config, [1.0]).info(), "weight": weight} for member, weight in rows]
             info.update(dtype=" and ".join(sorted({each["dtype"] for each in members})), members=members)
         return info
+
+    def _repr_html_(self) -> str:
+        return as_table(f"Segmenter {self.config.name}", self.info())
 
 
 def describer_of(redetection: Engine | bool) -> Member | bool:
