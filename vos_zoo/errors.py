@@ -46,7 +46,16 @@ class MaskError(VosZooError, ValueError):
 
 
 class PromptError(VosZooError, ValueError):
-    """Points, boxes or scribbles do not say which object is meant, or lie outside the picture."""
+    """Points, boxes or scribbles do not say which object is meant, or lie outside the picture.
+
+    Example:
+        >>> import vos_zoo
+        >>> try:
+        ...     vos_zoo.load("crvos").propagate("video.mp4", points=[(5000, 20)])
+        ... except vos_zoo.PromptError as error:
+        ...     print(error)
+        the point (5000, 20) of object 1 lies outside the picture, which is 160x96...
+    """
 
 
 class CheckpointError(VosZooError, ValueError):
