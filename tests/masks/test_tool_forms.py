@@ -11,6 +11,7 @@ from PIL import Image
 
 from vos_zoo.errors import SaveError, VosZooError
 from vos_zoo.masks.beginnings import first_of_each
+from vos_zoo.masks.frames import mask_paths
 from vos_zoo.masks.outlines import outline_of, outlines_of
 from vos_zoo.masks.outputs import FILES, WITHOUT_VIDEO, chosen_forms, save_form
 from vos_zoo.masks.polygons import polygons_to_mask
@@ -217,3 +218,18 @@ def test_each_objects_first_mask() -> None:
     assert found[5].labels.tolist() == [[0, 2, 0]]
     with pytest.raises(VosZooError, match="the mask of frame 5 is soft"):
         first_of_each({5: np.array([[0.5]])})
+
+
+def test_a_folder_an_object_as_sa_v_has_them(tmp_path: Path) -> None:
+    for name, frames in (("000", (0, 4)), ("001", (4,)), ("010", (2, 8))):
+        (tmp_path / name).mkdir()
+        for frame in frames:
+            mask = np.zeros(SIZE, np.uint8)
+            mask[int(name) : int(name) + 4, 3:9] = 0 if frame == 2 else 255  # not in sight yet
+            Image.fromarray(mask).save(tmp_path / name / f"{frame:05d}.png")
+    found = first_of_each(read_masks(tmp_path, frame_names=[f"{t:05d}" for t in range(12)]), size=SIZE)
+    assert {t: mask.ids for t, mask in found.items()} == {0: (1,), 4: (2,), 8: (11,)}
+    assert (found[8].labels[10:14, 3:9] == 11).all() and len(mask_paths(tmp_path)) == 5
+    (tmp_path / "notes").mkdir()
+    with pytest.raises(VosZooError, match="has no masks"):
+        read_masks(tmp_path)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from vos_zoo.errors import MaskError, VosZooError
-from vos_zoo.masks.frames import mask_files
+from vos_zoo.masks.frames import mask_paths
 from vos_zoo.system.file_order import in_order
 from vos_zoo.videos.images import IMAGE_SUFFIXES
 
@@ -45,7 +45,7 @@ class Task:
         state = hashlib.sha256(json.dumps(_measure(self.video)).encode())
         state.update(b"none" if self.mask is None else self.mask.read_bytes())
         for folder in (self.masks, self.first_of):
-            for path in [] if folder is None else mask_files(folder):
+            for path in [] if folder is None else mask_paths(folder):
                 state.update(path.name.encode() + path.read_bytes())
         return state.hexdigest()[:16]
 
@@ -116,7 +116,7 @@ def _wrong(task: Task, finds_objects: bool, backward: bool) -> Iterator[str]:
     for folder in (task.masks, task.first_of):
         if folder is not None:
             try:
-                mask_files(folder)
+                mask_paths(folder)
             except MaskError as error:
                 yield str(error)
     if backward and task.masks is None:

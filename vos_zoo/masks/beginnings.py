@@ -38,7 +38,8 @@ def first_of_each(masks: Mapping[int, Any], *, size: tuple[int, int] | None = No
         if isinstance(source, (str, os.PathLike)):
             name = f"{name} ({os.fspath(source)})"
         given = read_mask(source, size=size, resize=resize, allow_empty=True, name=name)
-        new = [k for k in given.ids if k not in known]
+        seen = set(np.unique(given.labels).tolist())
+        new = [k for k in given.ids if k in seen and k not in known]
         if new:
             known.update(new)
             found[index] = ObjectMasks(np.where(np.isin(given.labels, new), given.labels, 0).astype(np.int32), tuple(new))

@@ -24,7 +24,8 @@ def read_masks(source: Any, *, frame_names: Sequence[str] | None = None, length:
     `read_mask`.
 
     Args:
-        source: a dict frame index -> mask; a folder of .png and .npy files, or of LabelMe's .json files; or a COCO, YouTube-VIS, CVAT or
+        source: a dict frame index -> mask; a folder of .png and .npy files, or of LabelMe's .json files; a folder of such folders, one
+            an object, as SA-V has them (000/ is object 1); or a COCO, YouTube-VIS, CVAT or
             Label Studio file. A mask belongs to the frame of the same name if `frame_names` is given; else to the frame whose number
             its name holds (00012.png, frame_12.png: 12); names without numbers are taken in order. Files that number their frames
             themselves (YouTube-VIS, CVAT for video) are taken at their word.
@@ -61,6 +62,8 @@ def _read_path(path: Path, frame_names: Sequence[str] | None) -> tuple[dict[int,
     """Masks by frame, and what messages call them."""
     if path.is_file() and path.suffix.lower() in SUFFIXES:
         return _placed(read_export(path), frame_names, f"the file {path}")
+    if folders := object_folders(path):
+        return _of_objects(folders, frame_names)
     files = mask_files(path)
     if files[0].suffix.lower() == ".json":
         return _placed(read_labelme_files(files), frame_names, f"the folder {path}")
@@ -80,6 +83,36 @@ def _placed(frames: Sequence[AnnotatedFrame], frame_names: Sequence[str] | None,
         raise MaskError(f"two frames in {where} have the same name: give each its own")
     found = dict(zip(known, frames, strict=True))
     return dict(found), {index: f"{frame.name or 'a frame'} in {where}" for index, frame in found.items()}
+
+
+def _of_objects(folders: Mapping[int, Path], frame_names: Sequence[str] | None) -> tuple[dict[int, Any], dict[int, str]]:
+    found: dict[int, dict[int, Path]] = {}
+    labels: dict[int, str] = {}
+    for object_id, folder in folders.items():
+        files = mask_files(folder)
+        for index, file in (_by_name(files, frame_names) if frame_names is not None else _by_number(files)).items():
+            found.setdefault(index, {})[object_id] = file
+            labels.setdefault(index, str(file))
+    return dict(found), labels
+
+
+def object_folders(folder: Path) -> dict[int, Path]:
+    """Object id -> its folder of masks, where a folder holds one for each, as SA-V has them: 000/, 001/, ... are objects 1, 2, ...
+
+    Empty where the folder holds masks itself, or something else than such folders.
+    """
+    if not folder.is_dir():
+        return {}
+    visible = in_order(path for path in folder.iterdir() if not path.name.startswith("."))
+    if not visible or not all(path.is_dir() and re.fullmatch(r"[0-9]{1,6}", path.name) for path in visible):
+        return {}
+    return {int(path.name) + 1: path for path in visible}
+
+
+def mask_paths(folder: Path) -> list[Path]:
+    """All files with masks in a folder, those of its objects' folders included. Raises MaskError if there is none."""
+    folders = object_folders(folder)
+    return [file for each in folders.values() for file in mask_files(each)] if folders else mask_files(folder)
 
 
 def mask_files(folder: Path) -> list[Path]:
