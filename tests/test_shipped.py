@@ -12,7 +12,7 @@ from vos_zoo.evaluation.evaluate import evaluate
 from vos_zoo.evaluation.metrics import jaccard
 from vos_zoo.example.clip import render_example
 
-SHIPPED = [row.name for row in catalogue.rows() if row.ships]
+SHIPPED = [row.name for row in catalogue.rows() if row.ships and row.follows]
 FINDERS = [name for name in SHIPPED if catalogue.read(name).model_args.get("zero_shot")]  # told no mask
 FOLLOWERS = [name for name in SHIPPED if name not in FINDERS]
 LEAST = {  # what was measured less a margin: J on the example forwards and backwards, J&F on car-shadow

@@ -116,7 +116,7 @@ def with_models(readme: str, folder: Path) -> str:
     """The README with the table of models as the catalogue and the records in the folder give it."""
     records = [_read(path) for path in sorted(folder.glob("*.json")) if path.name != PUBLISHED]
     scores, speeds = ([record for record in records if record["kind"] == kind] for kind in ("scores", "speed"))
-    made = overview(catalogue.rows(), scores, speeds)
+    made = overview([row for row in catalogue.rows() if row.follows], scores, speeds)
     return MODELS.sub(lambda found: f"{found[1]}{made}{found[2]}", readme)
 
 

@@ -104,9 +104,7 @@ def info(name: str) -> ModelInfo:
 
 
 def rows(pattern: str = "*") -> list[ModelInfo]:
-    """The entries whose name matches a shell pattern such as "rv*", in alphabetical order."""
+    """The entries whose name matches a shell pattern such as "rv*", in the order of `every_name`."""
     if not isinstance(pattern, str):
         raise ModelNotFoundError(f"models are listed by a shell pattern such as 'rv*', not by {pattern!r:.80}")
-    return [info(name) for name in names() if fnmatch.fnmatchcase(name, pattern.lower())]
-    """The entries whose name matches a shell pattern such as "rv*", in the order of `every_name`."""
     return [info(name) for name in every_name() if fnmatch.fnmatchcase(name, pattern.lower())]

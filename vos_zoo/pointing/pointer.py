@@ -22,7 +22,7 @@ from vos_zoo.pointing.marks import DISK, STROKE, add_box, add_disk, blank
 from vos_zoo.pointing.network import PointingNetwork, Reduced
 from vos_zoo.pointing.prompts import ObjectPrompts, Point, Prompts
 
-FIRST_LOOK, SECOND_LOOK = 224 * 320, 256 * 256  # pixels of the network's grid
+FIRST_LOOK, SECOND_LOOK = 192 * 256, 224 * 224  # pixels of the network's grid
 MARGIN = 0.3  # of the object's extent, on every side of it in the second look
 ENLARGED = 1.15  # a second look must show the object at least so much larger than the first
 MERGE_SIDE = 192  # pixels of the longer side at which pieces of a change are told apart
