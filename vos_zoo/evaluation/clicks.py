@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -178,7 +179,7 @@ def targets_of_stills(folders: Sequence[Path], one_in: int) -> Iterator[Target]:
             labels = read_mask(mask, allow_empty=True).labels
             for k in np.unique(labels):
                 if k and SMALLEST <= np.mean(labels == k) <= LARGEST:
-                    yield Target(f"{name}#{k}", lambda image=image: read_frame(image, str(image)), lambda labels=labels, k=k: labels == k)
+                    yield Target(f"{name}#{k}", partial(read_frame, image, str(image)), partial(np.equal, labels, k))
 
 
 def targets_of_clips(clips: Iterable[Clip]) -> Iterator[Target]:
@@ -187,7 +188,7 @@ def targets_of_clips(clips: Iterable[Clip]) -> Iterator[Target]:
         labels = clip.truth(clip.first)
         for k in np.unique(labels):
             if k:
-                yield Target(f"{clip.name}#{k}", lambda clip=clip: _frame(clip), lambda labels=labels, k=k: labels == k)
+                yield Target(f"{clip.name}#{k}", partial(_frame, clip), partial(np.equal, labels, k))
 
 
 def _frame(clip: Clip) -> np.ndarray:

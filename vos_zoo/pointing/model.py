@@ -103,7 +103,7 @@ def load_pointer(
 
 
 @functools.lru_cache(maxsize=2)
-def kept_pointer(name_or_path: str | os.PathLike[str], device: str, dtype: str) -> PointingModel:
+def kept_pointer(name_or_path: str, device: str, dtype: str) -> PointingModel:
     """`load_pointer`, which keeps the last two: a click must not wait for a file."""
     return load_pointer(name_or_path, device=device, dtype=dtype)
 
@@ -138,5 +138,5 @@ def point(
         MaskError: the mask can't be read, or is of another size.
         VideoError: the picture can't be read.
     """
-    pointing = model if isinstance(model, PointingModel) else kept_pointer(model, str(device), "auto")
+    pointing = model if isinstance(model, PointingModel) else kept_pointer(os.fspath(model), str(device), "auto")
     return pointing.look(image).mask(points, boxes, scribbles, mask)

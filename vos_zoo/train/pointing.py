@@ -52,7 +52,7 @@ class PointingTrainer(Trainer):
 
     def __init__(self, model: Any, encoder: VOSModel, recipe: Recipe, device: str = "cpu"):
         super().__init__(model, recipe, device, low_precision=False)
-        self.encoder = encoder.to(self.device, memory_format=torch.channels_last).requires_grad_(False).eval()
+        self.encoder = encoder.to(self.device).to(memory_format=torch.channels_last).requires_grad_(False).eval()
 
     def trunks(self) -> list[nn.Module]:
         return []
@@ -106,8 +106,9 @@ class _Talk:
     def __init__(self, truth: Tensor, rng: np.random.Generator):
         self.truth, self.rng = truth, rng
         self.known = truth.bool().cpu().numpy()
-        self.marks = blank(len(truth), *truth.shape[-2:], like=truth)
-        names, shares = zip(*BEGIN, strict=True)
+        count, height, width = truth.shape
+        self.marks = blank(count, height, width, like=truth)
+        names, shares = [name for name, _ in BEGIN], [share for _, share in BEGIN]
         for n, known in enumerate(self.known):
             begin = rng.choice(names, p=shares)
             if begin == "click":
