@@ -193,7 +193,7 @@ def write_samples(folder: Path) -> None:
     from vos_zoo.videos.writer import VideoWriter
 
     clip = render_example(frames=FRAMES, size=SIZE, pond=Pond(followed=2, passing=0, leaves=1))
-    one = np.uint8(clip.masks == 1)
+    one = (clip.masks == 1).astype(np.uint8)
     masks = MaskSequence(SIZE, fps=clip.fps)
     for labels in clip.masks:
         masks.append(labels)

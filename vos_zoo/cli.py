@@ -14,7 +14,6 @@ import re
 import sys
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from vos_zoo import __version__
 from vos_zoo.commands import demo, download, evaluate, frame, info, listing, point, propagate, push, train
@@ -95,7 +94,7 @@ def _warning_printer(plain: Callable[..., None]) -> Callable[..., None]:
     """Prints our own warnings in a line each, the same one once; others as Python does."""
     shown: set[str] = set()
 
-    def show(message: Warning | str, category: type[Warning], *rest: Any, **more: Any) -> None:
+    def show(message: Warning | str, category: type[Warning], *rest: object, **more: object) -> None:
         if not issubclass(category, VosZooWarning):
             plain(message, category, *rest, **more)
             return

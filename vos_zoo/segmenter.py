@@ -104,7 +104,7 @@ class Segmenter(Engine):
 
     @classmethod
     def from_source(
-        cls, source: Source, *, describer: Source | None = None, device: DeviceLike = "auto", dtype: DTypeLike = "auto", **args: Any
+        cls, source: Source, *, describer: Source | None = None, device: DeviceLike = "auto", dtype: DTypeLike = "auto", **args: object
     ) -> Segmenter:
         """A checkpoint that has been found. describer: whose features find lost objects again. args: replace those of the config."""
         check_follows(source.config)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from vos_zoo.checkpoints import catalogue, sources
 from vos_zoo.checkpoints.catalogue import ModelInfo
@@ -21,19 +21,20 @@ from vos_zoo.models.discovery import architecture_class
 
 if TYPE_CHECKING:
     from vos_zoo.segmenter import Segmenter
+    from vos_zoo.system.devices import DeviceLike, DTypeLike
 
 
 def load(
     name_or_path: str | os.PathLike[str],
     *,
-    device: Any = "auto",
-    dtype: Any = "auto",
+    device: DeviceLike = "auto",
+    dtype: DTypeLike = "auto",
     revision: str | None = None,
     token: str | bool | None = None,
     local_files_only: bool = False,
     cache_dir: str | os.PathLike[str] | None = None,
     redetection: bool = True,
-    **model_args: Any,
+    **model_args: object,
 ) -> Segmenter:
     """Loads a trained model, ready to propagate masks.
 
@@ -71,10 +72,10 @@ def load_together(
     names: Sequence[str | os.PathLike[str]],
     access: Access | None = None,
     *,
-    device: Any = "auto",
-    dtype: Any = "auto",
+    device: DeviceLike = "auto",
+    dtype: DTypeLike = "auto",
     redetection: bool = True,
-    **model_args: Any,
+    **model_args: object,
 ) -> Segmenter:
     """`load` for names that are taken apart; several are an ensemble. All are found before one is built."""
     access = access or Access()
@@ -100,7 +101,7 @@ def load_together(
 
 
 def create(
-    name_or_path: str | os.PathLike[str] | ModelConfig, *, device: Any = "auto", dtype: Any = "auto", **model_args: Any
+    name_or_path: str | os.PathLike[str] | ModelConfig, *, device: DeviceLike = "auto", dtype: DTypeLike = "auto", **model_args: object
 ) -> Segmenter:
     """Builds a model of the given name, folder or config with random weights: the start of a training.
 

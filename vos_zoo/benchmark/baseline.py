@@ -8,11 +8,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from vos_zoo.benchmark.stages import STAGES, Measurable
 from vos_zoo.benchmark.synthetic import Size, SyntheticClip
 from vos_zoo.engine.inputs import InputSize
+
+if TYPE_CHECKING:
+    import torch
 
 YARDSTICK = "one fp32 NCHW eager forward of timm resnet50(features_only, output_stride=16) on one {}x{} frame"
 YARDSTICK_SIZE = (480, 864)
@@ -33,7 +36,7 @@ class Yardstick:
 
     name = "yardstick"
 
-    def __init__(self, size: Size = YARDSTICK_SIZE, device: Any = "cpu"):
+    def __init__(self, size: Size = YARDSTICK_SIZE, device: torch.device | str = "cpu"):
         import timm
         import torch
 
@@ -100,7 +103,7 @@ def timed(run: Callable[[], Any], wait: Callable[[], Any] = lambda: None) -> flo
     return time.perf_counter() - begun
 
 
-def waiter(device: Any) -> Callable[[], Any]:
+def waiter(device: torch.device) -> Callable[[], Any]:
     """A function that returns when the device has done all that it was given."""
     import torch
 

@@ -8,12 +8,19 @@ operators moves fewer bytes, so the memory bound is one of eager execution. (Wil
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 from vos_zoo.benchmark.baseline import timed, waiter
 from vos_zoo.benchmark.stages import Measurable, started
 from vos_zoo.benchmark.synthetic import SyntheticClip
 from vos_zoo.engine.inputs import InputSize
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from types import ModuleType
+
+    import torch
+    from torch._ops import OpOverload
 
 REPEATS = 5
 
@@ -43,7 +50,7 @@ class Work:
         return "arithmetic" if self.flops / ceilings.flops >= self.traffic / ceilings.bandwidth else "memory"
 
 
-def ceilings_of(device: Any, dtype: Any, *, side: int | None = None, megabytes: int | None = None) -> Ceilings:
+def ceilings_of(device: torch.device, dtype: torch.dtype, *, side: int | None = None, megabytes: int | None = None) -> Ceilings:
     """Measured on the device: best of several. side: of the square matrices; megabytes: of the copied block."""
     import torch
 
@@ -72,7 +79,9 @@ def work_of(segmenter: Measurable, clip: SyntheticClip, inside: InputSize = None
 
         total = 0
 
-        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        def __torch_dispatch__(
+            self, func: OpOverload, types: Sequence[type], args: tuple[object, ...] = (), kwargs: Mapping[str, object] | None = None
+        ) -> object:
             out = func(*args, **(kwargs or {}))
             if not any(each.alias_info is not None and not each.alias_info.is_write for each in func._schema.returns):  # a view
                 self.total += _bytes(torch, args) + _bytes(torch, kwargs) + _bytes(torch, out)
@@ -85,7 +94,7 @@ def work_of(segmenter: Measurable, clip: SyntheticClip, inside: InputSize = None
     return Work(counter.get_total_flops(), traffic.total)
 
 
-def _bytes(torch: Any, value: Any) -> int:
+def _bytes(torch: ModuleType, value: object) -> int:
     if isinstance(value, torch.Tensor):
         return value.numel() * value.element_size()
     if isinstance(value, dict):

@@ -98,7 +98,7 @@ def _numbers(row: dict[str, Any]) -> dict[str, float]:
     return {**first, **found}
 
 
-def _yaml(value: Any, indent: int = 0) -> str:
+def _yaml(value: dict[str, Any] | list[Any], indent: int = 0) -> str:
     """Block YAML of plain values; every string is quoted as JSON quotes it, which YAML reads the same."""
     pad = "  " * indent
     if isinstance(value, dict):
@@ -112,7 +112,7 @@ def _yaml(value: Any, indent: int = 0) -> str:
     return "".join(lines)
 
 
-def _yaml_entry(value: Any, indent: int) -> str:
+def _yaml_entry(value: object, indent: int) -> str:
     if isinstance(value, (dict, list)):
         return f"\n{_yaml(value, indent + 1)}"
     return f" {json.dumps(value, ensure_ascii=False)}\n"
@@ -208,13 +208,13 @@ def _provenance(config: ModelConfig, recipes: list[str]) -> str:
     return "\n\n".join(filter(None, parts))
 
 
-def _converted(origin: Any) -> str:
+def _converted(origin: object) -> str:
     files = origin if isinstance(origin, list) else [origin]
     lines = [", ".join(f"{key} {value}" for key, value in each.items()) if isinstance(each, dict) else str(each) for each in files]
     return "Converted from the authors' published weights:\n\n" + "\n".join(f"- {line}" for line in lines)
 
 
-def _fingerprints(files: Any) -> str:
+def _fingerprints(files: object) -> str:
     """How many files each set of the training data had, and a hash of their names and sizes: whether somebody has the same."""
     sets = {name: facts for name, facts in files.items() if isinstance(facts, dict)} if isinstance(files, dict) else {}
     if not sets:
@@ -227,7 +227,7 @@ def _fingerprints(files: Any) -> str:
     return "\n".join(lines)
 
 
-def _stages(stages: Any) -> str:
+def _stages(stages: object) -> str:
     if not isinstance(stages, list) or not stages:
         return ""
     lines = ["| stage | steps | clips a step | frames a clip | height x width | real clips | learning rate |", "|---" * 7 + "|"]

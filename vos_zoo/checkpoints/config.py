@@ -220,7 +220,7 @@ class _WrongTypeError(Exception):
     pass
 
 
-def _cast(value: Any, hint: Any) -> Any:
+def _cast(value: Any, hint: object) -> Any:
     origin, inner = typing.get_origin(hint), typing.get_args(hint)
     if hint is Any:
         return value
@@ -254,7 +254,7 @@ def _cast(value: Any, hint: Any) -> Any:
     raise TypeError(f"a field of type {hint} can't be read from a config: use bool, int, float, str, None, Literal or a tuple of them")
 
 
-def _cast_tuple(value: Any, inner: tuple[Any, ...]) -> tuple[Any, ...]:
+def _cast_tuple(value: object, inner: tuple[Any, ...]) -> tuple[Any, ...]:
     if not isinstance(value, (list, tuple)):
         raise _WrongTypeError
     if len(inner) == 2 and inner[1] is Ellipsis:

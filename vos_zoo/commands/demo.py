@@ -10,14 +10,17 @@ import importlib.util
 import sys
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING
 
 from vos_zoo.errors import VosZooError
+
+if TYPE_CHECKING:
+    from vos_zoo.commands.options import Subparsers
 
 PACKAGE = Path(__file__).resolve().parent.parent
 
 
-def add(commands: Any) -> None:
+def add(commands: Subparsers) -> None:
     parser = commands.add_parser("demo", help="the page for the browser", description=__doc__,
                                  formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on; 0.0.0.0: the whole network (default: this machine only)")

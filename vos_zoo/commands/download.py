@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import argparse
 import json
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from vos_zoo.commands.options import Subparsers
 
 
-def add(commands: Any) -> None:
+def add(commands: Subparsers) -> None:
     parser = commands.add_parser("download", help="fetch checkpoints for use without the network", description=__doc__,
                                  formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
     parser.add_argument("models", nargs="+", metavar="NAME", help="name (see vos-zoo list), or owner/repo on the Hugging Face Hub")

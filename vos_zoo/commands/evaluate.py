@@ -27,11 +27,15 @@ from vos_zoo.system.streams import is_terminal, tell
 from vos_zoo.system.termination import INTERRUPTED
 
 if TYPE_CHECKING:
+    import numpy as np
+
+    from vos_zoo.commands.options import Subparsers
     from vos_zoo.evaluation.clip import Clip
     from vos_zoo.evaluation.entry import Entry
     from vos_zoo.evaluation.run import Watch
     from vos_zoo.evaluation.scores import Scores
     from vos_zoo.evaluation.scoring import ClipScore
+    from vos_zoo.segmenter import Segmenter
     from vos_zoo.system.workers import Job
 
 LAYOUTS = (
@@ -42,7 +46,7 @@ BEGIN = ("mask", "1-click", "3-clicks", "box")
 TTA = {"flip": "flip", "scales": "scales", "both": True}
 
 
-def add(commands: Any) -> None:
+def add(commands: Subparsers) -> None:
     parser = commands.add_parser("evaluate", help="J and F on annotated clips", description=__doc__,
                                  formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
     parser.add_argument("--model", nargs="+", metavar="MODEL", help="name (see vos-zoo list), folder, or owner/repo on the Hub; "
@@ -190,15 +194,15 @@ def _again(choice: ModelChoice) -> Any:
     return load_model(dataclasses.replace(choice, quiet=True))
 
 
-def _same(segmenter: Any) -> Any:
+def _same(segmenter: Segmenter) -> Segmenter:
     return segmenter
 
 
-def _settings(segmenter: Any, options: Mapping[str, Any]) -> dict[str, Any]:
+def _settings(segmenter: Segmenter, options: Mapping[str, Any]) -> dict[str, Any]:
     return {**settings_of(segmenter), "device": segmenter.device.type, **options}
 
 
-def _about(segmenter: Any, args: argparse.Namespace) -> dict[str, Any]:
+def _about(segmenter: Segmenter, args: argparse.Namespace) -> dict[str, Any]:
     from vos_zoo.system.machine import environment
 
     machine = environment(segmenter.device)
@@ -300,7 +304,7 @@ def _watch(args: argparse.Namespace, several: bool) -> Watch:
     return Quiet() if args.no_progress else Lines()
 
 
-def _mean(values: Any) -> float:
+def _mean(values: np.ndarray) -> float:
     import numpy as np
 
     return float(np.nanmean(values, axis=1).mean())

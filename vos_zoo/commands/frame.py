@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from vos_zoo.errors import SaveError, VideoError
 from vos_zoo.system.atomic import atomic_write
 from vos_zoo.videos.opening import BACKENDS
 
+if TYPE_CHECKING:
+    from vos_zoo.commands.options import Subparsers
+
 FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".bmp": "BMP"}
 
 
-def add(commands: Any) -> None:
+def add(commands: Subparsers) -> None:
     parser = commands.add_parser("frame", help="one frame of a video as an image", description=__doc__,
                                  formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
     parser.add_argument("video", metavar="VIDEO", help="a video file or a folder of images")

@@ -11,12 +11,14 @@ from vos_zoo.commands.options import ModelChoice, add_model_options, internal_si
 from vos_zoo.errors import ModelNotFoundError
 
 if TYPE_CHECKING:
+    from vos_zoo.commands.options import Subparsers
+    from vos_zoo.engine.inputs import InputSize
     from vos_zoo.segmenter import Segmenter
 
 VIDEO = (480, 854)  # height and width of the frames that costs are counted for
 
 
-def add(commands: Any) -> None:
+def add(commands: Subparsers) -> None:
     parser = commands.add_parser("info", help="what a model is", description=__doc__)
     parser.add_argument("model", metavar="MODEL", help="name (see vos-zoo list), folder, or owner/repo on the Hugging Face Hub")
     parser.add_argument(
@@ -40,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _info(choice: ModelChoice, size: Any) -> dict[str, Any]:
+def _info(choice: ModelChoice, size: InputSize) -> dict[str, Any]:
     from vos_zoo.checkpoints import catalogue
     from vos_zoo.zoo import create
 
@@ -54,7 +56,7 @@ def _info(choice: ModelChoice, size: Any) -> dict[str, Any]:
     return {**segmenter.info(), "has_weights": has_weights, "cost": _cost(segmenter, size)}
 
 
-def _cost(segmenter: Segmenter, size: Any) -> dict[str, Any]:
+def _cost(segmenter: Segmenter, size: InputSize) -> dict[str, Any]:
     from vos_zoo.models.flops import cost
 
     counted = cost(type(segmenter.model), segmenter.model.config, segmenter.grid_for(VIDEO, size).size)

@@ -5,15 +5,18 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-from typing import Any
+from typing import TYPE_CHECKING
 
 from vos_zoo.errors import did_you_mean
 from vos_zoo.system.streams import tell
 
+if TYPE_CHECKING:
+    from vos_zoo.commands.options import Subparsers
+
 HEADER = f"{'NAME':<20} {'MODEL':<8} {'PARAMS':>6} {'WEIGHTS':>10}  DESCRIPTION"
 
 
-def add(commands: Any) -> None:
+def add(commands: Subparsers) -> None:
     parser = commands.add_parser("list", help="models that come with the library", description=__doc__)
     parser.add_argument("pattern", nargs="?", default="*", help="shell pattern, for instance 'cr*'")
     parser.add_argument("--json", action="store_true", help="machine-readable output")

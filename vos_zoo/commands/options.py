@@ -7,7 +7,7 @@ import dataclasses
 import re
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from vos_zoo import __version__
 from vos_zoo.checkpoints.sources import joined
@@ -15,6 +15,8 @@ from vos_zoo.system.streams import is_terminal, tell
 
 if TYPE_CHECKING:
     from vos_zoo.segmenter import Segmenter
+
+Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # where a command adds its own
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
@@ -79,7 +81,7 @@ def load_model(choice: ModelChoice) -> Segmenter:
     )
 
 
-def settings_of(segmenter: Any) -> dict[str, Any]:
+def settings_of(segmenter: Segmenter) -> dict[str, Any]:
     """What masks depend on, of the model or the ensemble: a run that is gone on with must not mix them."""
     config = segmenter.config
     members = [settings_of(member) for member in segmenter.members] if len(segmenter.members) > 1 else []

@@ -12,14 +12,19 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vos_zoo.commands.options import say
 from vos_zoo.commands.prompts import add_prompt_options, prompts_of, save_preview
 from vos_zoo.errors import SaveError, VosZooError
 
+if TYPE_CHECKING:
+    import numpy as np
 
-def add(commands: Any) -> None:
+    from vos_zoo.commands.options import Subparsers
+
+
+def add(commands: Subparsers) -> None:
     parser = commands.add_parser("point", help="the mask of what you point at", description=__doc__,
                                  formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
     parser.add_argument("image", metavar="IMAGE", help="a picture, or a video or a folder of images, whose first frame it is then")
@@ -67,7 +72,7 @@ def _frame(source: str) -> Any:
         return video.first()
 
 
-def _save(labels: Any, path: Path) -> None:
+def _save(labels: np.ndarray, path: Path) -> None:
     """An indexed PNG in DAVIS's colours; 16-bit grey where ids exceed 254."""
     import numpy as np
     from PIL import Image

@@ -6,7 +6,7 @@ import argparse
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from vos_zoo.errors import PromptError, SaveError
 from vos_zoo.pointing.prompts import POINTER, Prompts
@@ -27,7 +27,7 @@ def add_prompt_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--preview", type=Path, metavar="FILE", help="a picture of what was understood of the points, boxes and scribbles")
 
 
-def prompts_of(args: argparse.Namespace, mask: Any = None) -> Prompts | None:
+def prompts_of(args: argparse.Namespace, mask: object = None) -> Prompts | None:
     """What was pointed at; None: nothing. mask: what it corrects.
 
     Raises:

@@ -42,14 +42,18 @@ from vos_zoo.system.streams import tell
 from vos_zoo.videos.opening import BACKENDS, path_of
 
 if TYPE_CHECKING:
+    from vos_zoo.commands.options import Subparsers
     from vos_zoo.example.clip import Example
     from vos_zoo.masks.sequence import MaskSequence
+    from vos_zoo.masks.source import MaskLike
+    from vos_zoo.segmenter import Segmenter
+    from vos_zoo.videos.source import VideoSource
 
 EXAMPLE_SIZE = (480, 864)
 MODEL, EXAMPLE_MODEL = "crvos", "crvos-resnet18"  # unless --model says which
 
 
-def add(commands: Any) -> None:
+def add(commands: Subparsers) -> None:
     parser = commands.add_parser("propagate", help="masks of every frame from the mask of one", description=__doc__,
                                  formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
     parser.add_argument("video", nargs="?", metavar="VIDEO", help="a video file, a folder of images, or a stream URL; for many clips a "
@@ -170,7 +174,7 @@ def _check_what(args: argparse.Namespace) -> None:
                           "FOLDER")  # fmt: skip
 
 
-def _check_objects(segmenter: Any, args: argparse.Namespace) -> None:
+def _check_objects(segmenter: Segmenter, args: argparse.Namespace) -> None:
     if not (args.mask or args.masks or prompts_of(args) or segmenter.finds_objects):
         raise VosZooError(f"which objects? Point at one in the first frame, vos-zoo propagate {args.video} --point X,Y, or give its mask, "
                           "--mask first.png (an indexed or black-and-white image of the video's size)")  # fmt: skip
@@ -238,7 +242,9 @@ def _opened(args: argparse.Namespace) -> tuple[Any, Any]:
     return video, found
 
 
-def _propagated(segmenter: Any, video: Any, first_mask: Any, args: argparse.Namespace) -> tuple[MaskSequence, BaseException | None]:
+def _propagated(
+    segmenter: Segmenter, video: VideoSource, first_mask: MaskLike | None, args: argparse.Namespace
+) -> tuple[MaskSequence, BaseException | None]:
     """The masks, and what ended the work early, if anything did: then the masks are those of the frames done."""
     try:
         masks = segmenter.propagate(
@@ -261,7 +267,9 @@ def _propagated(segmenter: Any, video: Any, first_mask: Any, args: argparse.Name
         return found[int(computed[0]) : int(computed[-1]) + 1], ended
 
 
-def _save(args: argparse.Namespace, masks: MaskSequence, video: Any, out: Path, forms: list[str], overwrite: bool) -> dict[str, str]:
+def _save(
+    args: argparse.Namespace, masks: MaskSequence, video: VideoSource, out: Path, forms: list[str], overwrite: bool
+) -> dict[str, str]:
     saved: dict[str, str] = {}
     try:
         for form in forms:

@@ -10,12 +10,15 @@ that of `hf auth login`, or HF_TOKEN.
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from typing import TYPE_CHECKING
 
 from vos_zoo.errors import VosZooError
 
+if TYPE_CHECKING:
+    from vos_zoo.commands.options import Subparsers
 
-def add(commands: Any) -> None:
+
+def add(commands: Subparsers) -> None:
     parser = commands.add_parser("push", help="publish a checkpoint on the Hugging Face Hub", description=__doc__,
                                  formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
     parser.add_argument("folder", nargs="?", metavar="FOLDER", help="a checkpoint folder, or a name of vos-zoo list; with --space: demo")

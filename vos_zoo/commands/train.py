@@ -23,13 +23,14 @@ from vos_zoo.system.streams import tell, usable_streams
 from vos_zoo.system.termination import INTERRUPTED, TerminationAsInterrupt
 
 if TYPE_CHECKING:
+    from vos_zoo.commands.options import Subparsers
     from vos_zoo.models.base import VOSModel
     from vos_zoo.train.recipe import Recipe
     from vos_zoo.train.sources.stills import StillBank
     from vos_zoo.train.trainer import Trainer
 
 
-def add(commands: Any) -> None:
+def add(commands: Subparsers) -> None:
     parser = commands.add_parser("train", help="train by a recipe, or fit a model to your clips", description=__doc__,
                                  formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
     add_arguments(parser)

@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -22,6 +22,9 @@ from vos_zoo.convert.published import Published
 from vos_zoo.errors import CheckpointError, SaveError
 from vos_zoo.system.atomic import atomic_write
 from vos_zoo.system.paths import user_path
+
+if TYPE_CHECKING:
+    from vos_zoo.models.base import VOSModel
 
 Spelling = Callable[[str], tuple[str, ...]]  # a key of the model -> the authors' keys of its parts, which stand one after another in dim 1
 _SHOWN = 10
@@ -105,7 +108,7 @@ def fit(
 
 
 @torch.no_grad()
-def try_one_step(model: Any, source: str) -> None:
+def try_one_step(model: VOSModel, source: str) -> None:
     """Start on one small frame and step on another. CheckpointError if what comes out are no probabilities."""
     side = 2 * max(32, model.stride)
     frames = torch.linspace(0, 1, 2 * 3 * side * side).sin().abs().view(2, 3, side, side)

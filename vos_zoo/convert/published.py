@@ -103,7 +103,7 @@ def _why_not_read(path: Path, error: Exception) -> str:
     return f"{path} is no whole file of torch.save ({reason[0]:.200}). Fetch it again, and compare its size."
 
 
-def _tensors_of(path: Path, content: Any) -> dict[str, Tensor]:
+def _tensors_of(path: Path, content: object) -> dict[str, Tensor]:
     if not isinstance(content, dict) or not content:
         raise CheckpointError(f"{path} holds no tensors by name, but a {type(content).__name__}. Give a file with a state_dict.")
     foreign = [f"{key!s:.80}" for key, value in content.items() if not (isinstance(key, str) and isinstance(value, Tensor))]

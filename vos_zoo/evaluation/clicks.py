@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -24,6 +24,9 @@ from vos_zoo.pointing.prompts import POINTER, Box, ObjectPrompts, Point
 from vos_zoo.pointing.simulated import box_of, next_click
 from vos_zoo.videos.images import IMAGE_SUFFIXES, read_frame
 from vos_zoo.videos.video import open_video
+
+if TYPE_CHECKING:
+    from vos_zoo.pointing.model import PointingModel
 
 MOST_CLICKS = 20
 FEWEST_CLICKS, HIGHEST = 5, 0.9  # clicks that are made in any case; IoU beyond which no more is asked
@@ -77,7 +80,7 @@ class ClickScores:
         path.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
 
 
-def click(pointing: Any, targets: Iterable[Target], *, progress: Callable[[ObjectClicks], object] | None = None) -> ClickScores:
+def click(pointing: PointingModel, targets: Iterable[Target], *, progress: Callable[[ObjectClicks], object] | None = None) -> ClickScores:
     """Point at every object as a user would who wants exactly its mask.
 
     Args:
@@ -93,7 +96,7 @@ def click(pointing: Any, targets: Iterable[Target], *, progress: Callable[[Objec
     return scores
 
 
-def _clicked(pointing: Any, target: Target) -> ObjectClicks:
+def _clicked(pointing: PointingModel, target: Target) -> ObjectClicks:
     truth = target.mask()
     pointer = pointing.look(target.image())
     boxed = pointer.probabilities(ObjectPrompts(box=Box(*box_of(truth))), name=0) > 0.5
@@ -111,7 +114,7 @@ def _clicked(pointing: Any, target: Target) -> ObjectClicks:
     return ObjectClicks(target.name, tuple(ious), _iou(truth, boxed))
 
 
-def begun(how: str, video: Any, given: Mapping[int, Any], device: Any = "auto") -> dict[int, dict[int, np.ndarray]]:
+def begun(how: str, video: Any, given: Mapping[int, Any], device: object = "auto") -> dict[int, dict[int, np.ndarray]]:
     """What a model is given if a simulated user points at the objects instead of drawing them.
 
     Args:

@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,9 @@ from PIL import Image
 from vos_zoo.errors import EvaluationError
 from vos_zoo.masks.palette import davis_palette
 from vos_zoo.masks.read import read_mask
+
+if TYPE_CHECKING:
+    from vos_zoo.masks.source import MaskLike
 
 VOID = 255
 Labels = NDArray[np.int32]
@@ -101,15 +104,15 @@ class Clip:
         void = (labels == VOID) & (self.indices and not self.merged)
         return np.where(void, 0, labels), void
 
-    def read(self, source: Any, name: str) -> Labels:
+    def read(self, source: MaskLike, name: str) -> Labels:
         """A mask, true or predicted, as labels (H, W) of this clip; where objects are merged, 255 is one too.
 
         Integer arrays are ids as they stand, and so are files where the clip says so (`indices`): void is still 255 then.
         Everything else is what `read_mask` makes of it. Raises: MaskError if it can't be read, EvaluationError if a file in colour
         should hold ids.
         """
-        as_it_stands = isinstance(source, np.ndarray) and source.dtype.kind in "iu"
-        labels = source.astype(np.int32) if as_it_stands else self._read_file(source, name)
+        as_it_stands = source if isinstance(source, np.ndarray) and source.dtype.kind in "iu" else None
+        labels = self._read_file(source, name) if as_it_stands is None else as_it_stands.astype(np.int32)
         return (labels != 0).astype(np.int32) if self.merged else labels
 
     def frame_name(self, index: int) -> str:
@@ -125,7 +128,7 @@ class Clip:
             state.update(Path(source).read_bytes() if isinstance(source, (str, Path)) else self.truth(index).tobytes())
         return state.hexdigest()[:16]
 
-    def _read_file(self, source: Any, name: str) -> Labels:
+    def _read_file(self, source: MaskLike, name: str) -> Labels:
         if isinstance(source, (str, Path)) and Path(source).suffix.lower() == ".png":
             values = self._plain_ids(Path(source))
             if values is not None:

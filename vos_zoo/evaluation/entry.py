@@ -147,7 +147,7 @@ def _difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
     return " and ".join(shown)
 
 
-def _short(value: Any) -> str:
+def _short(value: object) -> str:
     text = json.dumps(value)
     return text if len(text) <= 40 else text[:37] + "..."
 

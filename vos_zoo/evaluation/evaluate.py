@@ -66,7 +66,7 @@ class Propagating:
         cost = Cost(seconds, int(masks.computed.sum()), peak_memory(), on_gpu, self._conditions(segmenter), load_average())
         return replace(score(clip, masks), cost=cost)
 
-    def _conditions(self, segmenter: Any) -> str:
+    def _conditions(self, segmenter: object) -> str:
         device = getattr(segmenter, "device", None)
         parts = [device_name(device) if device else "", str(getattr(segmenter, "dtype", "")).removeprefix("torch.")]
         if "torch" in sys.modules:
@@ -94,7 +94,7 @@ def evaluate(
     progress: Callable[[ClipScore, int, int], object] | None = None,
     save: str | Path | None = None,
     legacy_decay: bool = False,
-    **propagate_options: Any,
+    **propagate_options: object,
 ) -> Scores:
     """Propagates what is given of every clip and scores the result.
 
@@ -142,7 +142,7 @@ def evaluate_results(folder: str | Path, clips: Iterable[Clip], *, legacy_decay:
     return Scores([saved.score(clip) for clip in todo], legacy_decay=legacy_decay)
 
 
-def checked(clips: Iterable[Clip], segmenter: Any = None) -> list[Clip]:
+def checked(clips: Iterable[Clip], segmenter: object = None) -> list[Clip]:
     """The clips, if all of them can be scored, and by this segmenter. Raises EvaluationError, or warns of what the figures leave out."""
     todo = list(clips)
     if not todo:

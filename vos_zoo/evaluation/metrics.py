@@ -124,7 +124,7 @@ def _pair(gt: ArrayLike, pred: ArrayLike, void: ArrayLike | None) -> tuple[NDArr
     return truth & left, guess & left
 
 
-def _masks(source: Any, name: str) -> NDArray[np.bool_]:
+def _masks(source: ArrayLike, name: str) -> NDArray[np.bool_]:
     masks = np.asarray(source)
     if masks.ndim != 3:
         raise EvaluationError(f"{name} has shape {masks.shape}; give (T, H, W), for one frame mask[None]")

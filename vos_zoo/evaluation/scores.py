@@ -190,7 +190,7 @@ class Scores:
             ],
         }
 
-    def to_json(self, path: str | Path, **about: Any) -> None:
+    def to_json(self, path: str | Path, **about: object) -> None:
         """Writes `about` and `as_dict()`. Raises: SaveError; nothing half-written is left."""
         write_json(path, {**about, **self.as_dict()})
 

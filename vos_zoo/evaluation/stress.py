@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from vos_zoo.evaluation.metrics import boundary_f, jaccard
 from vos_zoo.evaluation.stress_scenes import BACK, OUT, Scene
+
+if TYPE_CHECKING:
+    from vos_zoo.segmenter import Segmenter
 
 MISSED = 0.2  # J under which an object in sight was not found
 
@@ -34,7 +37,7 @@ class Followed:
         return float(np.mean(seen)) if seen else float("nan")
 
 
-def follow(segmenter: Any, scene: Scene, *, every: int = 1, windows: list[range] | None = None) -> dict[int, Followed]:
+def follow(segmenter: Segmenter, scene: Scene, *, every: int = 1, windows: list[range] | None = None) -> dict[int, Followed]:
     """Each object of the first frame through a scene. windows: frames that are scored (default: all); the others get nan."""
     truths: list[np.ndarray] = []
 

@@ -77,7 +77,9 @@ class Propagating:
                 warnings.warn_explicit(each.message, each.category, each.filename, each.lineno)
         return record
 
-    def _done(self, segmenter: Propagates, place: Place, task: Task, report: Callable[[int], None], heard: Any) -> Record:
+    def _done(
+        self, segmenter: Propagates, place: Place, task: Task, report: Callable[[int], None], heard: list[warnings.WarningMessage]
+    ) -> Record:
         inputs, begun = task.digest(), time.perf_counter()
         with open_video(task.video, backend=self.backend) as video:
             check_forms(self.forms, video)
@@ -141,7 +143,7 @@ def _lost(masks: MaskSequence) -> dict[str, dict[str, int]]:
     return found
 
 
-def _still_works(device: Any) -> None:
+def _still_works(device: object) -> None:
     """After some errors a GPU does nothing more in this process, which then has to end. Raises what torch raises."""
     if getattr(device, "type", "") == "cuda":
         torch = sys.modules["torch"]

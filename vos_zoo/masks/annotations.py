@@ -122,7 +122,7 @@ def _by_label(frames: Sequence[tuple[str, int | None, tuple[int, int], Sequence[
     return ids
 
 
-def segmentation_shape(value: Any, where: str, *, label: str = "", group: int | None = None) -> Shape:
+def segmentation_shape(value: object, where: str, *, label: str = "", group: int | None = None) -> Shape:
     """The Shape of COCO's "segmentation": an RLE, polygons, or an array as SAM gives it. Raises MaskError."""
     if isinstance(value, Mapping):
         rle_size(value)

@@ -18,11 +18,11 @@ Frames = list[tuple[str, "int | None", tuple[int, int], list[Shape]]]
 _TRACK_KEYS = ("track_id", "instance_id", "object_id")
 
 
-def is_coco(document: Any) -> bool:
+def is_coco(document: object) -> bool:
     return isinstance(document, Mapping) and "annotations" in document and ("images" in document or "videos" in document)
 
 
-def is_list_of_annotations(document: Any) -> bool:
+def is_list_of_annotations(document: object) -> bool:
     """SAM's automatic masks, COCO results, or a bare list of RLEs."""
     if not isinstance(document, (list, tuple)) or not document:
         return False
@@ -91,7 +91,7 @@ def _tracks(document: Mapping[str, Any], name: str) -> Frames:
     return [(files[index] if index < len(files) else "", index, size, frames[index]) for index in sorted(frames)]
 
 
-def _shape(annotation: Mapping[str, Any], segmentation: Any, where: str) -> Shape:
+def _shape(annotation: Mapping[str, Any], segmentation: object, where: str) -> Shape:
     attributes = annotation.get("attributes")
     sources = [annotation, attributes if isinstance(attributes, Mapping) else {}]
     group = next((source[key] for source in sources for key in _TRACK_KEYS if source.get(key) is not None), None)
@@ -105,11 +105,11 @@ def _size_of(drawn: Any) -> tuple[int, int] | None:
     return drawn.inside.shape if hasattr(drawn, "inside") else None
 
 
-def _stem(path: Any, where: str) -> str:
+def _stem(path: object, where: str) -> str:
     return PurePath(text(path, f"a file name of {where}").replace("\\", "/")).stem
 
 
-def _key(value: Any, where: str) -> int | str:
+def _key(value: object, where: str) -> int | str:
     if isinstance(value, bool) or not isinstance(value, (int, str, np.integer)):
         raise MaskError(f"an id in {where} must be a whole number or a string, not {shown(value)}")
     return value if isinstance(value, str) else int(value)

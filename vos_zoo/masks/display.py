@@ -7,7 +7,7 @@ import html
 import io
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
@@ -18,6 +18,9 @@ from vos_zoo.masks.overlay import Style, draw_mask, draw_overlay
 from vos_zoo.masks.stored import StoredMasks
 from vos_zoo.masks.values import whole
 from vos_zoo.videos.video import open_video
+
+if TYPE_CHECKING:
+    from vos_zoo.videos.source import VideoSource
 
 _PICTURES = 12  # of a contact sheet
 _WIDTH = 160  # pixels of each
@@ -52,7 +55,7 @@ def contact_sheet(masks: StoredMasks) -> str:
     return f"<div><code>{html.escape(repr(masks))}</code><br>{''.join(pictures)}</div>"
 
 
-def drawn_frame(masks: StoredMasks, index: int, video: Any = None, *, alpha: float = 0.5) -> Image.Image:
+def drawn_frame(masks: StoredMasks, index: int, video: VideoSource | None = None, *, alpha: float = 0.5) -> Image.Image:
     """See `MaskSequence.show`."""
     place = whole(index, "the frame to show", -len(masks), len(masks) - 1) % len(masks) if len(masks) else None
     if place is None:
@@ -72,7 +75,7 @@ def drawn_frame(masks: StoredMasks, index: int, video: Any = None, *, alpha: flo
     raise MaskError(f"the video {opened.name} has no frame {number}: give the video that the masks were made from")
 
 
-def played(masks: StoredMasks, video: Any, *, style: Style = "overlay") -> Page:
+def played(masks: StoredMasks, video: VideoSource, *, style: Style = "overlay") -> Page:
     """See `MaskSequence.play`."""
     with tempfile.TemporaryDirectory() as folder:
         path = save_video(masks, Path(folder) / "clip.mp4", video, style=style)

@@ -8,7 +8,7 @@ import os
 import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, get_args
 
 import numpy as np
 from PIL import Image
@@ -21,13 +21,17 @@ from vos_zoo.videos.reader import Moment, Presentation
 from vos_zoo.videos.video import Video, open_video
 from vos_zoo.videos.writer import VideoWriter, check_writable, usual_codec
 
+if TYPE_CHECKING:
+    from vos_zoo.videos.source import VideoSource
+    from vos_zoo.videos.video import Video
+
 _DEFAULT_FPS = 25.0
 
 
 def save_video(
     masks: StoredMasks,
     path: str | os.PathLike[str],
-    video: Any,
+    video: VideoSource,
     *,
     style: Style = "overlay",
     fps: float | None = None,
@@ -90,7 +94,7 @@ def _timing(masks: StoredMasks, video: Video, fps: float | None, audio: bool, na
 def save_cutouts(
     masks: StoredMasks,
     path: str | os.PathLike[str],
-    video: Any,
+    video: VideoSource,
     ids: Iterable[int] | None = None,
     *,
     overwrite: bool = False,
@@ -112,7 +116,7 @@ def save_cutouts(
 
 
 @contextlib.contextmanager
-def _opened(video: Any, masks: StoredMasks) -> Iterator[Any]:
+def _opened(video: VideoSource, masks: StoredMasks) -> Iterator[Video]:
     """The video, checked to have the masks' size; closed at the end if it was opened here."""
     opened = open_video(video)
     try:
@@ -163,7 +167,7 @@ class _Frames:
             warnings.warn(message, VosZooWarning, stacklevel=3)
 
 
-def _positions(masks: StoredMasks, video: Any) -> range | list[int]:
+def _positions(masks: StoredMasks, video: Video) -> range | list[int]:
     names = masks.frame_names
     if names is not None and video.frame_names is not None and len(names) >= len(masks):
         index_of = {name: index for index, name in enumerate(video.frame_names)}

@@ -18,7 +18,7 @@ from vos_zoo.masks.labelme import is_labelme, read_labelme
 SUFFIXES = (".json", ".xml")
 
 
-def is_export(document: Any) -> bool:
+def is_export(document: object) -> bool:
     """Whether this is what an annotation tool wrote, parsed, in a form that is read."""
     return isinstance(document, ET.Element) or is_labelme(document) or is_coco(document) or is_label_studio(document)
 

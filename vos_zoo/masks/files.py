@@ -106,7 +106,7 @@ def read_xml(path: Path, name: str) -> ET.Element:
     return root
 
 
-def _depth(value: Any, most: int) -> int:
+def _depth(value: object, most: int) -> int:
     """Levels of lists and mappings within each other, counted up to `most`."""
     level = [value] if isinstance(value, (dict, list)) else []
     for depth in range(most):

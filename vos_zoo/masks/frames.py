@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,8 +18,11 @@ from vos_zoo.masks.values import shown, whole
 from vos_zoo.system.file_order import in_order, told_order
 from vos_zoo.system.limits import limit
 
+if TYPE_CHECKING:
+    from vos_zoo.masks.source import MasksLike
 
-def read_masks(source: Any, *, frame_names: Sequence[str] | None = None, length: int | None = None) -> dict[int, Any]:
+
+def read_masks(source: MasksLike, *, frame_names: Sequence[str] | None = None, length: int | None = None) -> dict[int, Any]:
     """The masks of several frames as a dict frame index -> mask, ascending; masks are read later, by
     `read_mask`.
 
@@ -163,7 +166,7 @@ def _by_number(files: Sequence[Path]) -> dict[int, Path]:
     return found
 
 
-def _frame_index(key: Any) -> int:
+def _frame_index(key: object) -> int:
     if isinstance(key, bool) or not isinstance(key, (int, np.integer)) or not 0 <= key <= LARGEST_ID:
         raise MaskError(f"masks={{...}} has the key {shown(key)}, but keys are frame indices from 0")
     return int(key)

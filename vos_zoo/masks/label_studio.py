@@ -19,12 +19,12 @@ Frames = list[tuple[str, "int | None", tuple[int, int], list[Shape]]]
 _KINDS = ("brushlabels", "polygonlabels", "rectanglelabels", "brush", "polygon", "rectangle")
 
 
-def is_label_studio(document: Any) -> bool:
+def is_label_studio(document: object) -> bool:
     listed = document if isinstance(document, list) else [document]
     return bool(listed) and all(isinstance(task, Mapping) and "data" in task and "annotations" in task for task in listed)
 
 
-def read_label_studio(document: Any, name: str) -> Frames:
+def read_label_studio(document: object, name: str) -> Frames:
     """The annotated frames, a task each, of the first annotation that was not cancelled. Raises MaskError."""
     frames: Frames = []
     for number, task in enumerate(document if isinstance(document, list) else [document]):
@@ -69,7 +69,7 @@ def _shape(region: Mapping[str, Any], size: tuple[int, int], where: str) -> Shap
     return Shape([[x0, y0, x1, y0, x1, y1, x0, y1]], label, None, where)
 
 
-def _brush(listed: Any, size: tuple[int, int], where: str) -> Patch:
+def _brush(listed: object, size: tuple[int, int], where: str) -> Patch:
     """The mask (H, W) of Label Studio's run lengths: a stream of bits that holds an RGBA picture, of which alpha counts.
 
     32 bits: how many values follow; 5 bits: their width less 1; 4 x 4 bits: four widths of a length, each less 1. Then for each run
@@ -109,7 +109,7 @@ def _brush(listed: Any, size: tuple[int, int], where: str) -> Patch:
     return Patch(values.reshape(*size, 4)[..., 3] > 0, 0, 0)
 
 
-def unknown_export(document: Any, name: str) -> MaskError:
+def unknown_export(document: object, name: str) -> MaskError:
     """What to say of a JSON that is of no form that is read."""
     keys = shown(sorted(map(str, document)) if isinstance(document, Mapping) else document)
     return MaskError(

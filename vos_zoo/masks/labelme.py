@@ -24,7 +24,7 @@ from vos_zoo.masks.values import entry, items, mapping, real, shown, text, whole
 _CORNERS = 72  # of a circle's polygon
 
 
-def is_labelme(document: Any) -> bool:
+def is_labelme(document: object) -> bool:
     return isinstance(document, Mapping) and "shapes" in document
 
 
@@ -68,7 +68,7 @@ def _drawn(shape: Mapping[str, Any], size: tuple[int, int], where: str) -> Any:
     raise MaskError(f"{where} is a {shown(kind)}, which has no area: draw polygons, rectangles, circles or masks")
 
 
-def _bitmap(data: Any, size: tuple[int, int], where: str, top: int, left: int) -> Patch:
+def _bitmap(data: object, size: tuple[int, int], where: str, top: int, left: int) -> Patch:
     try:
         png = base64.b64decode(text(data, f"'mask' of {where}"), validate=True)
         with Image.open(io.BytesIO(png), formats=["PNG"]) as image:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from vos_zoo.errors import SaveError, VosZooError
 from vos_zoo.masks import tool_forms
@@ -14,6 +14,7 @@ from vos_zoo.masks.export import check_video
 if TYPE_CHECKING:
     from vos_zoo.masks.overlay import Style
     from vos_zoo.masks.sequence import MaskSequence
+    from vos_zoo.videos.source import VideoSource
     from vos_zoo.videos.video import Video
 
 FILES = {  # form -> its file or folder
@@ -57,7 +58,7 @@ def check_forms(forms: Iterable[str], video: Video) -> None:
                 raise SaveError(f"--save {form}: {error}") from None
 
 
-def save_form(form: str, masks: MaskSequence, video: Any, folder: Path, *, overwrite: bool = False) -> Path:
+def save_form(form: str, masks: MaskSequence, video: VideoSource, folder: Path, *, overwrite: bool = False) -> Path:
     """Writes one form into a folder and returns its path. video: that of the masks, as `open_video` takes it. Raises SaveError."""
     path = folder / FILES[form]
     save: dict[str, Callable[[Path], object]] = {

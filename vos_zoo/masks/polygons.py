@@ -66,7 +66,7 @@ def _inside(points: np.ndarray, height: int, width: int) -> np.ndarray:
     return inside
 
 
-def _points(polygon: Any) -> np.ndarray:
+def _points(polygon: object) -> np.ndarray:
     try:
         numbers = np.asarray(polygon, dtype=np.float64).reshape(-1)
     except (TypeError, ValueError, OverflowError, RecursionError) as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
@@ -25,11 +25,14 @@ from vos_zoo.masks.polygons import polygons_to_mask
 from vos_zoo.masks.rle import decode_rle, is_rle, rle_size
 from vos_zoo.masks.values import items, shown, whole
 
+if TYPE_CHECKING:
+    from vos_zoo.masks.source import MaskLike
+
 __all__ = ["ObjectMasks", "read_mask", "read_masks"]
 
 
 def read_mask(
-    source: Any,
+    source: MaskLike,
     *,
     size: tuple[int, int] | None = None,
     resize: bool = False,

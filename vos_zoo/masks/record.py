@@ -54,7 +54,7 @@ def record_text(masks: StoredMasks) -> str:
     return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
-def checked_record(document: Any, where: str) -> Record:
+def checked_record(document: object, where: str) -> Record:
     """The values of a parsed sequence.json.
 
     Raises:
@@ -66,7 +66,7 @@ def checked_record(document: Any, where: str) -> Record:
         raise MaskError(f"{where} is damaged, or of another vos_zoo: {error}. Save again, or delete it to read the PNGs alone") from error
 
 
-def _checked(document: Any, where: str) -> Record:
+def _checked(document: object, where: str) -> Record:
     facts = mapping(document, where)
     if facts.get("format") != FORMAT or facts.get("format_version") != FORMAT_VERSION:
         raise MaskError(
@@ -108,13 +108,13 @@ def _checked(document: Any, where: str) -> Record:
     )
 
 
-def _flag(value: Any, what: str) -> bool:
+def _flag(value: object, what: str) -> bool:
     if not isinstance(value, bool):
         raise MaskError(f"{what} must hold true and false, not {shown(value)}")
     return value
 
 
-def _file(value: Any) -> str:
+def _file(value: object) -> str:
     name = text(value, "a name of 'frames'")
     if name in ("", ".", "..") or name != PurePath(name).name or "\\" in name or "\0" in name or len(name) > 250:
         raise MaskError(f"a name of 'frames' must be a file's, without a folder, not {shown(value)}")

@@ -53,7 +53,7 @@ def decode_rle(rle: Mapping[str, Any]) -> np.ndarray:
     return np.repeat(values, runs).reshape((height, width), order="F")
 
 
-def is_rle(value: Any) -> bool:
+def is_rle(value: object) -> bool:
     """Whether this is meant as a COCO RLE."""
     return isinstance(value, Mapping) and "size" in value and "counts" in value
 
@@ -65,7 +65,7 @@ def rle_size(rle: Mapping[str, Any]) -> tuple[int, int]:
     return checked_size(rle["size"])
 
 
-def checked_size(size: Any) -> tuple[int, int]:
+def checked_size(size: object) -> tuple[int, int]:
     """(height, width) of at least 1x1, within the limits. Raises MaskError."""
     try:
         height, width = (whole(n, "a side", 0, 2**62) for n in items(size.tolist() if isinstance(size, np.ndarray) else size, "a size"))
@@ -77,7 +77,7 @@ def checked_size(size: Any) -> tuple[int, int]:
     return height, width
 
 
-def _listed_counts(counts: Any) -> np.ndarray:
+def _listed_counts(counts: object) -> np.ndarray:
     try:
         runs = np.asarray(counts)
     except (TypeError, ValueError, OverflowError, RecursionError) as error:

@@ -21,6 +21,8 @@ from vos_zoo.masks.tool_forms import save_as
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+    from vos_zoo.videos.source import VideoSource
+
 
 class MaskSequence(StoredMasks):
     """Masks of T frames with K objects: a sequence of (H, W) maps of ids, 0 = background.
@@ -84,7 +86,7 @@ class MaskSequence(StoredMasks):
     def save_video(
         self,
         path: str | os.PathLike[str],
-        video: Any,
+        video: VideoSource,
         *,
         style: Style = "overlay",
         fps: float | None = None,
@@ -116,7 +118,7 @@ class MaskSequence(StoredMasks):
     def save_cutouts(
         self,
         path: str | os.PathLike[str],
-        video: Any,
+        video: VideoSource,
         ids: Iterable[int] | None = None,
         *,
         overwrite: bool = False,
@@ -149,7 +151,7 @@ class MaskSequence(StoredMasks):
         """
         return save_as(self, path, form, overwrite=overwrite)
 
-    def show(self, index: int, video: Any = None, *, alpha: float = 0.5) -> Image.Image:
+    def show(self, index: int, video: VideoSource | None = None, *, alpha: float = 0.5) -> Image.Image:
         """Mask `index` as a PIL image, which a notebook shows: drawn on its frame, or alone in the palette's colours.
 
         Args:
@@ -162,7 +164,7 @@ class MaskSequence(StoredMasks):
         """
         return drawn_frame(self, index, video, alpha=alpha)
 
-    def play(self, video: Any, *, style: Style = "overlay") -> Page:
+    def play(self, video: VideoSource, *, style: Style = "overlay") -> Page:
         """The masks drawn on their video, as a player in a notebook.
 
         The clip is held in the page, so keep it short: `masks[:100].play(video)`.

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, overload
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple, overload
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from vos_zoo.errors import MaskError
 from vos_zoo.masks.packing import LARGEST_ID, id_type, pack, unpack
 
 if TYPE_CHECKING:
+    from numpy.typing import DTypeLike
     from typing_extensions import Self
 
 
@@ -172,7 +173,7 @@ class StoredMasks(Sequence[np.ndarray]):
     def __iter__(self) -> Iterator[np.ndarray]:
         return (self[index] for index in range(len(self)))
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> np.ndarray:
         if copy is False:
             raise ValueError("masks are stored compressed: an array of them is always a copy")
         stack = np.zeros((len(self), *self.size), dtype=id_type(self._ids) if dtype is None else dtype)
@@ -227,7 +228,7 @@ class StoredMasks(Sequence[np.ndarray]):
         part._frames = self._frames[index]
         return part
 
-    def _table(self, empty: Any, dtype: Any, items: Any) -> np.ndarray:
+    def _table(self, empty: float, dtype: DTypeLike, items: Callable[..., Iterable[tuple[int, float]]]) -> np.ndarray:
         table = np.full((len(self), len(self._ids)), empty, dtype=dtype)
         column = {object_id: k for k, object_id in enumerate(self._ids)}
         for row, frame in enumerate(self._frames):

@@ -18,7 +18,7 @@ _short.maxlist = _short.maxtuple = _short.maxdict = 4
 _short.maxlevel = 2
 
 
-def shown(value: Any) -> str:
+def shown(value: object) -> str:
     """A value as a message shows it: short, and never an error by itself."""
     try:
         return _short.repr(value)
@@ -35,7 +35,7 @@ def whole(value: Any, what: str, low: int, high: int) -> int:
     return int(value)
 
 
-def real(value: Any, what: str, low: float = -math.inf, high: float = math.inf) -> float:
+def real(value: object, what: str, low: float = -math.inf, high: float = math.inf) -> float:
     """A finite number from `low` to `high`. Raises MaskError."""
     try:
         number = float(value) if isinstance(value, (int, float, np.number)) and not isinstance(value, bool) else math.nan
@@ -47,14 +47,14 @@ def real(value: Any, what: str, low: float = -math.inf, high: float = math.inf) 
     return number
 
 
-def text(value: Any, what: str) -> str:
+def text(value: object, what: str) -> str:
     """A string. Raises MaskError."""
     if not isinstance(value, str):
         raise MaskError(f"{what} must be a string, not {shown(value)}")
     return value
 
 
-def items(value: Any, what: str, length: int | None = None) -> list[Any]:
+def items(value: object, what: str, length: int | None = None) -> list[Any]:
     """A list, of that length if one is given. Raises MaskError."""
     if not isinstance(value, (list, tuple)):
         raise MaskError(f"{what} must be a list, not {shown(value)}")
@@ -63,7 +63,7 @@ def items(value: Any, what: str, length: int | None = None) -> list[Any]:
     return list(value)
 
 
-def mapping(value: Any, what: str) -> Mapping[Any, Any]:
+def mapping(value: object, what: str) -> Mapping[Any, Any]:
     """A JSON object, or any other mapping. Raises MaskError."""
     if not isinstance(value, Mapping):
         raise MaskError(f"{what} must be an object {{key: value}}, not {shown(value)}")

@@ -217,7 +217,7 @@ class CRVOS(VOSModel[Features, Any]):  # Any: a State, or where it matches a Mat
             return probs, state
         return probs, matching.remembered(features.key, state._replace(age=state.age + 1), EVERY)
 
-    def replace_masks(self, state: Any, masks: Tensor) -> Any:
+    def replace_masks(self, state: State | MatchingState, masks: Tensor) -> Any:
         return state._replace(masks=F.avg_pool2d(masks.float(), self.stride))
 
     def annotate(self, features: Features | None, masks: Tensor, given: Tensor, state: Any) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -22,6 +22,11 @@ from vos_zoo.pointing.prompts import POINTER
 from vos_zoo.system.devices import choose_device, choose_dtype
 from vos_zoo.videos.images import read_frame
 
+if TYPE_CHECKING:
+    from vos_zoo.masks.source import MaskLike
+    from vos_zoo.system.devices import DeviceLike, DTypeLike
+    from vos_zoo.videos.source import FrameLike
+
 
 class PointingModel:
     """Makes the first mask of objects that are pointed at; made by `vos_zoo.load_pointer`.
@@ -37,7 +42,9 @@ class PointingModel:
         >>> mask = vos_zoo.load_pointer().look("frame.jpg").mask(points=[(320, 240)])  # doctest: +SKIP
     """
 
-    def __init__(self, network: PointingNetwork, encoder: VOSModel, config: ModelConfig, *, device: Any = "auto", dtype: Any = "auto"):
+    def __init__(
+        self, network: PointingNetwork, encoder: VOSModel, config: ModelConfig, *, device: DeviceLike = "auto", dtype: DTypeLike = "auto"
+    ):
         self.config = config
         self.device = choose_device(device)
         self.dtype = choose_dtype(dtype, self.device)
@@ -46,7 +53,7 @@ class PointingModel:
             each.to(self.device, self.dtype).to(memory_format=torch.channels_last)
             each.requires_grad_(False)
 
-    def look(self, image: Any) -> Pointer:
+    def look(self, image: FrameLike) -> Pointer:
         """A picture to point at: (H, W, 3) uint8 RGB, a PIL image or a path. It is encoded when it is first asked.
 
         Raises:
@@ -61,8 +68,8 @@ class PointingModel:
 def load_pointer(
     name_or_path: str | os.PathLike[str] = POINTER,
     *,
-    device: Any = "auto",
-    dtype: Any = "auto",
+    device: DeviceLike = "auto",
+    dtype: DTypeLike = "auto",
     revision: str | None = None,
     token: str | bool | None = None,
     local_files_only: bool = False,
@@ -109,14 +116,14 @@ def kept_pointer(name_or_path: str, device: str, dtype: str) -> PointingModel:
 
 
 def point(
-    image: Any,
-    points: Any = None,
-    boxes: Any = None,
-    scribbles: Any = None,
-    mask: Any = None,
+    image: FrameLike,
+    points: object = None,
+    boxes: object = None,
+    scribbles: object = None,
+    mask: MaskLike | None = None,
     *,
     model: str | os.PathLike[str] | PointingModel = POINTER,
-    device: Any = "auto",
+    device: DeviceLike = "auto",
 ) -> Any:
     """The mask of the objects that are pointed at, (H, W) ids, ready for `propagate`.
 

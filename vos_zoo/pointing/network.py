@@ -18,11 +18,14 @@ which `pointer.py` takes. Deviations:
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    pass
 
 MARKS = 4  # maps: positive disks and strokes, negative ones, inside of the box, previous mask
 NEAR = (1.5, 5.0)  # cells of stride 16 over which nearness to a mark falls to 1/e

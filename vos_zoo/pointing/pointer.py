@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -21,6 +21,9 @@ from vos_zoo.models.base import VOSModel
 from vos_zoo.pointing.marks import DISK, STROKE, add_box, add_disk, blank
 from vos_zoo.pointing.network import PointingNetwork, Reduced
 from vos_zoo.pointing.prompts import ObjectPrompts, Point, Prompts
+
+if TYPE_CHECKING:
+    from vos_zoo.masks.source import MaskLike
 
 FIRST_LOOK, SECOND_LOOK = 192 * 256, 224 * 224  # pixels of the network's grid
 MARGIN = 0.3  # of the object's extent, on every side of it in the second look
@@ -87,7 +90,7 @@ class Pointer:
         """(height, width) of the picture."""
         return self.image.shape[0], self.image.shape[1]
 
-    def mask(self, points: Any = None, boxes: Any = None, scribbles: Any = None, mask: Any = None) -> np.ndarray:
+    def mask(self, points: object = None, boxes: object = None, scribbles: object = None, mask: MaskLike | None = None) -> np.ndarray:
         """The objects that are pointed at, (H, W) ids: uint8, or int32 if an id exceeds 254.
 
         Args:
@@ -103,7 +106,7 @@ class Pointer:
         found = self.objects(Prompts(points, boxes, scribbles), mask)
         return found.labels.astype(np.uint8 if max(found.ids) < 255 else np.int32)
 
-    def objects(self, prompts: Prompts, mask: Any = None) -> ObjectMasks:
+    def objects(self, prompts: Prompts, mask: MaskLike | None = None) -> ObjectMasks:
         """`mask`, of prompts and with ids."""
         before = None if mask is None else read_mask(mask, size=self.size, allow_empty=True)
         told = prompts.read(self.size, () if before is None else before.ids)

@@ -6,9 +6,9 @@ Coordinates are pixels (x, y), the origin is the top left corner, the centre of 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypedDict
+from typing import Any, NamedTuple, TypedDict, TypeGuard
 
 from vos_zoo.errors import PromptError
 from vos_zoo.masks.packing import LARGEST_ID
@@ -80,7 +80,7 @@ class Prompts:
     pointer: Any = POINTER
 
     @classmethod
-    def beside(cls, mask: Any, told: Told) -> Any:
+    def beside(cls, mask: object, told: Told) -> Any:
         """The mask itself where nothing is told; else what is told, which corrects the mask if there is one.
 
         Raises:
@@ -122,7 +122,7 @@ class Prompts:
         return found
 
 
-def _by_object(given: Any, what: str, is_of_one: Any) -> dict[int, Any]:
+def _by_object(given: Any, what: str, is_of_one: Callable[[Any], bool]) -> dict[int, Any]:
     """id -> what is said of it; what stands alone is of object 1."""
     if given is None:
         return {}
@@ -137,7 +137,7 @@ def _by_object(given: Any, what: str, is_of_one: Any) -> dict[int, Any]:
     return {int(key): _plain(each) for key, each in given.items()}
 
 
-def _points(given: Any, object_id: int, size: tuple[int, int]) -> Iterable[Point]:
+def _points(given: object, object_id: int, size: tuple[int, int]) -> Iterable[Point]:
     if _is_numbers(given):
         given = [given]
     if not _is_list_of_points(given):
@@ -152,7 +152,7 @@ def _points(given: Any, object_id: int, size: tuple[int, int]) -> Iterable[Point
         yield Point(float(x), float(y), bool(label))
 
 
-def _box(given: Any, object_id: int, size: tuple[int, int]) -> Box:
+def _box(given: object, object_id: int, size: tuple[int, int]) -> Box:
     if not _is_numbers(given) or len(given) != 4:
         raise PromptError(f"the box of object {object_id} can't be {given!r:.80}: give (x0, y0, x1, y1), left, upper, right, lower")
     box = Box(*map(float, given))
@@ -171,7 +171,7 @@ def _box(given: Any, object_id: int, size: tuple[int, int]) -> Box:
     return box
 
 
-def _strokes(given: Any, object_id: int, size: tuple[int, int]) -> Iterable[Stroke]:
+def _strokes(given: object, object_id: int, size: tuple[int, int]) -> Iterable[Stroke]:
     if _is_list_of_points(given):
         given = [given]
     if not _is_list(given) or not given or not all(_is_list_of_points(each) for each in given):
@@ -194,22 +194,22 @@ def _check_inside(x: float, y: float, named: str, size: tuple[int, int]) -> None
         )
 
 
-def _plain(given: Any) -> Any:
+def _plain(given: object) -> Any:
     """Arrays and tensors as lists of numbers."""
     if hasattr(given, "tolist"):
         return given.tolist()
     return [_plain(each) for each in given] if isinstance(given, (list, tuple)) else given
 
 
-def _is_list(given: Any) -> bool:
+def _is_list(given: object) -> TypeGuard[list[Any]]:
     return isinstance(given, (list, tuple))
 
 
-def _is_numbers(given: Any) -> bool:
+def _is_numbers(given: object) -> TypeGuard[list[float]]:
     return _is_list(given) and bool(given) and all(isinstance(n, (int, float)) for n in given)
 
 
-def _is_list_of_points(given: Any) -> bool:
+def _is_list_of_points(given: object) -> TypeGuard[list[Any]]:
     if _is_numbers(given):
         return len(given) in (2, 3)
     return _is_list(given) and bool(given) and all(_is_numbers(each) and len(each) in (2, 3) for each in given)

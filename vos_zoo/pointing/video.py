@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,8 +13,12 @@ from vos_zoo.pointing.model import PointingModel, kept_pointer
 from vos_zoo.pointing.prompts import Prompts
 from vos_zoo.videos.video import Video
 
+if TYPE_CHECKING:
+    from vos_zoo.masks.source import MaskLike
+    from vos_zoo.system.devices import DeviceLike
 
-def pointed(video: Video, first_mask: Any, masks: Any, *, device: Any = "auto", resize: bool = False) -> tuple[Any, Any]:
+
+def pointed(video: Video, first_mask: object, masks: Any, *, device: DeviceLike = "auto", resize: bool = False) -> tuple[Any, Any]:
     """first_mask and masks, with masks in place of all prompts.
 
     Args:
@@ -48,7 +52,7 @@ def pointed(video: Video, first_mask: Any, masks: Any, *, device: Any = "auto", 
     return first_mask, masks
 
 
-def mask_of(frame: np.ndarray, given: Any, *, device: Any = "auto", resize: bool = False, before: Any = None) -> Any:
+def mask_of(frame: np.ndarray, given: Any, *, device: DeviceLike = "auto", resize: bool = False, before: MaskLike | None = None) -> Any:
     """The mask of a frame (H, W, 3) that prompts ask for; what is given itself if it is no prompts.
 
     Args:

@@ -9,7 +9,6 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from vos_zoo.errors import SaveError
 from vos_zoo.system.exchange import replace_folder
@@ -121,7 +120,7 @@ def atomic_write(path: str | os.PathLike[str], *, replace_folder: bool = False) 
     target.commit()
 
 
-def write_json(path: str | os.PathLike[str], value: Any) -> None:
+def write_json(path: str | os.PathLike[str], value: object) -> None:
     """Writes `value` to `path` as indented JSON. Raises SaveError, as `atomic_write` does; TypeError if JSON can't hold `value`."""
     with atomic_write(path) as temporary:
         temporary.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")

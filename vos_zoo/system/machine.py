@@ -7,9 +7,12 @@ import platform
 import sys
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vos_zoo.errors import EvaluationError
+
+if TYPE_CHECKING:
+    import torch
 
 
 def peak_memory() -> int:
@@ -30,7 +33,7 @@ def peak_memory() -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
-def device_peak(device: Any) -> int | None:
+def device_peak(device: torch.device | None) -> int | None:
     """Peak of tensors on a GPU so far, bytes; None for other devices."""
     if getattr(device, "type", None) != "cuda":
         return None
@@ -39,7 +42,7 @@ def device_peak(device: Any) -> int | None:
     return torch.cuda.max_memory_allocated(device)
 
 
-def device_name(device: Any) -> str:
+def device_name(device: torch.device) -> str:
     """What computes: the GPU's name, or that of the CPU."""
     if device.type == "cuda":
         import torch
@@ -53,7 +56,7 @@ def load_average() -> float | None:
     return round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None
 
 
-def environment(device: Any) -> dict[str, Any]:
+def environment(device: torch.device) -> dict[str, Any]:
     """The machine and the libraries; `load_average` tells whether others were at work on it."""
     import torch
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import reprlib
-from typing import Any
 
 _SHORT = reprlib.Repr()
 _SHORT.maxlevel, _SHORT.maxstring, _SHORT.maxother, _SHORT.maxlong = 3, 80, 80, 60
 
 
-def shown(value: Any, most: int = 160) -> str:
+def shown(value: object, most: int = 160) -> str:
     """`repr`, cut to so many letters; long lists, deep nesting and long numbers are cut before they are written out.
 
     Example:

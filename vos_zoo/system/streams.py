@@ -6,10 +6,13 @@ import contextlib
 import os
 import sys
 from collections.abc import Iterator
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from typing import TextIO
 
 
-def is_terminal(stream: Any) -> bool:
+def is_terminal(stream: TextIO) -> bool:
     """Whether somebody watches this stream. False for None, for a closed stream, and for an object that has no `isatty`."""
     try:
         return bool(stream.isatty())
@@ -59,7 +62,7 @@ def _take(number: int) -> None:
             os.close(nowhere)
 
 
-def _usable(stream: TextIO | None) -> TextIO:
+def _usable(stream: TextIO) -> TextIO:
     if stream is None:
         return open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 as long as the program
     if getattr(stream, "errors", None) == "strict" and hasattr(stream, "reconfigure"):

@@ -36,7 +36,7 @@ def parse(text: str | bytes) -> Any:
     return value
 
 
-def _check_tree(value: Any) -> None:
+def _check_tree(value: object) -> None:
     """Depth and strings, without recursion."""
     most = limit("nesting")
     waiting = [(value, 1)]

@@ -166,7 +166,7 @@ class _Worker(Generic[Item, Result]):
         return f"exit status {code}" if code is None or code >= 0 else f"signal {-code} ({signal.Signals(-code).name})"
 
 
-def _check_portable(what: Any) -> None:
+def _check_portable(what: object) -> None:
     try:
         pickle.dumps(what)
     except Exception as error:  # pickle raises all kinds
@@ -175,12 +175,12 @@ def _check_portable(what: Any) -> None:
         ) from error
 
 
-def _last_line(value: Any) -> str:
+def _last_line(value: object) -> str:
     """Of a traceback; the whole of an error of ours."""
     return str(value) if isinstance(value, Exception) else str(value).strip().splitlines()[-1]
 
 
-def _error(kind: str, value: Any, item: Named | None) -> Exception:
+def _error(kind: str, value: object, item: Named | None) -> Exception:
     if isinstance(value, Exception):
         return value
     if kind == "error":
@@ -223,7 +223,7 @@ def _tell_frame(pipe: Connection, done: int) -> None:
         _tell(pipe, "frame", done)
 
 
-def _tell(pipe: Connection, kind: str, value: Any) -> None:
+def _tell(pipe: Connection, kind: str, value: object) -> None:
     try:
         pipe.send((kind, value))
     except OSError:

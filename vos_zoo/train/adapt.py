@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -20,7 +20,8 @@ from torch import Tensor, nn
 from vos_zoo.engine.grid import Grid
 from vos_zoo.errors import VosZooError
 from vos_zoo.masks.read import ObjectMasks
-from vos_zoo.system.progress import reporter
+from vos_zoo.models.base import VOSModel
+from vos_zoo.system.progress import Progress, reporter
 from vos_zoo.train.batch import ClipBatch
 from vos_zoo.train.rollout import rollout
 
@@ -43,15 +44,15 @@ class Example(NamedTuple):
 
 
 def adapted(
-    model: Any,
+    model: VOSModel,
     annotated: Sequence[tuple[Grid, tuple[np.ndarray, ObjectMasks]]],
     *,
     steps: int,
     lr: float,
     seed: int = 0,
     dtype: torch.dtype = torch.float32,
-    progress: Any = None,
-) -> Any:
+    progress: Progress = None,
+) -> VOSModel:
     """A copy of the model in float32, trained on annotated frames that lie on their grids; the model itself is left alone.
 
     Args:
@@ -68,7 +69,13 @@ def adapted(
 
 
 def train(
-    model: Any, examples: Sequence[Example], steps: int, lr: float, seed: int = 0, dtype: torch.dtype = torch.float32, progress: Any = None
+    model: VOSModel,
+    examples: Sequence[Example],
+    steps: int,
+    lr: float,
+    seed: int = 0,
+    dtype: torch.dtype = torch.float32,
+    progress: Progress = None,
 ) -> list[float]:
     """The loss of every step."""
     rng = torch.Generator().manual_seed(seed)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -151,7 +151,7 @@ class _Drafts(torch.utils.data.Dataset[Draft | Sample]):
         return self.batches.draft(self.steps[n])
 
 
-def _as_it_is(item: Any) -> Any:
+def _as_it_is(item: object) -> object:
     return item
 
 

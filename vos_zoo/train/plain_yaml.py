@@ -65,14 +65,14 @@ def _composed(text: str, where: str) -> Any:
         loader.dispose()
 
 
-def _constructed(node: Any) -> Any:
+def _constructed(node: object) -> Any:
     import yaml
 
     constructor = yaml.constructor.SafeConstructor()
     return constructor.construct_document(node)
 
 
-def _check_growth(root: Any, where: str) -> None:
+def _check_growth(root: object, where: str) -> None:
     """DataError if the values are too many once aliases are written out, or one holds itself."""
     sizes: dict[int, int] = {}
     under_way: set[int] = set()

@@ -19,7 +19,7 @@ from vos_zoo.train.synthesis.scene import SynthesisConfig
 LONGEST_TEXT = 300
 
 
-def recipe_from(raw: Any, source: str) -> Recipe:
+def recipe_from(raw: object, source: str) -> Recipe:
     """The recipe that plain entries describe; source names them in messages."""
     if isinstance(raw, dict):
         raw = _with_named_loss(raw)
@@ -47,7 +47,7 @@ def recipe_from(raw: Any, source: str) -> Recipe:
     return recipe
 
 
-def _plain(name: Any) -> str:
+def _plain(name: object) -> str:
     return name[:80] if isinstance(name, str) else shown(name)
 
 
@@ -64,7 +64,7 @@ def _check_loss(options: dict[str, Any], where: str) -> None:
     _entries({key: value for key, value in options.items() if key != "kind"}, LOSSES[kind], where)
 
 
-def _entries(raw: Any, kind: type, where: str) -> dict[str, Any]:
+def _entries(raw: object, kind: type, where: str) -> dict[str, Any]:
     """raw, a mapping, checked against the fields of a dataclass: no unknown key, none missing, each of its type."""
     if not isinstance(raw, dict):
         raise DataError(f"{where}: expected `key: value` lines, found {type(raw).__name__}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from vos_zoo.errors import DataError
 from vos_zoo.system.shown import shown
@@ -47,7 +47,7 @@ def with_changes(recipe: Recipe, changes: Sequence[str]) -> Recipe:
     return _checked(json.loads(json.dumps(recipe.as_dict())), changes, "the recipe")
 
 
-def _checked(raw: Any, changes: Sequence[str], source: str) -> Recipe:
+def _checked(raw: object, changes: Sequence[str], source: str) -> Recipe:
     for change in changes:
         _change(raw, change)
     from vos_zoo.train.recipe_entries import recipe_from
@@ -55,7 +55,7 @@ def _checked(raw: Any, changes: Sequence[str], source: str) -> Recipe:
     return recipe_from(raw, source)
 
 
-def _change(raw: Any, change: str) -> None:
+def _change(raw: object, change: str) -> None:
     """Put "path.to.entry=value" into the raw recipe."""
     path, equals, text = change.partition("=")
     if not equals or not path:
@@ -65,7 +65,7 @@ def _change(raw: Any, change: str) -> None:
     _put(raw, path.split("."), read_yaml(text, f"the value of {shown(change)}"), change)
 
 
-def _put(place: Any, keys: list[str], value: Any, change: str) -> None:
+def _put(place: object, keys: list[str], value: object, change: str) -> None:
     key, rest = keys[0], keys[1:]
     if isinstance(place, list):
         if key != "*" and not (key.isascii() and key.isdigit() and len(key) < 7 and int(key) < len(place)):

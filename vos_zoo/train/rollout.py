@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vos_zoo.models.base import VOSModel
+from vos_zoo.models.base import Features, VOSModel
 from vos_zoo.train.batch import ClipBatch
 from vos_zoo.train.losses import BceDice, Loss, mean_iou
 from vos_zoo.train.matching import arrange, match_slots
@@ -49,7 +49,7 @@ def rollout(
     begin = 0 if finds else 1
     unseen = warm + rehearsal  # predicted frames without gradient
     together = 0 if rehearsal else max(1, begin + warm)  # frames from here on are encoded at once
-    encoded = _encoded(model, clip, 0) if rehearsal else None
+    encoded: Any = _encoded(model, clip, 0) if rehearsal else None
     features = None
     if model.needs_first_frame or finds:
         features = model.encode(clip.frames[:, 0]) if encoded is None else _rows(encoded, 0, b)
@@ -135,7 +135,7 @@ class _Truth:
         return masks if self.owner is None else arrange(masks, self.owner)
 
 
-def _rows(features: Any, start: int, stop: int) -> Any:
+def _rows(features: Features, start: int, stop: int) -> Any:
     if isinstance(features, Tensor):
         return features[start:stop]
     return type(features)(*(each[start:stop] for each in features))

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import functools
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from av import VideoFrame
+    from av.video.reformatter import VideoReformatter
 
 # The numbers of ITU-T H.273, which FFmpeg uses too
 BT709, UNSPECIFIED, FCC, BT470BG, SMPTE170M, SMPTE240M, BT2020 = 1, 2, 4, 5, 6, 7, 9
@@ -33,7 +37,7 @@ class Tags(NamedTuple):
     range: int = 0  # LIMITED, FULL, 0 unknown
 
     @classmethod
-    def of(cls, picture: Any) -> Tags:
+    def of(cls, picture: VideoFrame) -> Tags:
         """Those of a decoded av.VideoFrame."""
         range_ = int(picture.color_range)
         if picture.format.name.startswith("yuvj"):
@@ -74,7 +78,7 @@ def scaler_matrix(matrix: int) -> int:
     return BT470BG if matrix == SMPTE170M else matrix
 
 
-def to_rgb(picture: Any, reformatter: Any) -> np.ndarray:
+def to_rgb(picture: VideoFrame, reformatter: VideoReformatter) -> np.ndarray:
     """A decoded picture as stored, (H, W, 3) uint8 RGB of SDR.
 
     Raises:

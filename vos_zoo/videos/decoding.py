@@ -7,7 +7,7 @@ import re
 import statistics
 from collections import deque
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -15,6 +15,9 @@ from vos_zoo.errors import VideoError
 from vos_zoo.system.limits import check_picture, limit
 from vos_zoo.videos.colours import to_rgb
 from vos_zoo.videos.frames import check_size
+
+if TYPE_CHECKING:
+    from av import VideoFrame
 
 # Pictures that lie this many times their usual distance apart have lost one between them
 _GAP = 1.5
@@ -176,7 +179,7 @@ class Decoding:
         hidden = self.hidden / self.rate
         return float(last[-1].pts * last[-1].time_base) + hidden < self.claimed_end - 1.5 / self.rate
 
-    def _decode(self, packet: Any) -> list[Any]:
+    def _decode(self, packet: object) -> list[Any]:
         from av.error import FFmpegError
 
         try:
@@ -194,7 +197,7 @@ class Decoding:
         """Goes to a key frame at or before `pts`, as far as the container can tell."""
         self._container.seek(pts, stream=self.stream, backward=True)
 
-    def rgb(self, picture: Any, index: int) -> np.ndarray:
+    def rgb(self, picture: VideoFrame, index: int) -> np.ndarray:
         """The picture as (H, W, 3) uint8, upright.
 
         Raises:

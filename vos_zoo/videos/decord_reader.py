@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,6 +13,9 @@ from vos_zoo.errors import VideoError
 from vos_zoo.videos.decoding import UPRIGHT
 from vos_zoo.videos.pyav_reader import PyAVReader, open_decoding
 from vos_zoo.videos.reader import Reader
+
+if TYPE_CHECKING:
+    from decord import VideoReader
 
 # Elsewhere decord gives wrong frames without a word (MPEG-TS), or none at all
 _CONTAINERS = ("mov", "matroska")
@@ -97,7 +100,7 @@ class DecordReader(Reader):
             raise self._refusal("the file has an edit list that hides frames, which decord shows")
         return len(packets)
 
-    def _next(self, reader: Any, number: int) -> np.ndarray:
+    def _next(self, reader: VideoReader, number: int) -> np.ndarray:
         try:
             frame = _pixels(reader.next())
         except (StopIteration, RuntimeError) as error:
@@ -113,6 +116,6 @@ class DecordReader(Reader):
         )
 
 
-def _pixels(frame: Any) -> np.ndarray:
+def _pixels(frame: object) -> np.ndarray:
     """A decord frame as an array, whichever bridge the caller's program has set."""
     return np.array(frame.asnumpy() if hasattr(frame, "asnumpy") else frame)

@@ -91,22 +91,25 @@ def common_bits(items: Sequence[Any], where: str) -> int | None:
     return bits
 
 
-def _deep(item: Any) -> bool:
+def _deep(item: object) -> bool:
     if not isinstance(item, (str, os.PathLike, Image.Image)):
         return False
     with _opened(item) as image:
         return bits_stored(image) > 8
 
 
-def _largest(item: Any) -> int:
+def _largest(item: FrameFile) -> int:
     with _opened(item) as image:
         return int(deep_values(image, str(item)).max(initial=0))
+
+
+FrameFile = str | os.PathLike[str] | Image.Image
 
 
 class _opened:
     """An image, opened and closed again if it was a path."""
 
-    def __init__(self, item: Any) -> None:
+    def __init__(self, item: FrameFile) -> None:
         self._item = item
         self._file: Image.Image | None = None
 

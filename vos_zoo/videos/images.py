@@ -6,7 +6,7 @@ import os
 import struct
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -15,6 +15,9 @@ from vos_zoo.errors import VideoError, VosZooWarning
 from vos_zoo.system.limits import check_picture
 from vos_zoo.videos.depths import bits_stored, bits_told, deep_values, to_8_bits
 
+if TYPE_CHECKING:
+    from vos_zoo.videos.source import FrameLike
+
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 
 _EXIF_ORIENTATION = 0x0112
@@ -22,7 +25,7 @@ UNREADABLE = (OSError, SyntaxError, ValueError, TypeError, KeyError, IndexError,
                struct.error, MemoryError, Image.DecompressionBombError)  # fmt: skip
 
 
-def read_frame(item: Any, label: str, *, bits: int | None = None) -> np.ndarray:
+def read_frame(item: FrameLike, label: str, *, bits: int | None = None) -> np.ndarray:
     """The frame (H, W, 3) uint8 RGB of a path, a PIL image, or an (H, W, 3) uint8 array or tensor.
 
     Images are turned as their EXIF orientation says; grey, palette and CMYK become RGB, alpha is dropped, values of more than 8 bits
@@ -49,7 +52,7 @@ def read_frame(item: Any, label: str, *, bits: int | None = None) -> np.ndarray:
     return np.array(to_numpy(item), order="C")
 
 
-def frame_size(item: Any, label: str) -> tuple[int, int]:
+def frame_size(item: FrameLike, label: str) -> tuple[int, int]:
     """(height, width) of what `read_frame` would return; reads no more than an image's header."""
     if isinstance(item, (str, os.PathLike)):
         if not Path(item).is_file():
@@ -75,14 +78,14 @@ def page_count(image: Image.Image) -> int:
     return int(getattr(image, "n_frames", 1)) if image.format in ("TIFF", "WEBP", "PNG") else 1
 
 
-def to_numpy(item: Any) -> np.ndarray:
+def to_numpy(item: object) -> np.ndarray:
     """An array or tensor, of any device, as a numpy array."""
     if hasattr(item, "detach"):
         item = item.detach().cpu()
     return np.asarray(item)
 
 
-def check_pixels(item: Any, label: str, *, frames: bool = False) -> None:
+def check_pixels(item: object, label: str, *, frames: bool = False) -> None:
     """Raises VideoError unless `item` is uint8 of shape (H, W, 3), or (T, H, W, 3) where `frames`."""
     if not (hasattr(item, "shape") and hasattr(item, "dtype")):
         raise VideoError(f"{label} is a {type(item).__name__}: give (H, W, 3) uint8 arrays, PIL images or paths of images")

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Collection, Iterator
 from itertools import chain
 from pathlib import PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -19,6 +19,9 @@ from vos_zoo.videos.decoding import Decoding, Orientation
 from vos_zoo.videos.newest import Newest
 from vos_zoo.videos.opening import STREAM_SCHEMES, open_address
 from vos_zoo.videos.reader import Reader
+
+if TYPE_CHECKING:
+    from av import VideoFrame
 
 _TIMEOUT_SECONDS = 10.0
 
@@ -87,7 +90,7 @@ class LiveReader(Reader):
             self._in_use = False
             decoding.close()
 
-    def _broken_off(self, last: Any) -> str:
+    def _broken_off(self, last: VideoFrame) -> str:
         decoding = self._decoding
         if decoding.stopped_by is not None:
             if _stalled(decoding.stopped_by):

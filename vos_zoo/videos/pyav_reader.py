@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,6 +19,9 @@ from vos_zoo.videos.colours import Tags
 from vos_zoo.videos.decoding import Decoding, Orientation
 from vos_zoo.videos.opening import open_file
 from vos_zoo.videos.reader import Moment, Presentation, Reader
+
+if TYPE_CHECKING:
+    from av import VideoFrame
 
 # How many frames further back to try when a seek did not land before the frame that is wanted
 _STEPS_BACK = (0, 16, 256)
@@ -33,13 +36,13 @@ class _Index:
     seekable: bool = True
     complete: bool = False
 
-    def append(self, picture: Any) -> None:
+    def append(self, picture: VideoFrame) -> None:
         if picture.pts is None or (self.times and picture.pts <= self.times[-1]):
             self.seekable = False
         self.times.append(picture.pts or 0)
         self.checksums.append(_checksum(picture))
 
-    def matches(self, number: int, picture: Any) -> bool:
+    def matches(self, number: int, picture: VideoFrame) -> bool:
         return (picture.pts or 0) == self.times[number] and _checksum(picture) == self.checksums[number]
 
 
@@ -106,7 +109,7 @@ class PyAVReader(Reader):
             return Moment(frame)
         return Moment(frame, picture.pts * picture.time_base, (picture.duration or 0) * picture.time_base or None)
 
-    def _presented(self, decoding: Decoding, first: Any) -> Presentation:
+    def _presented(self, decoding: Decoding, first: VideoFrame) -> Presentation:
         stream = decoding.stream
         aspect = stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio or Fraction(1)
         if not 0 < aspect <= 100:

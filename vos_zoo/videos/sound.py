@@ -8,10 +8,15 @@ import warnings
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vos_zoo.errors import VideoError, VosZooWarning
 from vos_zoo.videos.opening import open_file
+
+if TYPE_CHECKING:
+    from av.audio.stream import AudioStream
+    from av.container import OutputContainer
+    from av.packet import Packet
 
 _EARLIER = Fraction(1, 5)  # seconds of sound before the first picture that are kept, as encoders put some there
 
@@ -25,7 +30,7 @@ class SoundCopy:
         name: of the file that is written, for the warning.
     """
 
-    def __init__(self, source: Path, target: Any, name: str) -> None:
+    def __init__(self, source: Path, target: OutputContainer, name: str) -> None:
         self._target = target
         self._name, self._source_name = name, source.name
         self._container: Any = None
@@ -80,7 +85,7 @@ class SoundCopy:
             self._container.close()
         self._container = self._next = None
 
-    def _hand_on(self, packet: Any) -> None:
+    def _hand_on(self, packet: Packet) -> None:
         from av.error import FFmpegError
 
         shift = round(self.begin / packet.time_base)
@@ -108,7 +113,7 @@ class SoundCopy:
         warnings.warn(f"{self._name}: the sound of {self._source_name} {what}", VosZooWarning, stacklevel=6)
 
 
-def _fits(track: Any, container: str) -> bool:
+def _fits(track: AudioStream, container: str) -> bool:
     """Whether a container of that format takes the track: its header is written to memory for it."""
     import av
     from av.error import FFmpegError

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
@@ -21,6 +21,9 @@ from vos_zoo.videos.images import IMAGE_SUFFIXES
 from vos_zoo.videos.opening import BACKENDS, path_of
 from vos_zoo.videos.pages import open_pages
 from vos_zoo.videos.reader import Moment, Presentation, Reader
+
+if TYPE_CHECKING:
+    from vos_zoo.videos.source import VideoSource
 
 
 class Video:
@@ -222,7 +225,7 @@ class Video:
             raise VideoError(f"frames {start} to {stop} are no range: 0 <= start <= stop is needed")
 
 
-def open_video(source: Any, *, backend: str = "auto", fps: float | None = None, playlists: bool = False) -> Video:
+def open_video(source: VideoSource, *, backend: str = "auto", fps: float | None = None, playlists: bool = False) -> Video:
     """Opens a video, and checks all that can be checked without decoding the whole of it.
 
     Args:
@@ -266,7 +269,7 @@ def open_video(source: Any, *, backend: str = "auto", fps: float | None = None, 
     return Video(_reader(source, backend, fps, playlists), fps)
 
 
-def _reader(source: Any, backend: str, fps: float | None, playlists: bool) -> Reader:
+def _reader(source: object, backend: str, fps: float | None, playlists: bool) -> Reader:
     if isinstance(source, bool):
         raise VideoError(f"{source} is no video: give a path, frames, a camera number or a stream URL")
     if isinstance(source, (int, np.integer)):

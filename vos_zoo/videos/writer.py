@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
 from types import MappingProxyType, TracebackType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -20,6 +20,10 @@ from vos_zoo.videos.colours import scaler_matrix
 from vos_zoo.videos.decoding import FASTEST
 from vos_zoo.videos.reader import Presentation
 from vos_zoo.videos.sound import SoundCopy
+
+if TYPE_CHECKING:
+    from av import VideoCodecContext
+    from av.container import OutputContainer
 
 
 class _Codec(NamedTuple):
@@ -192,7 +196,7 @@ class VideoWriter:
         if like.sound is not None:
             self._sound = SoundCopy(like.sound, self._container, self.path.name)
 
-    def _shape(self, context: Any, codec: str, aspect: Fraction) -> None:
+    def _shape(self, context: VideoCodecContext, codec: str, aspect: Fraction) -> None:
         """Makes pixels that are not square look as they do: by a tag of the codec, else by more pixels."""
         if _CODECS[codec].has_aspect:
             context.sample_aspect_ratio = aspect
@@ -250,7 +254,7 @@ class VideoWriter:
             raise
         self.frames_written += 1
 
-    def _mux(self, image: Any) -> None:
+    def _mux(self, image: object) -> None:
         for packet in self._stream.encode(image):
             if length := self._clock.durations.pop(packet.pts, None):
                 packet.duration = length
@@ -360,7 +364,7 @@ def _rate(fps: float | Fraction) -> Fraction:
     return Fraction(fps).limit_denominator(1001) if fps >= 1 else 1 / (1 / Fraction(fps)).limit_denominator(1001)
 
 
-def _set_up(context: Any, codec: str, height: int, width: int, alpha: bool, quality: int) -> None:
+def _set_up(context: VideoCodecContext, codec: str, height: int, width: int, alpha: bool, quality: int) -> None:
     about = _CODECS[codec]
     context.width, context.height = width + width % 2, height + height % 2
     context.pix_fmt = about.pixels_with_alpha if alpha else about.pixels
@@ -387,7 +391,7 @@ def _check_encoder(codec: str, height: int, width: int, rate: Fraction, alpha: b
         ) from None
 
 
-def _close_unfinished(container: Any) -> None:
+def _close_unfinished(container: OutputContainer) -> None:
     """Releases the encoder. Whatever it still can't write concerns a file that is about to be deleted."""
     from av.error import FFmpegError
 

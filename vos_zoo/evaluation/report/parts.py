@@ -140,7 +140,7 @@ def _table(head: Iterable[str], rows: Iterable[str]) -> str:
     return f'<div class="scroll"><table><thead><tr>{names}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
 
 
-def _plain(value: Any) -> str:
+def _plain(value: object) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{name} {each}" for name, each in value.items())
     return ", ".join(map(str, value)) if isinstance(value, (list, tuple)) and not isinstance(value, Statistics) else str(value)

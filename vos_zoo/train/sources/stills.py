@@ -11,7 +11,6 @@ import os
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -58,7 +57,7 @@ class Rows:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitem__(self, index: Any) -> Tensor:
+    def __getitem__(self, index: Tensor | list[int] | tuple[slice, slice]) -> Tensor:
         return self.whole[self.rows[index]]
 
 
