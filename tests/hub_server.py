@@ -3,12 +3,13 @@
 repositories   create, look, branches, tags, tree; private and gated; models and Spaces
 upload         validate-yaml, preupload, LFS batch / PUT / verify, one commit as NDJSON, pull requests
 download       resolve by branch, tag and commit, ranges; LFS files are redirected to another host, as to the Hub's CDN
-faults         a status, a cut connection, a slow or a stalled answer, for requests that match
+faults         a status, a cut connection, a slow, stalled, dripping or endless answer, a redirect away, for requests that match
 """
 
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import json
 import re
@@ -54,7 +55,8 @@ class Repo:
 @dataclass
 class Fault:
     request: str  # regular expression over "METHOD /path"
-    # a status such as "500"; "slow"; "cut" or "stall" half-way; "cut after" it was done; "moved" by somebody else; "swap" what is sent
+    # a status such as "500"; "slow"; "cut" or "stall" half-way; "cut after" it was done; "moved" by somebody else; "swap" what is sent;
+    # "huge", more announced; "endless", more sent, unannounced; "drip", a byte a second; "later", come back in a day; "away" to the CDN
     does: str
     times: int = 1000
 
@@ -69,6 +71,7 @@ class Hub(ThreadingHTTPServer):
         self.requests: list[str] = []
         self.sent_to_cdn: list[str | None] = []  # Authorization headers that the other host saw
         self.faults: list[Fault] = []
+        self.sent = 0  # pieces of answers without an end
         self.address = f"http://127.0.0.1:{self.server_address[1]}"
         self.cdn = f"http://localhost:{self.server_address[1]}/cdn"
 
@@ -122,6 +125,12 @@ class Handler(BaseHTTPRequestHandler):
         if fault == "cut" and self.command in ("PUT", "POST"):
             self.rfile.read(int(self.headers.get("Content-Length") or 0) // 2)
             return self.hang_up()
+        if fault == "later":
+            return self.reply(429, {"error": "Too many requests"}, {"Retry-After": "100000"})
+        if fault == "away" and self.command == "GET":
+            oid = hashlib.sha256(content := b"from another host").hexdigest()
+            self.server.blobs[oid] = content
+            return self.reply(302, {}, {"Location": f"{self.server.cdn}/{oid}"})
         try:
             if fault.isdigit():
                 raise Refused(int(fault), "Internal error")
@@ -291,15 +300,28 @@ class Handler(BaseHTTPRequestHandler):
         if start:
             self.server.requests[-1] += f" from {start}"
             headers = {**headers, "Content-Range": f"bytes {start}-{len(content) - 1}/{len(content)}"}
+        whole, does = content[start:], self.does.does if self.does else ""
+        length = {} if does == "endless" and self.command == "GET" else {"Content-Length": str(10**9 if does == "huge" else len(whole))}
         self.send_response(206 if start else 200)
-        for name, value in {**headers, "Content-Length": str(len(content) - start)}.items():
+        for name, value in {**headers, **length}.items():
             self.send_header(name, value)
         self.end_headers()
         if self.command == "GET":
-            whole, does = content[start:], self.does.does if self.does else ""
+            if does in ("drip", "endless", "huge"):
+                return self.go_on(does)
             self.wfile.write({"cut": whole[: len(whole) // 2], "stall": whole[: len(whole) // 2], "swap": whole[::-1]}.get(does, whole))
             if does == "stall":
                 time.sleep(9)
+
+    def go_on(self, does: str) -> None:
+        """Bytes without an end, until the client hangs up."""
+        self.close_connection = True
+        with contextlib.suppress(OSError):
+            for _ in range(60 if does == "drip" else 2000):
+                self.wfile.write(b"x" if does == "drip" else b"x" * 100_000)
+                self.server.sent += 1
+                if does == "drip":
+                    time.sleep(1)
 
     def readable(self, repo_id: str) -> Repo:
         repo, login = self.server.repos.get(repo_id), self.login()

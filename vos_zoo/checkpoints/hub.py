@@ -14,10 +14,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NoReturn
 
+from vos_zoo.checkpoints.transfer import bounded, seconds_for
 from vos_zoo.errors import CheckpointError, ModelNotFoundError, VosZooError
 
 REPO_ID = re.compile(r"(?=.{3,96}$)[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
 _COMMIT = re.compile(r"[0-9a-f]{40}")
+MAX_FILE_BYTES = 50 * 10**9  # the Hub's limit for one file
+_USUAL_BYTES = 10**7  # of a file whose size is not known before
 _CACHE_TROUBLE = (errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT)
 
 
@@ -41,6 +44,7 @@ def fetch(
     cache_dir: str | os.PathLike[str] | None = None,
     repo_type: str = "model",
     expected_bytes: int | None = None,
+    most_bytes: int = MAX_FILE_BYTES,
 ) -> Path:
     """The local path of a file in a Hub repository, downloaded where the cache does not hold it.
 
@@ -50,9 +54,11 @@ def fetch(
     cache_dir: instead of the Hub's own cache (HF_HOME).
     expected_bytes: what the file must have on the Hub; another size is refused before the download. Costs a HEAD request
         where the file is not cached.
-    A download that is cut goes on where it stopped; the client tries five times before it gives up.
-    Raises ModelNotFoundError (no such repository, revision or file, no access, no network) or CheckpointError
-    (another size; the cache can't be written). The token is in none of the messages.
+    most_bytes: what the file may have at most, by what the Hub announces and by what arrives.
+    A download that is cut goes on where it stopped; the client tries five times before it gives up. `transfer.seconds_for` says how long
+    one may take in all.
+    Raises ModelNotFoundError (no such repository, revision or file, no access, no network, no end) or CheckpointError
+    (another size, too large; the cache can't be written). The token is in none of the messages.
     """
     from huggingface_hub import hf_hub_download
 
@@ -71,15 +77,24 @@ def fetch(
         "repo_type": repo_type,
         **named(),
     }
-    try:
+    most = most_bytes if expected_bytes is None else expected_bytes
+    what = f"{filename} of {_at(repo_id, revision)}"
+
+    def transfer(bar: Any) -> str:
         if expected_bytes is not None:
             there = hf_hub_download(**given, dry_run=True)
             if there.will_download and there.file_size not in (None, expected_bytes):
                 raise CheckpointError(
-                    f"{filename} of {_at(repo_id, revision)} is not the file that its config describes: {there.file_size:,} bytes on "
+                    f"{what} is not the file that its config describes: {there.file_size:,} bytes on "
                     f"the Hub, {expected_bytes:,} in the config. It was not fetched. Take another revision, or tell its owner."
                 )
-        return Path(hf_hub_download(**given))
+        return hf_hub_download(**given, tqdm_class=bar)
+
+    try:
+        path = Path(bounded(transfer, what, most_bytes=most, seconds=seconds_for(min(most, expected_bytes or _USUAL_BYTES))))
+        if (size := path.stat().st_size) > most:
+            raise CheckpointError(f"{what} has {size:,} bytes, at most {most:,} are taken for such a file. Delete {path.resolve()}.")
+        return path
     except failures() as error:
         _translate(error, repo_id, filename, revision, local_files_only)
 

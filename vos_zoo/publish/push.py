@@ -187,6 +187,7 @@ def _load_back(parcel: Parcel, sent: Sent, token: str | None, load: Load) -> Non
         try:
             for item in parcel.items:
                 where: dict[str, Any] = {"repo_type": parcel.kind, "revision": sent.commit, "token": token, "cache_dir": scratch}
+                where["most_bytes"] = item.size
                 if (found := sha256_of(hub.fetch(parcel.repo_id, item.path, **where))) != item.sha256:
                     raise PublishError(f"{item.path} has sha256 {found}, not {item.sha256}")
             if parcel.kind == "model":
