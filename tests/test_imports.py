@@ -29,7 +29,7 @@ LAYERS = {
     "models/base": "models/parts",
     "models/<name>": "models/parts models/base",
     "models/flops": "models/base",
-    "models/discovery": "errors",
+    "models/discovery": "errors system models/base",
     "checkpoints": "errors system models/discovery",
     "publish": "errors system checkpoints",
     "pointing": "errors system videos masks models/parts models/base models/discovery checkpoints",

@@ -10,7 +10,8 @@ from typing import Any, Literal
 
 import pytest
 
-from vos_zoo.checkpoints.config import HubPlace, ModelConfig, Preprocess, Shard, WeightsFile, checked_args
+from vos_zoo.checkpoints.arguments import checked_args
+from vos_zoo.checkpoints.config import HubPlace, ModelConfig, Preprocess, Shard, WeightsFile
 from vos_zoo.errors import CheckpointError
 
 

@@ -156,6 +156,47 @@ def test_offline_mode_is_said(tmp_path):
     assert "HF_HUB_OFFLINE=1 forbids fetching it" in said["offline"][1]
 
 
+BOUNDED = """
+import json, os, threading, time
+time.sleep = lambda seconds: threading.Event().wait(seconds)  # the client waits as it is told to
+from vos_zoo.checkpoints import hub
+from vos_zoo.errors import VosZooError
+said = {}
+for name, given in json.loads(%r).items():
+    begun = time.perf_counter()
+    os.environ["VOS_ZOO_HUB_SECONDS"] = "5" if name in ("drip", "later") else "300"
+    try:
+        said[name] = ["fetched", hub.fetch(**given).read_bytes().decode()]
+    except VosZooError as error:
+        said[name] = [type(error).__name__, str(error)]
+    said[name].append(time.perf_counter() - begun)
+print(json.dumps(said))
+"""
+
+
+def test_what_comes_is_bounded_in_bytes_and_in_time(tmp_path):
+    """More announced or sent than such a file has, a byte a second, a day to wait, a redirect with a token: each in a sentence, in time."""
+    server = running()
+    does = ("huge", "endless", "drip", "later", "away")
+    for name in does:
+        server.put(f"owner/{name}", {"config.json": b"small" * 20})
+    server.faults = [*(Fault(f"GET /owner/{name}/", name) for name in does if name != "later"), Fault("/owner/later/", "later")]
+    given = {name: {"repo_id": f"owner/{name}", "filename": "config.json", "most_bytes": 1 << 20, "token": TOKEN} for name in does}
+    try:
+        said = client(BOUNDED % json.dumps(given), tmp_path, server.address)
+    finally:
+        server.shutdown()
+    for name in ("huge", "endless"):
+        assert said[name][0] == "CheckpointError", said[name]
+        assert "bytes or more, at most 1,048,576 are taken for such a file" in said[name][1], said[name]
+    assert server.sent < 1500  # of 2,000 pieces of an answer without an end, as much as one step of the client and what lies in between
+    for name in ("drip", "later"):
+        assert said[name][0] == "ModelNotFoundError" and 4 < said[name][2] < 60, said[name]
+        assert "was given up after 5 seconds" in said[name][1] and "VOS_ZOO_HUB_SECONDS=10" in said[name][1]
+    assert said["away"][:2] == ["fetched", "from another host"] or said["away"][0] == "ModelNotFoundError", said["away"]
+    assert set(server.sent_to_cdn) == {None}
+
+
 LOAD = """
 import json
 from test_zoo import install_toy

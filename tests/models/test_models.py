@@ -1,6 +1,7 @@
 """Every architecture at a debug size and every checkpoint of list_models(), through the contract and through the engine.
 
-A new architecture needs its row in DEBUG, nothing else. What a model computes is the business of its own test file.
+A new architecture brings its debug size in its own file (`debug`); nothing is to be added here. What a model computes is the business
+of its own test file.
 """
 
 from __future__ import annotations
@@ -16,29 +17,24 @@ from toy import squares_clip
 
 import vos_zoo
 from vos_zoo.checkpoints import catalogue
-from vos_zoo.checkpoints.config import ModelConfig, checked_args
+from vos_zoo.checkpoints.arguments import checked_args
+from vos_zoo.checkpoints.config import ModelConfig
 from vos_zoo.models.base import VOSModel
 from vos_zoo.models.discovery import architecture_class, architectures
 from vos_zoo.models.flops import cost
 from vos_zoo.models.parts.ops import fed_back
 from vos_zoo.segmenter import Segmenter
 
-DEBUG: dict[str, dict[str, Any]] = {  # the smallest model with everything in it, and a memory that is full after a few frames
-    "ACCLVOS": {"backbone": "resnet10t", "backbone_stages": 3, "hidden": 8},
-    "CRVOS": {"backbone": "resnet10t", "backbone_stages": 3, "reduced": (8, 8, 8), "blended": (8, 8, 8)},
-    "RVOS": {"backbone": "resnet10t", "backbone_stages": 3, "hidden": 16},
-    "SCM": {"backbone": "resnet10t", "key": 8, "value": 16, "decoder": 8, "refine_width": 8, "memory_every": 2, "max_memory": 3},
-}
-
 
 def cases() -> dict[str, tuple[str, dict[str, Any]]]:
     """Architectures with their debug arguments; those with a `zero_shot` argument a second time, with it; CRVOS with matching, too."""
     found = {}
-    for name in sorted(DEBUG.keys() & architectures().keys()):
-        found[name] = (name, DEBUG[name])
+    for name in sorted(architectures()):
+        debug = dict(architecture_class(name).debug)
+        found[name] = (name, debug)
         if {"zero_shot", "slots"} <= {each.name for each in dataclasses.fields(architecture_class(name).Config)}:
-            found[f"{name} zero-shot"] = (name, {**DEBUG[name], "zero_shot": True, "slots": 3})
-    found["CRVOS matched"] = ("CRVOS", {**DEBUG["CRVOS"], "matched": 8, "lasting": 2})
+            found[f"{name} zero-shot"] = (name, {**debug, "zero_shot": True, "slots": 3})
+    found["CRVOS matched"] = ("CRVOS", {**architecture_class("CRVOS").debug, "matched": 8, "lasting": 2})
     return found
 
 
@@ -108,7 +104,8 @@ def same_state(one: Any, other: Any) -> None:
 
 
 def test_every_architecture_has_a_debug_size():
-    assert architectures().keys() == DEBUG.keys(), "give a new architecture its row in DEBUG"
+    for name in architectures():
+        assert architecture_class(name).debug, f"give {name} its debug size: the arguments of its smallest model, in `debug`"
 
 
 # ---- the contract

@@ -11,7 +11,7 @@ from scm_reference import reference_video
 from torch.utils.flop_counter import FlopCounterMode
 
 from vos_zoo.checkpoints import catalogue
-from vos_zoo.checkpoints.config import checked_args
+from vos_zoo.checkpoints.arguments import checked_args
 from vos_zoo.engine.grid import make_grid
 from vos_zoo.models import scm
 from vos_zoo.models.base import Prediction

@@ -9,7 +9,8 @@ import pytest
 import torch
 from training_data import write_clip, write_davis, write_stills, write_youtubevos
 
-from vos_zoo.checkpoints.config import ModelConfig, checked_args
+from vos_zoo.checkpoints.arguments import checked_args
+from vos_zoo.checkpoints.config import ModelConfig
 from vos_zoo.commands.train import build, main
 from vos_zoo.models.discovery import architecture_class
 from vos_zoo.train.provenance import read_recipe

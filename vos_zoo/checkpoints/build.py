@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from vos_zoo.checkpoints import weights
-from vos_zoo.checkpoints.config import ModelConfig, checked_args
+from vos_zoo.checkpoints.arguments import checked_args
+from vos_zoo.checkpoints.config import ModelConfig
 from vos_zoo.checkpoints.sources import Source
 from vos_zoo.errors import CheckpointError, VosZooError, did_you_mean
 from vos_zoo.models import discovery

@@ -11,7 +11,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from vos_zoo.checkpoints.card_facts import BIAS, limits, published
 from vos_zoo.checkpoints.config import CONFIG_FILE, ModelConfig
 
 CARD_FILE = "README.md"
@@ -24,6 +23,23 @@ _LICENCES = frozenset(
      "cc-by-nc-nd-4.0", "gpl-3.0", "lgpl-3.0", "agpl-3.0", "mpl-2.0", "openrail", "unlicense")
 )  # fmt: skip
 _TOLD_APART = ("data", "recipe", "recipe_sha256", "steps", "weights", "last_log", "versions", "input_size", "converted_from", "parameters")
+
+_ZERO_SHOT = (
+    " It takes no mask: it finds what stands out, in a fixed number of slots, misses objects and follows things nobody asked for; the "
+    "figures of zero-shot models are far below those of models that are given a mask."
+)
+
+_REDETECTION = (
+    " So that what is lost can be found again, and a mask that lies on something else is taken away, every fourth frame is compared with "
+    "the annotated ones by the features of `{0}` (none of the papers has that; `load(..., redetection=False)` leaves it out). What can't "
+    "be told from others is not found so, and what has changed beyond recognition can be taken for something else."
+)
+
+_BIAS = (
+    "Which objects are followed well depends on the training data, and those are mostly photographs and short clips from the Web: "
+    "people, pets, vehicles and sports by daylight. Other objects and pictures (medical, thermal, aerial, night, drawings, crowds) are "
+    "likelier to be lost. Whether people of different looks are followed equally well has not been measured."
+)
 
 
 def folder_card(folder: str | Path, *, repo_id: str | None = None) -> str:
@@ -120,7 +136,6 @@ def _yaml_entry(value: object, indent: int) -> str:
 
 def _body(config: ModelConfig, repo_id: str | None, files: list[str]) -> str:
     picture = next((name for name in files if PICTURE.fullmatch(name)), None)
-    figures = published(config)
     parts = [
         f"# {config.name}",
         f"{config.description[:1].upper()}{config.description[1:]}. {_facts(config)}",
@@ -128,13 +143,13 @@ def _body(config: ModelConfig, repo_id: str | None, files: list[str]) -> str:
         f"![Frames of a clip with the masks that {config.name} found]({picture})" if picture else "",
         "## Measured",
         _measured(config),
-        "## Published by the paper's authors, with their own weights" if figures else "",
-        "\n".join(f"- {where}: {what}" for where, what in figures),
+        "## Published by the paper's authors, with their own weights" if config.published else "",
+        "\n".join(f"- {figure.where}: {figure.what}" for figure in config.published),
         "## Intended use",
         "Following objects through a video: annotation, editing, research. Not for identifying people, not for watching them, and not for "
         "decisions about them.",
         "## Limits and bias",
-        f"{limits(config)} Look at `masks.lost` and `masks.confidence`, and correct by an annotated frame.\n\n{BIAS}",
+        f"{limits(config)} Look at `masks.lost` and `masks.confidence`, and correct by an annotated frame.\n\n{_BIAS}",
         "## Data and terms",
         f"{config.training.get('data', '')}\n\nTerms of these weights: {config.licence or 'not stated'}"
         + (" The full text is in [LICENSE](LICENSE)." if "LICENSE" in files else ""),
@@ -144,6 +159,13 @@ def _body(config: ModelConfig, repo_id: str | None, files: list[str]) -> str:
         _citation(config.paper),
     ]
     return "\n\n".join(part.strip("\n") for part in parts if part.strip()) + "\n"
+
+
+def limits(config: ModelConfig) -> str:
+    """What the config says of its limits, and what redetection and finding objects add to that."""
+    zero_shot = _ZERO_SHOT if config.model_args.get("zero_shot") else ""
+    redetection = _REDETECTION.format(config.redetection) if config.redetection else ""
+    return (config.limits or "Not described yet.") + redetection + zero_shot
 
 
 def _facts(config: ModelConfig) -> str:

@@ -1,4 +1,4 @@
-"""The checkpoints that come with the library: a folder in hub_configs/ is an entry. Imports no torch."""
+"""The checkpoints that are installed: a folder in hub_configs/ is an entry, ours or one of a package of others. Imports no torch."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from typing import Any
 from vos_zoo.checkpoints.config import CONFIG_FILE, ModelConfig
 from vos_zoo.checkpoints.weights import count_parameters, read_header
 from vos_zoo.errors import CheckpointError, ModelNotFoundError
+from vos_zoo.models.discovery import taken
+from vos_zoo.system.plugins import leave_out, plugins
 
 PACKAGE = Path(__file__).resolve().parent.parent
 
@@ -50,38 +52,68 @@ def folder() -> Path:
     )
 
 
+def homes() -> dict[str, Path]:
+    """Every entry by name, with or without weights, with its folder: ours, and those of installed packages.
+
+    Those that follow masks come first, then those that make masks of clicks; each in alphabetical order.
+
+    Raises:
+        CheckpointError: a package of others brings an entry of a name that is taken.
+    """
+    found = {path.parent.name: path.parent for path in folder().glob(f"*/{CONFIG_FILE}")}
+    origin = dict.fromkeys(found, "vos_zoo")
+    for plugin in plugins():
+        for path in plugin.configs.glob(f"*/{CONFIG_FILE}"):
+            name = path.parent.name
+            if name in found and found[name] != path.parent:
+                raise CheckpointError(taken(plugin, "a model", name, origin[name]))
+            found[name], origin[name] = path.parent, plugin.distribution
+    return dict(sorted(found.items(), key=lambda entry: (_is_head(entry[1]), entry[0])))
+
+
 def names() -> list[str]:
     """The names of all entries that follow masks, with or without weights, in alphabetical order."""
-    return [name for name in every_name() if not _is_head(name)]
+    return [name for name, home in homes().items() if not _is_head(home)]
 
 
 def every_name() -> list[str]:
     """Those of `names`, then the entries that make masks of clicks (`vos_zoo.load_pointer`)."""
-    return sorted((path.parent.name for path in folder().glob(f"*/{CONFIG_FILE}")), key=lambda name: (_is_head(name), name))
+    return list(homes())
 
 
-def _is_head(name: str) -> bool:
+def _is_head(home: Path) -> bool:
     """Whether an entry reads another's features, as its config says. A broken config is `read`'s business."""
     try:
-        return '"encoder": {' in (folder() / name / CONFIG_FILE).read_text(encoding="utf-8", errors="replace")
+        return '"encoder": {' in (home / CONFIG_FILE).read_text(encoding="utf-8", errors="replace")
     except OSError:
         return False
 
 
+def folder_of(name: str) -> Path:
+    """The folder of an entry; `name` must be one of `every_name()`."""
+    return homes()[name]
+
+
 def read(name: str) -> ModelConfig:
     """The config of an entry; `name` must be one of `every_name()`."""
-    path = folder() / name / CONFIG_FILE
+    path = folder_of(name) / CONFIG_FILE
     config = ModelConfig.read(path)
     if config.name != name:
         raise CheckpointError(f"{path}: its name is {config.name!r}, its folder's {name!r}. Make them the same.")
     return config
 
 
+def facts(name: str) -> dict[str, Any]:
+    """What an entry's config says of its paper and its kind of model, for a checkpoint made from it or from the authors' weights."""
+    config = read(name)
+    return {"paper": config.paper, "published": config.published, "limits": config.limits}
+
+
 def info(name: str) -> ModelInfo:
     """One entry as a row. Reads its config and, where that names no count, the header of its weights."""
-    config = read(name)
+    config, home = read(name), folder_of(name)
     files = () if config.weights is None else config.weights.files
-    paths = [folder() / name / each.file for each in files]
+    paths = [home / each.file for each in files]
     ships = bool(paths) and all(path.is_file() for path in paths)
     parameters = config.parameters
     if parameters is None and isinstance(config.training.get("parameters"), int):
@@ -107,4 +139,15 @@ def rows(pattern: str = "*") -> list[ModelInfo]:
     """The entries whose name matches a shell pattern such as "rv*", in the order of `every_name`."""
     if not isinstance(pattern, str):
         raise ModelNotFoundError(f"models are listed by a shell pattern such as 'rv*', not by {pattern!r:.80}")
-    return [info(name) for name in every_name() if fnmatch.fnmatchcase(name, pattern.lower())]
+    found = []
+    for name, home in homes().items():
+        if not fnmatch.fnmatchcase(name, pattern.lower()):
+            continue
+        try:
+            found.append(info(name))
+        except CheckpointError as error:
+            owner = next((plugin for plugin in plugins() if plugin.configs == home.parent), None)
+            if owner is None:
+                raise
+            leave_out(owner.distribution, str(error))
+    return found

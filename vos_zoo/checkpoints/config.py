@@ -6,7 +6,6 @@ import dataclasses
 import json
 import math
 import re
-import types
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -84,6 +83,14 @@ class Encoder:
 
 
 @dataclass(frozen=True)
+class PublishedFigure:
+    """A figure of the paper's authors, never mixed with what was measured here."""
+
+    where: str  # the data, for instance "DAVIS-2017 val"
+    what: str  # the figure, and in which table it stands
+
+
+@dataclass(frozen=True)
 class ModelConfig:
     """One checkpoint's config.json. `read` makes it from a file, `from_dict` from a parsed object."""
 
@@ -98,6 +105,8 @@ class ModelConfig:
     description: str = ""
     parameters: int | None = None  # number of trainable values
     paper: dict[str, Any] = field(default_factory=dict)
+    published: tuple[PublishedFigure, ...] = ()  # what the paper's authors report of their own weights, for the card
+    limits: str = ""  # what such a model is known to fail at, for the card
     training: dict[str, Any] = field(default_factory=dict)  # provenance, free in form
     metrics: list[dict[str, Any]] = field(default_factory=list)  # each: dataset, split, command, values
 
@@ -160,6 +169,8 @@ class ModelConfig:
             description=check.string("description", data.get("description", ""), empty=True),
             parameters=None if parameters is None else check.integer("parameters", parameters, least=0),
             paper=check.paper(data.get("paper", {})),
+            published=check.published(data.get("published", [])),
+            limits=check.string("limits", data.get("limits", ""), empty=True),
             training=check.mapping("training", data.get("training", {})),
             metrics=check.metrics(data.get("metrics", [])),
         )
@@ -169,10 +180,11 @@ class ModelConfig:
         fields = dataclasses.asdict(self)
         size = self.preprocess.size
         fields["preprocess"] = {"short_side": self.preprocess.short_side} if size is None else {"size": list(size)}
-        if self.redetection is None:
-            del fields["redetection"]
-        if self.encoder is None:
-            del fields["encoder"]
+        for key in ("redetection", "encoder", "published", "limits"):
+            if not fields[key]:
+                del fields[key]
+        if "published" in fields:
+            fields["published"] = list(fields["published"])
         if self.weights is not None:
             fields["weights"] = {key: value for key, value in fields["weights"].items() if value or key not in ("shards", "hub")}
         return {"library": LIBRARY, "format_version": FORMAT_VERSION, **fields}
@@ -187,96 +199,6 @@ class ModelConfig:
 
 
 _KEYS = {"library", "format_version"} | {each.name for each in dataclasses.fields(ModelConfig)}
-
-
-def checked_args(config_class: type, args: Mapping[str, Any], *, source: str) -> dict[str, Any]:
-    """Checks names and types of `args` against the fields of a model's Config dataclass; lists become tuples.
-
-    Values (ranges, combinations) are the Config's own business when it is built.
-    Raises CheckpointError that names each unknown argument, or the first of a wrong type.
-    """
-    known = {each.name: each for each in dataclasses.fields(config_class) if each.init}
-    unknown = sorted(set(args) - set(known))
-    if unknown:
-        raise CheckpointError(f"{source}: unknown model_args {', '.join(map(repr, unknown)):.300}. Known: {', '.join(sorted(known))}.")
-    missing = sorted(
-        name
-        for name, each in known.items()
-        if name not in args and each.default is dataclasses.MISSING and each.default_factory is dataclasses.MISSING
-    )
-    if missing:
-        raise CheckpointError(f"{source}: model_args lack {', '.join(map(repr, missing))}. Give them a value.")
-    hints = typing.get_type_hints(config_class)
-    checked = {}
-    for name, value in args.items():
-        try:
-            checked[name] = _cast(value, hints[name])
-        except _WrongTypeError:
-            raise CheckpointError(f"{source}: model_args.{name} must be {_readable(hints[name])}, not {value!r:.80}.") from None
-    return checked
-
-
-class _WrongTypeError(Exception):
-    pass
-
-
-def _cast(value: Any, hint: object) -> Any:
-    origin, inner = typing.get_origin(hint), typing.get_args(hint)
-    if hint is Any:
-        return value
-    if origin in (typing.Union, types.UnionType):
-        for option in inner:
-            try:
-                return _cast(value, option)
-            except _WrongTypeError:
-                continue
-        raise _WrongTypeError
-    if origin is typing.Literal:
-        if any(value == option and type(value) is type(option) for option in inner):
-            return value
-        raise _WrongTypeError
-    if origin is tuple:
-        return _cast_tuple(value, inner)
-    if hint is float:
-        if type(value) not in (int, float):
-            raise _WrongTypeError
-        try:
-            number = float(value)
-        except OverflowError:
-            raise _WrongTypeError from None
-        if math.isfinite(number):
-            return number
-        raise _WrongTypeError
-    if hint in (bool, int, str, type(None)):
-        if type(value) is hint:
-            return value
-        raise _WrongTypeError
-    raise TypeError(f"a field of type {hint} can't be read from a config: use bool, int, float, str, None, Literal or a tuple of them")
-
-
-def _cast_tuple(value: object, inner: tuple[Any, ...]) -> tuple[Any, ...]:
-    if not isinstance(value, (list, tuple)):
-        raise _WrongTypeError
-    if len(inner) == 2 and inner[1] is Ellipsis:
-        return tuple(_cast(each, inner[0]) for each in value)
-    if len(value) != len(inner):
-        raise _WrongTypeError
-    return tuple(_cast(each, hint) for each, hint in zip(value, inner, strict=True))
-
-
-def _readable(hint: Any) -> str:
-    origin, inner = typing.get_origin(hint), typing.get_args(hint)
-    if hint is type(None):
-        return "null"
-    if origin in (typing.Union, types.UnionType):
-        return " or ".join(map(_readable, inner))
-    if origin is typing.Literal:
-        return "one of " + ", ".join(map(repr, inner))
-    if origin is tuple:
-        each = inner[:1] if inner[-1] is Ellipsis else inner
-        return "a list of " + ", ".join(map(_readable, each))
-    words = {bool: "true or false", int: "a whole number", float: "a number", str: "a string"}
-    return words.get(hint, str(hint))
 
 
 class _Checker:
@@ -390,6 +312,17 @@ class _Checker:
         if not _COMMIT.fullmatch(revision):
             self.fail("weights.hub.revision", f"{revision!r:.80} must be a whole commit, 40 lower-case hex digits; branches and tags move")
         return HubPlace(repo_id, revision)
+
+    def published(self, value: object) -> tuple[PublishedFigure, ...]:
+        if not isinstance(value, (list, tuple)):
+            self.fail("published", f"must be a list, not {value!r:.80}")
+        figures = []
+        for index, each in enumerate(value):
+            where = f"published[{index}]"
+            entry = self.mapping(where, each)
+            self.keys(where, entry, required={"where", "what"}, known={"where", "what"})
+            figures.append(PublishedFigure(*(self.string(f"{where}.{key}", entry[key]) for key in ("where", "what"))))
+        return tuple(figures)
 
     def metrics(self, value: object) -> list[dict[str, Any]]:
         if not isinstance(value, list):

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from vos_zoo.checkpoints import catalogue, hub, shards, weights
-from vos_zoo.checkpoints.config import CONFIG_FILE, WEIGHTS_FILE, ModelConfig, Shard, WeightsFile
+from vos_zoo.checkpoints.config import CONFIG_FILE, MAX_CONFIG_BYTES, WEIGHTS_FILE, ModelConfig, Shard, WeightsFile
 from vos_zoo.errors import CheckpointError, ModelNotFoundError, VosZooError, did_you_mean
 
 _FILE_SUFFIXES = weights.PICKLE_SUFFIXES | {".safetensors", ".json"}
@@ -31,7 +31,9 @@ class Access:
     def __repr__(self) -> str:  # without the token
         return f"Access(revision={self.revision!r}, local_files_only={self.local_files_only})"
 
-    def fetch(self, repo_id: str, file: str, revision: str | None, expected_bytes: int | None = None) -> Path:
+    def fetch(
+        self, repo_id: str, file: str, revision: str | None, expected_bytes: int | None = None, most_bytes: int = hub.MAX_FILE_BYTES
+    ) -> Path:
         return hub.fetch(
             repo_id,
             file,
@@ -40,6 +42,7 @@ class Access:
             local_files_only=self.local_files_only,
             cache_dir=self.cache_dir,
             expected_bytes=expected_bytes,
+            most_bytes=most_bytes,
         )
 
 
@@ -167,13 +170,13 @@ def refuse_way_out(folder: Path, file: str) -> None:
 
 def shipped(name: str, access: Access) -> Source:
     """The checkpoint of a name that the library ships, whatever lies in the working directory."""
-    folder, config = catalogue.folder() / name, catalogue.read(name)
+    folder, config = catalogue.folder_of(name), catalogue.read(name)
     return Source(str(folder / CONFIG_FILE), config, folder, functools.partial(_beside, folder, config, access), True)
 
 
 def on_hub(repo_id: str, access: Access) -> Source:
     """config.json is asked for at every load, since the Hub counts downloads by it; the weights come from the same commit."""
-    config_path = access.fetch(repo_id, CONFIG_FILE, access.revision)
+    config_path = access.fetch(repo_id, CONFIG_FILE, access.revision, most_bytes=MAX_CONFIG_BYTES)
     config = ModelConfig.read(config_path)
     commit = hub.commit_of(config_path) or access.revision
     return Source(

@@ -64,5 +64,5 @@ def _folder(given: str | None) -> str:
     if given is None:
         raise VosZooError("what is to be published? Give the folder of a checkpoint: vos-zoo push FOLDER --repo-id owner/name")
     if not Path(given).expanduser().is_dir() and given in catalogue.names():
-        return str(catalogue.folder() / given)
+        return str(catalogue.folder_of(given))
     return given

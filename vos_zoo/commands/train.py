@@ -170,9 +170,9 @@ def recipe_path(text: str) -> Path:
 
     if Path(text).suffix or Path(text).exists():
         return Path(text)
-    path = catalogue.folder() / text / "recipe.yaml"
+    path = catalogue.homes().get(text, catalogue.folder() / text) / "recipe.yaml"
     if not path.is_file():
-        with_recipe = sorted(p.parent.name for p in catalogue.folder().glob("*/recipe.yaml"))
+        with_recipe = [name for name, home in catalogue.homes().items() if (home / "recipe.yaml").is_file()]
         hint = did_you_mean(text, with_recipe)
         raise DataError(f"there is no recipe {text!r}: give a YAML file, or one of {', '.join(with_recipe)}.{hint}")
     return path
@@ -180,7 +180,7 @@ def recipe_path(text: str) -> Path:
 
 def model_config(recipe: Recipe, arguments: dict[str, Any]) -> Any:
     """The Config of the recipe's architecture with these arguments; DataError or CheckpointError if they can't be."""
-    from vos_zoo.checkpoints.config import checked_args
+    from vos_zoo.checkpoints.arguments import checked_args
     from vos_zoo.models.discovery import architecture_class
 
     kind = architecture_class(recipe.architecture).Config

@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from vos_zoo.checkpoints import catalogue
 from vos_zoo.checkpoints.config import ModelConfig
 from vos_zoo.convert.folder import write_folder
 from vos_zoo.convert.published import read_published
@@ -22,12 +23,6 @@ LICENCE = (
     "None was given: the authors published these weights without a licence, so all rights are theirs. Converted for your own use; don't "
     "pass them on."
 )
-PAPER = {
-    "title": "CRVOS: Clue Refining Network for Video Object Segmentation",
-    "authors": "Cho, Cho, Chung, Lee, Lee",
-    "venue": "ICIP 2020",
-    "url": "https://arxiv.org/abs/2002.03651",
-}
 ORIGIN = "The authors' weights (CRVOS_best.tar), trained on YouTube-VOS and DAVIS-2016 as the paper says."
 UNUSED = r"vos\.backbone\.fc\.(weight|bias)"
 _LAYERS = {
@@ -54,7 +49,7 @@ def convert(file: str | os.PathLike[str], out: str | os.PathLike[str], *, dtype:
         model_args={"backbone": "resnet50", "backbone_stages": 4, "background": "min"},
         licence=LICENCE,
         description="the authors' CRVOS (ResNet-50), converted",
-        paper=dict(PAPER),
+        **catalogue.facts("crvos-resnet50"),
     )
     return write_folder(out, config, [published], published.tensors, spelling, unused=UNUSED, origin=ORIGIN, dtype=dtype)
 

@@ -20,6 +20,7 @@ from typing import Any
 
 from torch import Tensor
 
+from vos_zoo.checkpoints import catalogue
 from vos_zoo.checkpoints.config import ModelConfig, Preprocess
 from vos_zoo.convert.folder import write_folder
 from vos_zoo.convert.published import Published, read_published
@@ -27,12 +28,6 @@ from vos_zoo.errors import CheckpointError
 
 LICENCE = "Non-commercial use only, by the terms of the authors' repository (github.com/imatge-upc/rvos)."
 ORIGIN = "The authors' weights (encoder.pt, decoder.pt), linked to in github.com/imatge-upc/rvos."
-PAPER = {
-    "title": "RVOS: End-to-End Recurrent Network for Video Object Segmentation",
-    "authors": "Ventura, Bellver, Girbau, Salvador, Marques, Giro-i-Nieto",
-    "venue": "CVPR 2019",
-    "url": "https://arxiv.org/abs/1903.05612",
-}
 SIZE = (256, 448)  # what the YouTube-VOS models were trained and run at; those for DAVIS at 240x427
 UNUSED = r"base\.fc\.(weight|bias)|fc_stop\..*"
 _TRUNKS: dict[tuple[bool, tuple[int, ...]], str] = {
@@ -63,7 +58,7 @@ def convert(
         preprocess=Preprocess(size=SIZE),
         licence=LICENCE,
         description=f"the authors' {'zero' if args['zero_shot'] else 'one'}-shot RVOS ({args['backbone']}), converted",
-        paper=dict(PAPER),
+        **catalogue.facts("rvos-resnet101"),
     )
     return write_folder(out, config, files, tensors, spelling, unused=UNUSED, origin=ORIGIN, dtype=dtype)
 

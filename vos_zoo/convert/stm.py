@@ -21,6 +21,7 @@ from pathlib import Path
 
 from torch import Tensor
 
+from vos_zoo.checkpoints import catalogue
 from vos_zoo.checkpoints.config import ModelConfig
 from vos_zoo.convert.folder import write_folder
 from vos_zoo.convert.published import read_published
@@ -29,12 +30,6 @@ from vos_zoo.errors import CheckpointError
 NAME = "stm-resnet50-official"
 LICENCE = "CC-BY-NC-SA-4.0"  # of the authors' repository
 ORIGIN = "The authors' weights (STM_weights.pth), linked to in github.com/seoungwugoh/STM, whose terms hold for them."
-PAPER = {
-    "title": "Video Object Segmentation using Space-Time Memory Networks",
-    "authors": "Oh, Lee, Xu, Kim",
-    "venue": "ICCV 2019",
-    "url": "https://arxiv.org/abs/1904.00607",
-}
 STATISTICS = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}  # ImageNet's, of RGB in [0, 1]
 UNUSED = r"Encoder_[MQ]\.(mean|std)"
 _TRUNKS = {"query_trunk.net.": "Encoder_Q.", "memory_trunk.net.": "Encoder_M."}
@@ -78,7 +73,7 @@ def convert(file: str | os.PathLike[str], out: str | os.PathLike[str], *, dtype:
         },
         licence=LICENCE,
         description="the authors' STM (ResNet-50), converted",
-        paper=dict(PAPER),
+        **catalogue.facts("stm-resnet50"),
     )
     return write_folder(out, config, [published], published.tensors, spelling, unused=UNUSED, origin=ORIGIN, dtype=dtype)
 

@@ -180,6 +180,7 @@ class ConvLSTM(nn.Module):
 
 class ACCLVOS(VOSModel[Features, State]):
     Config = ACCLVOSConfig
+    debug = {"backbone": "resnet10t", "backbone_stages": 3, "hidden": 8}
     stride = 1
     padding = "zeros"
     needs_first_frame = True

@@ -27,7 +27,7 @@ Training uses the same methods; it only puts a loss on the Prediction.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar, Generic, NamedTuple, Protocol, TypeAlias
 
 import torch
@@ -68,6 +68,7 @@ class VOSModel(nn.Module, Generic[FeaturesT, StateT]):
     """
 
     Config: ClassVar[type]
+    debug: ClassVar[Mapping[str, Any]] = {}  # arguments of the smallest model with everything in it, for tests
     stride: ClassVar[int] = 16  # frames are padded to multiples of this
     padding: ClassVar[str] = "zeros"  # how: "reflect" or "zeros"
     needs_first_frame: ClassVar[bool] = True  # False: start and annotate ignore their features, so callers may pass None

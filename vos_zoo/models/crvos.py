@@ -138,6 +138,7 @@ class Refine(nn.Module):
 
 class CRVOS(VOSModel[Features, Any]):  # Any: a State, or where it matches a MatchingState
     Config = CRVOSConfig
+    debug = {"backbone": "resnet10t", "backbone_stages": 3, "reduced": (8, 8, 8), "blended": (8, 8, 8)}
     stride = 16
     padding = "reflect"
     describes = True

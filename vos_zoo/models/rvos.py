@@ -148,6 +148,7 @@ class ConvLSTM(nn.Module):
 
 class RVOS(VOSModel[Features, State]):
     Config = RVOSConfig
+    debug = {"backbone": "resnet10t", "backbone_stages": 3, "hidden": 16}
     stride = 1
     padding = "zeros"
     needs_first_frame = True

@@ -203,6 +203,7 @@ class Refine(nn.Module):
 
 class SCM(VOSModel[Features, State]):
     Config = SCMConfig
+    debug = {"backbone": "resnet10t", "key": 8, "value": 16, "decoder": 8, "refine_width": 8, "memory_every": 2, "max_memory": 3}
     stride = 16
     padding = "zeros"
     needs_first_frame = True
