@@ -91,7 +91,8 @@ class Member:
         return Redetector(Appearance(Branch(model, self.device, usual)), branches)
 
     def _prepare(self) -> None:
-        with undisturbed(inference=False):
+        made_for_inference = any(parameter.is_inference() for parameter in self.model.parameters())  # by a caller: so they stay
+        with undisturbed(inference=made_for_inference):
             inference_model = folded(self.model)
             for each in (self.model, inference_model):
                 each.to(self.device, self.dtype).to(memory_format=torch.channels_last)
