@@ -26,7 +26,8 @@ class TTA:
         VosZooError: `flip` or `scales` is none of these.
 
     Example:
-        >>> TTA(flip=True, scales=(1, 1.2)).views
+        >>> import vos_zoo
+        >>> vos_zoo.TTA(flip=True, scales=(1, 1.2)).views
         [(1.0, False), (1.2, False), (1.0, True), (1.2, True)]
     """
 
