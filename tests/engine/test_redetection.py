@@ -327,7 +327,7 @@ def test_a_config_that_names_none_that_ships_is_refused(tmp_path):
         vos_zoo.load(tmp_path / "copy")
     assert vos_zoo.load(tmp_path / "copy", redetection=False).describer is None
     file.write_text(file.read_text().replace('"redetection": "crvoz"', '"redetection": "evil/repo"'))
-    with pytest.raises(CheckpointError, match="may hold letters"):
+    with pytest.raises(CheckpointError, match="may hold at most 96 letters"):
         vos_zoo.load(tmp_path / "copy", redetection=False)
 
 
