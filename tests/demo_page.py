@@ -30,7 +30,7 @@ RVOS = {"backbone": "resnet10t", "backbone_stages": 3, "batch_norm": "folded", "
 
 def app() -> ModuleType:
     """demo/app.py; skips where gradio is not installed."""
-    pytest.importorskip("gradio", reason="gradio is not installed: pip install 'vos_zoo[demo]'")
+    pytest.importorskip("gradio", reason="gradio is not installed: pip install gradio")
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     if str(DEMO) not in sys.path:
         sys.path.insert(0, str(DEMO))

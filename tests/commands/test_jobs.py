@@ -284,7 +284,7 @@ def test_wrong_input_is_told_before_any_work(here, run, inside, arguments, says)
 def test_without_ray(here, run, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray.data", None)
     code, _, err = run(*many("--ray", "local"))
-    assert code == 2 and "--ray needs the package ray" in err and "pip install 'vos_zoo[ray]'" in err
+    assert code == 2 and "--ray needs the package ray" in err and "pip install 'ray[data]'" in err
 
 
 def test_a_folder_that_another_run_writes_to(here, run, inside):

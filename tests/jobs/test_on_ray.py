@@ -20,7 +20,7 @@ from vos_zoo.jobs.run import Run
 from vos_zoo.jobs.task import Task
 from vos_zoo.jobs.work import Propagating
 
-pytest.importorskip("ray.data", reason="ray is not installed: pip install 'vos_zoo[ray]'")
+pytest.importorskip("ray.data", reason="ray is not installed: pip install 'ray[data]'")
 
 
 @pytest.fixture(scope="module")

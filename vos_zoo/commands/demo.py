@@ -32,7 +32,7 @@ def add(commands: Subparsers) -> None:
 
 def run(args: argparse.Namespace) -> int:
     if importlib.util.find_spec("gradio") is None:
-        raise VosZooError("the page needs gradio: pip install 'vos_zoo[demo]'")
+        raise VosZooError("the page needs gradio: pip install gradio")
     app = _app(folder())
     models = [name.strip() for name in (args.models or "").split(",") if name.strip()]
     page = app.build(app.Choices(models or None))

@@ -37,7 +37,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     many.add_argument("--devices", metavar="DEVICE,...", help="a process a device, such as cuda:0,cuda:1 (default: the one of --device)")
     many.add_argument("--workers", type=_number, metavar="N", help="processes on each device, which share the CPU's threads (default: 1); "
                       "with --ray, actors in all")  # fmt: skip
-    many.add_argument("--ray", nargs="?", const="", metavar="ADDRESS", help="do it on a Ray cluster (pip install 'vos_zoo[ray]'); without "
+    many.add_argument("--ray", nargs="?", const="", metavar="ADDRESS", help="do it on a Ray cluster (pip install 'ray[data]'); without "
                       "ADDRESS the one that runs here, or this machine alone")  # fmt: skip
 
 

@@ -37,7 +37,7 @@ def check_installed() -> None:
     try:
         import ray.data  # noqa: F401
     except ImportError as error:
-        raise VosZooError(f"--ray needs the package ray ({error}): pip install 'vos_zoo[ray]'") from error
+        raise VosZooError(f"--ray needs the package ray ({error}): pip install 'ray[data]'") from error
 
 
 class Cluster:

@@ -18,7 +18,7 @@ def match_slots(probs: Tensor, truth: Tensor, active: Tensor) -> Tensor:
     try:
         from scipy.optimize import linear_sum_assignment
     except ImportError as error:
-        raise DataError("zero-shot training matches objects with SciPy: pip install 'vos_zoo[train]'") from error
+        raise DataError("zero-shot training matches objects with SciPy: pip install scipy") from error
     b, p = probs.shape[:2]
     k = truth.shape[1]
     if k > p:

@@ -22,7 +22,7 @@ class Processes:
         try:
             from accelerate import Accelerator
         except ImportError as error:
-            raise DataError("training needs accelerate: pip install 'vos_zoo[train]'") from error
+            raise DataError("training needs accelerate: pip install accelerate") from error
         self._accelerator: Any = Accelerator(cpu=torch.device(device).type == "cpu" if device != "auto" else False)
         self.device: torch.device = self._accelerator.device
         self.rank: int = self._accelerator.process_index
