@@ -68,7 +68,7 @@ def depths(region: Mask) -> np.ndarray:
     try:
         from scipy.ndimage import distance_transform_edt
     except ImportError as error:
-        raise VosZooError('simulated clicks need scipy: pip install scipy') from error
+        raise VosZooError("simulated clicks need scipy: pip install scipy") from error
     ys, xs = np.nonzero(region.any(1))[0], np.nonzero(region.any(0))[0]
     inside = np.s_[ys[0] : ys[-1] + 1, xs[0] : xs[-1] + 1]
     found = np.zeros(region.shape, np.float32)
