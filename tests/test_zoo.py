@@ -48,6 +48,7 @@ class StubSegmenter:
         self, model: nn.Module, config: ModelConfig, *, device: Any = "auto", dtype: Any = "auto", redetection: Any = False
     ) -> None:
         self.model, self.config, self.device, self.dtype, self.redetection = model, config, device, dtype, redetection
+        self._members = (self,)
 
     from_source = Segmenter.__dict__["from_source"]
     save_pretrained = Segmenter.save_pretrained
