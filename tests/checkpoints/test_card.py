@@ -24,6 +24,7 @@ CONFIG = {
     "architecture": "CRVOS",
     "model_args": {"backbone": "resnet18"},
     "paper": {"title": "CRVOS: A title", "authors": "Cho, Lee", "venue": "ICIP 2020", "url": "https://example.org/paper"},
+    "published": [{"where": "DAVIS-2016 val", "what": "81.6 (Table 1)"}],
     "weights": {"file": "model.safetensors", "sha256": "0" * 64, "bytes": 100, "dtype": "float16"},
     "licence": "Research only",
     "metrics": [

@@ -114,7 +114,7 @@ def test_an_installed_package_adds_its_models(package, tmp_path, value):
 
 def test_its_weights_lie_beside_its_config(package, tmp_path):
     site = package()
-    python("import sys, vos_zoo; vos_zoo.create('dot', device='cpu').save_pretrained(sys.argv[1], overwrite=True)",
+    python("import sys, vos_zoo; print(vos_zoo.create('dot', device='cpu').save_pretrained(sys.argv[1], overwrite=True))",
            site / "their_dots" / "hub_configs" / "dot", path=[site, ROOT])  # fmt: skip
     code = "import vos_zoo; row, = vos_zoo.list_models('dot'); print(row.ships, vos_zoo.load('dot', device='cpu').config.name)"
     assert python(code, path=[site, ROOT]) == "True dot"

@@ -80,7 +80,7 @@ def fetch(
     most = most_bytes if expected_bytes is None else expected_bytes
     what = f"{filename} of {_at(repo_id, revision)}"
 
-    def transfer(bar: Any) -> str:
+    def transfer(bar: type) -> str:
         if expected_bytes is not None:
             there = hf_hub_download(**given, dry_run=True)
             if there.will_download and there.file_size not in (None, expected_bytes):

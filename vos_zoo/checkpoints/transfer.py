@@ -27,7 +27,7 @@ def seconds_for(size: int) -> float:
     return float(int(text))
 
 
-def bounded(transfer: Callable[[Any], str], what: str, *, most_bytes: int, seconds: float) -> str:
+def bounded(transfer: Callable[[type], str], what: str, *, most_bytes: int, seconds: float) -> str:
     """What `transfer` returns, which is called in a thread with a class of progress bars for the Hub's client.
 
     Args:
@@ -71,10 +71,10 @@ def _bar(what: str, most_bytes: int, given_up: threading.Event) -> type:
     from huggingface_hub.utils import tqdm
 
     class Bar(tqdm):
-        def __init__(self, *given: Any, **options: Any) -> None:
-            self.arrived = int(options.get("initial") or 0)
-            self._check(int(options.get("total") or 0))
-            super().__init__(*given, **options)
+        def __init__(self, *given: object, initial: int | None = 0, total: int | None = None, **options: object) -> None:
+            self.arrived = initial or 0
+            self._check(total or 0)
+            super().__init__(*given, initial=self.arrived, total=total, **options)
 
         def update(self, n: float | None = 1) -> Any:
             self.arrived += int(n or 0)
