@@ -484,8 +484,8 @@ def audio_only(path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["propagate"], ["which video?", "vos-zoo propagate VIDEO --mask MASK", "--example"]),
-        (["propagate", "clip.mp4"], ["which objects?", "vos-zoo propagate clip.mp4 --mask first.png"]),
+        (["propagate"], ["which video?", "vos-zoo propagate VIDEO --point X,Y", "--example"]),
+        (["propagate", "clip.mp4"], ["which objects?", "vos-zoo propagate clip.mp4 --point X,Y", "--mask first.png"]),
         (["propagate", "clpi.mp4", "--mask", "mask.png", "--model", "tiny"], ["no file or folder 'clpi.mp4'", "did you mean 'clip.mp4'?"]),
         (["propagate", "text.mp4", "--mask", "mask.png", "--model", "tiny"], ["text.mp4", "no video, or a damaged one", "check the file"]),
         (["propagate", "sound.mp4", "--mask", "mask.png", "--model", "tiny"], ["sound.mp4", "sound"]),
@@ -516,7 +516,10 @@ def audio_only(path: Path) -> None:
             ["propagate", "rtsp://camera.example/live", "--mask", "mask.png"],
             ["can be read only once", "--save masks, zip or coco"],
         ),
-        (["propagate", "clip.mp4", "--example"], ["--example brings its own video and mask", "leave VIDEO, --mask and --masks out"]),
+        (
+            ["propagate", "clip.mp4", "--example"],
+            ["--example brings its own video and mask", "leave VIDEO, --mask, --masks and --point out"],
+        ),
         (["propagate", "--example", "--mask", "mask.png"], ["--example brings its own video and mask"]),
         (["info", "empty"], ["the folder empty holds no config.json"]),
         (["info", "nobody"], ["no model is called 'nobody'", "Shipped: acclvos"]),

@@ -291,7 +291,7 @@ def test_fine_tuning_keeps_a_share_of_the_change(tmp_path: Path, checkpoint: Pat
 def test_fine_tuning_without_clips_or_sense(tmp_path: Path, checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "empty").mkdir()
     assert finetune(checkpoint, tmp_path / "empty", tmp_path / "run") == 2
-    assert re.search(r"empty holds no clips .*expected ROOT/<clip>/frames", capsys.readouterr().err)
+    assert re.search(r"empty holds no clips: expected .*empty/<clip>/frames", capsys.readouterr().err)
     write_clip(tmp_path / "mine/a", frames=6)
     assert finetune(checkpoint, tmp_path / "mine", tmp_path / "run", "--keep", "0") == 2
     assert "keep 0.0 is the share of the way" in capsys.readouterr().err and not (tmp_path / "run").exists(), "before any step"

@@ -660,7 +660,7 @@ def test_every_argument_may_be_missing_or_nonsense(client, clip, first, models):
     good = {"video": clip.path, "mask": first, "model": models["one"]}
     assert call(client, good["video"], good["mask"], frame=None, model=None, compare_with=None, backwards=None)[4]["finished"]
     assert "There is no clip yet: choose a video file." in refusal(client, None, first)
-    assert "Nothing is marked yet: circle an object" in refusal(client, clip.path)
+    assert "Nothing is marked yet: click on an object" in refusal(client, clip.path)
     assert "first.png is for frame 99, but the clip's frames are 0 to 7" in refusal(client, clip.path, first, frame=99)
     assert "frame -1" in refusal(client, clip.path, first, frame=-1)
     for name, value in (

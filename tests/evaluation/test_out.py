@@ -245,7 +245,9 @@ def test_a_run_that_is_killed_goes_on(clips, tmp_path, how, jobs):
     finished = sorted(path.stem for path in records.glob("[!.]*.json"))
     assert 1 <= len(finished) < 4
     if how == signal.SIGINT:
-        assert first.returncode == 0 and said.split() == ["True", str(len(finished))]
+        interrupted, told = said.split()
+        # a clip may be written down before its worker has told so
+        assert (first.returncode, interrupted) == (0, "True") and int(told) <= len(finished)
     until(lambda: not alive(first.pid))  # no process is left behind
     for path in records.glob("[!.]*.json"):
         json.loads(path.read_text())
