@@ -213,6 +213,7 @@ NAMED = {  # where a model's name may stand in the package, and why
     "convert/crvos.py": "its authors' one file",
     "convert/rvos.py": "its authors' one file",
     "convert/stm.py": "its authors' one file",
+    "pointing/prompts.py": "the one that makes masks of clicks, where nobody says which",
     "train/losses.py": "the loss of that paper",
 }
 
