@@ -17,6 +17,11 @@ from vos_zoo.checkpoints.config import WeightsFile
 from vos_zoo.errors import CheckpointError
 
 
+def written(model: torch.nn.Module, path: Path, *, dtype: str | None = "float16") -> None:
+    """The whole model in one file, as `save` writes it."""
+    weights.write_state(weights.stored_state(model, dtype), path)
+
+
 def net(width: int = 4, norm: bool = True) -> nn.Sequential:
     return nn.Sequential(nn.Conv2d(3, width, 3), nn.BatchNorm2d(width) if norm else nn.Identity())
 
@@ -29,14 +34,14 @@ def raw(header: object, body: bytes = b"", length: int | None = None) -> bytes:
 @pytest.fixture
 def stored(tmp_path):
     path = tmp_path / "model.safetensors"
-    weights.write_weights(net(), path)
+    written(net(), path)
     return path
 
 
 def test_what_is_written_is_read_back(stored):
     torch.manual_seed(1)
     source, target = net(), net()
-    weights.write_weights(source, stored, dtype=None)
+    written(source, stored, dtype=None)
     weights.load_weights(target, stored)
     for name, tensor in source.state_dict().items():
         assert torch.equal(tensor, target.state_dict()[name]), name
@@ -44,7 +49,7 @@ def test_what_is_written_is_read_back(stored):
 
 def test_half_precision_is_stored_and_read_into_float32(stored):
     model = net()
-    weights.write_weights(model, stored)
+    written(model, stored)
     target = net()
     weights.load_weights(target, stored)
     assert target[0].weight.dtype == torch.float32
@@ -57,15 +62,15 @@ def test_half_precision_is_stored_and_read_into_float32(stored):
 
 def test_the_same_weights_give_the_same_bytes(stored, tmp_path):
     model = net()
-    weights.write_weights(model, stored)
-    weights.write_weights(model, tmp_path / "again.safetensors")
+    written(model, stored)
+    written(model, tmp_path / "again.safetensors")
     assert stored.read_bytes() == (tmp_path / "again.safetensors").read_bytes()
 
 
 def test_values_beyond_half_precision_stay_in_float32(stored):
     model = net()
     model[1].running_var[0] = 1e6
-    weights.write_weights(model, stored)
+    written(model, stored)
     header = weights.read_header(stored)
     assert header["1.running_var"].dtype == "F32" and header["0.weight"].dtype == "F16"
     assert weights.stored_dtype(header) == "mixed"
@@ -77,19 +82,19 @@ def test_values_beyond_half_precision_stay_in_float32(stored):
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")
 def test_a_full_disk_is_an_oserror():
     with pytest.raises(OSError, match="No space left"):
-        weights.write_weights(net(), Path("/dev/full"))
+        written(net(), Path("/dev/full"))
 
 
 def test_an_unknown_dtype_is_refused(tmp_path):
     with pytest.raises(CheckpointError, match="can't be stored as 'int8': give 'float16'"):
-        weights.write_weights(net(), tmp_path / "x.safetensors", dtype="int8")
+        written(net(), tmp_path / "x.safetensors", dtype="int8")
 
 
 def test_a_model_with_nan_is_not_written(tmp_path):
     model = net()
     model[0].bias.data[0] = float("nan")
     with pytest.raises(CheckpointError, match=r"holds NaN or infinity, so it is not saved:\n.*\n +0\.bias"):
-        weights.write_weights(model, tmp_path / "x.safetensors")
+        written(model, tmp_path / "x.safetensors")
     assert not (tmp_path / "x.safetensors").exists()
 
 

@@ -48,7 +48,7 @@ def test_frames_smaller_than_their_padding(video, padding):
     grid = make_grid(video, short_side=None, stride=16, padding=padding)
     out = grid.frame(np.full((*video, 3), 255, np.uint8), CPU)
     assert out.shape[-2:] == grid.size
-    assert grid.labels(torch.cat([1 - out[:, :1], out[:, :1]], 1)).shape == video
+    assert grid.slots(torch.cat([1 - out[:, :1], out[:, :1]], 1)).shape == video
 
 
 @pytest.mark.parametrize("objects", [1, 3, 300])
@@ -57,7 +57,7 @@ def test_masks_there_and_back(objects):
     truth = np.random.default_rng(1).integers(0, objects + 1, (41, 57))
     layers = grid.masks(np.stack([truth == k for k in range(1, objects + 1)]), CPU)
     probs = torch.cat([1 - layers.sum(1, keepdim=True), layers], 1)
-    found = grid.labels(probs)
+    found = grid.slots(probs).numpy()
     np.testing.assert_array_equal(found, truth)
     assert found.dtype == (np.uint8 if objects < 256 else np.int32)
 
@@ -68,9 +68,9 @@ def test_a_few_objects_at_a_time_give_what_all_at_once_give(monkeypatch, at_once
     probs = torch.rand(1, 5, *grid.size).softmax(1)
     layers = np.random.default_rng(0).random((5, 60, 90)) > 0.5
     assert STRIP >= 5 * 60 * 90
-    labels, masks = grid.labels(probs), grid.masks(layers, CPU)
+    labels, masks = grid.slots(probs), grid.masks(layers, CPU)
     monkeypatch.setattr("vos_zoo.engine.grid.STRIP", at_once * 60 * 90 + 10)
-    np.testing.assert_array_equal(grid.labels(probs), labels)
+    np.testing.assert_array_equal(grid.slots(probs), labels)
     assert torch.equal(grid.masks(layers, CPU), masks)
 
 
@@ -83,7 +83,7 @@ def test_a_grid_can_be_made_larger_or_smaller(factor, inner, size):
 def test_probabilities_are_resized_not_labels():
     grid = Grid((4, 40), (1, 10), (0, 0, 0, 0), "zeros")
     edge = torch.tensor([1.0] * 5 + [0.0] * 5).view(1, 1, 1, 10)
-    labels = grid.labels(torch.cat([edge * 0.9 + 0.05, 0.95 - edge * 0.9], 1))
+    labels = grid.slots(torch.cat([edge * 0.9 + 0.05, 0.95 - edge * 0.9], 1))
     assert labels[0].tolist() == [0] * 20 + [1] * 20
 
 

@@ -219,11 +219,6 @@ def write_state(state: Mapping[str, torch.Tensor], path: Path) -> None:
     path.write_bytes(save(dict(state), metadata={"format": "pt"}))
 
 
-def write_weights(model: torch.nn.Module, path: Path, *, dtype: str | None = "float16") -> None:
-    """`stored_state`, then `write_state`: the whole model in one file."""
-    write_state(stored_state(model, dtype), path)
-
-
 def _refuse_other_formats(path: Path) -> None:
     try:
         with open(path, "rb") as file:

@@ -60,10 +60,6 @@ class Grid:
         layers = torch.from_numpy(np.ascontiguousarray(masks)).to(device)[None]
         return self.pad(torch.cat([resize(few.float(), self.inner) for few in layers.split(self._few, 1)], 1))
 
-    def labels(self, probs: Tensor) -> np.ndarray:
-        """`slots`, in main memory."""
-        return self.slots(probs).cpu().numpy()
-
     def slots(self, probs: Tensor) -> Tensor:
         """(1, 1 + K, H, W) probabilities, background first -> (h, w) slot numbers, 0 background, uint8 if there are not too many.
 
