@@ -26,7 +26,7 @@ ODD: list[Any] = [
     *("", " ", "x", ":", "a/b", "../x", "~nobody", "0", "\0", "\ud800", "é", "x" * 5000, "2026-13-45"),
     *([], {}, [[]], [{}], {"": None}, [None], ["x", 1], {"a": {"b": [1]}}, [10**18] * 300),
 ]
-odd = st.sampled_from(ODD) | st.recursive(
+odd = st.sampled_from(ODD).map(copy.deepcopy) | st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=20),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
     max_leaves=8,

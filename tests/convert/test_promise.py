@@ -76,6 +76,10 @@ def test_archives_that_are_broken_or_compressed(tmp_path):
     (tmp_path / "broken.tar").write_bytes(bytes(100) + b"PK\x05\x06" + b"\xff" * 18)
     with pytest.raises(CheckpointError, match="is a broken archive"):
         crvos.convert(tmp_path / "broken.tar", tmp_path / "out")
+    locator = b"PK\x06\x07" + b"\0" * 12 + b"\2\0\0\0"  # of an archive on two disks, at which zipfile raises before it is opened
+    (tmp_path / "disks.tar").write_bytes(bytes(100) + locator + b"PK\x05\x06" + bytes(18))
+    with pytest.raises(CheckpointError, match="is a broken archive"):
+        crvos.convert(tmp_path / "disks.tar", tmp_path / "out")
     with zipfile.ZipFile(tmp_path / "bomb.tar", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("archive/data.pkl", b"\x80\x02}.")
         archive.writestr("archive/data/0", bytes(10_000_000))

@@ -70,13 +70,14 @@ def _refuse_what_is_no_weights(path: Path) -> None:
         raise CheckpointError(f"{path} is a web page, not the weights: the download stopped at a question. Fetch it again in a browser.")
     if start.startswith(b"version https://git-lfs"):
         raise CheckpointError(f"{path} is a git-lfs pointer, not the weights. Run `git lfs pull` in its repository.")
-    if zipfile.is_zipfile(path):
-        _check_archive(path)
+    _check_archive(path)
 
 
 def _check_archive(path: Path) -> None:
-    """CheckpointError unless the zip archive is one as torch.save writes it: nothing in it is compressed, so it unpacks to its own size."""
+    """CheckpointError for a zip archive that torch.save does not write so: nothing in it is compressed, it unpacks to its own size."""
     try:
+        if not zipfile.is_zipfile(path):
+            return
         with zipfile.ZipFile(path) as archive:
             parts = archive.infolist()
     except Exception as error:  # zipfile raises whatever the bytes lead it to
