@@ -16,6 +16,7 @@ from vos_zoo.benchmark.measure import Case, Memory, Timing, as_record
 from vos_zoo.benchmark.plots import plots
 from vos_zoo.benchmark.synthetic import SyntheticClip
 from vos_zoo.checkpoints.catalogue import read
+from vos_zoo.segmenter import Segmenter
 
 CASE = Case("toy", "Toy", 1_500_000, "cpu", "float32", (48, 64), (48, 64), 2)
 
@@ -60,7 +61,7 @@ def test_the_work_of_one_convolution_is_counted_by_hand():
             return features.view(1, 8, -1), state
 
     segmenter = toy_segmenter()
-    segmenter.model = OneConvolution()
+    segmenter = Segmenter(OneConvolution(), segmenter.config, device="cpu", dtype="float32")  # type: ignore[arg-type]
     work = roofline.work_of(segmenter, SyntheticClip(2, (48, 64)))
     pixels = 48 * 64
     assert work.flops == 2 * 3 * 8 * pixels

@@ -6,7 +6,6 @@ import dataclasses
 import json
 import os
 import pickle
-import resource
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 
 import pytest
 import torch
+from peak import memory_grown
 from publishing import TINY, edit, tiny_checkpoint
 
 from vos_zoo import zoo
@@ -81,10 +81,9 @@ def test_a_pickle_renamed_to_safetensors_is_not_opened(folder, tmp_path, write):
 )
 def test_a_header_that_claims_terabytes_takes_no_memory(folder, content, message):
     replace_weights(folder, content)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    with pytest.raises(CheckpointError, match=message):
+    with memory_grown() as grown, pytest.raises(CheckpointError, match=message):
         zoo.load(folder)
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000  # kB
+    assert grown.bytes < 100 << 20
 
 
 def test_a_config_that_claims_a_terabyte_of_weights_is_refused_before_they_are_read(folder):
@@ -139,31 +138,30 @@ HUGE: dict[type, list[Any]] = {
 @pytest.mark.parametrize("name", sorted(discovery.architectures()))
 def test_arguments_that_would_take_a_terabyte(name):
     """Whatever a single argument is set to: it is refused, or the model that it makes is of bounded size. Nothing is built for it."""
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     fields = dataclasses.fields(discovery.architecture_class(name).Config)
     refused = 0
-    for field in fields:
-        for value in HUGE.get(type(field.default), [10**12]):
-            config = ModelConfig(name="huge", architecture=name, model_args={field.name: value})
-            try:
-                architecture, resolved = build.resolved(config, {}, "its config")
-                outline = build.outlined(architecture, resolved, "its config")
-            except CheckpointError as error:
-                assert str(error).startswith("its config: ") and len(str(error)) < 3000
-                refused += 1
-            else:
-                assert sum(each.numel() for each in outline.state_dict().values()) <= build.MAX_PARAMETERS
-    assert refused > len(fields)
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 500_000  # kB
+    with memory_grown() as grown:
+        for field in fields:
+            for value in HUGE.get(type(field.default), [10**12]):
+                config = ModelConfig(name="huge", architecture=name, model_args={field.name: value})
+                try:
+                    architecture, resolved = build.resolved(config, {}, "its config")
+                    outline = build.outlined(architecture, resolved, "its config")
+                except CheckpointError as error:
+                    assert str(error).startswith("its config: ") and len(str(error)) < 3000
+                    refused += 1
+                else:
+                    assert sum(each.numel() for each in outline.state_dict().values()) <= build.MAX_PARAMETERS
+    assert refused > len(fields) and grown.bytes < 500 << 20
 
 
 def test_many_arguments_that_are_large_together():
     args = {"backbone": "resnet101", "reduced": [4096] * 3, "blended": [4096] * 3}
     config = ModelConfig(name="huge", architecture="CRVOS", model_args=args)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    outline = build.outlined(*build.resolved(config, {}, "c"), "c")
+    with memory_grown() as grown:
+        outline = build.outlined(*build.resolved(config, {}, "c"), "c")
     assert sum(each.numel() for each in outline.state_dict().values()) <= build.MAX_PARAMETERS
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300_000
+    assert grown.bytes < 300 << 20
 
 
 @pytest.mark.parametrize("file", ["../model.safetensors", "/etc/model.safetensors", "a/model.safetensors", "..\\model.safetensors", "."])

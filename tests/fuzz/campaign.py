@@ -60,13 +60,14 @@ def child(target: str, seed: int, first: int, count: int) -> None:
     faulthandler.enable()
     warnings.simplefilter("ignore")
     from vos_zoo.errors import VosZooError
+    from vos_zoo.system.machine import peak_memory
 
     chosen = (all_targets() | proving.TARGETS)[target]
     with contextlib.suppress(ValueError, OSError):
         used = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * os.sysconf("SC_PAGE_SIZE")
         resource.setrlimit(resource.RLIMIT_AS, (used + 2 * MOST_MEMORY, used + 2 * MOST_MEMORY))
     print(json.dumps({"ready": True}), flush=True)
-    before = _peak()
+    before = peak_memory()
     for number in range(first, first + count):
         with tempfile.TemporaryDirectory() as folder:
             case = chosen.case(seed, number, Path(folder))
@@ -80,7 +81,7 @@ def child(target: str, seed: int, first: int, count: int) -> None:
                 said = "" if str(error) else "an error without a sentence"
             except BaseException as error:
                 kind, said = "fault", f"{type(error).__name__}: {str(error)[:200]}"
-        taken = _peak() - before
+        taken = peak_memory() - before
         flooded = taken > MOST_MEMORY
         said = f"took {taken >> 20} MB" if flooded else said
         print(json.dumps({"end": number, "kind": "fault" if said else kind, "said": said, "last": flooded}), flush=True)
@@ -156,7 +157,3 @@ def _fault(report: Report, number: int, what: str) -> None:
 
 def _named(report: Report, number: int, what: str) -> str:
     return f"--target {report.target} --seed {report.seed} --case {number}: {what}"
-
-
-def _peak() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)

@@ -25,9 +25,7 @@ def test_keys_are_the_directions_in_which_features_vary_most(tmp_path: Path, mon
     matches = model(5)
     seen: list[np.ndarray] = []
     encode = matches.encode
-    monkeypatch.setattr(
-        matches, "encode", lambda x: (seen.append(matches.trunk((x - matches.mean) / matches.std)[2][0].numpy()), encode(x))[1]
-    )
+    monkeypatch.setattr(matches, "encode", lambda x: (seen.append(matches.trunk(matches.trunk.normalised(x))[2][0].numpy()), encode(x))[1])
     fit_keys(matches, bank, 4)
     assert [each.shape[1:] for each in seen] == [(4, 5)] * 4  # 64 x 85, rounded to the stride
     total = 0
