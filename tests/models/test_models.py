@@ -384,13 +384,11 @@ def test_every_checkpoint_is_a_model_that_runs(name):
 
 @pytest.mark.parametrize("name", [row.name for row in catalogue.rows() if row.has_weights and row.architecture not in POINTING])
 def test_every_checkpoint_with_weights_segments(name):
-    video, truth = squares_clip(frames=4, size=(60, 90))
-    results = {}
-    for dtype in ("float32", "bfloat16"):
-        segmenter = vos_zoo.load(name, device="cpu", dtype=dtype)
-        first = None if segmenter.finds_objects else truth[0]
-        results[dtype] = np.asarray(segmenter.propagate(video, first, size=96))
-    assert results["float32"].shape == truth.shape
-    streamed = vos_zoo.load(name, device="cpu", dtype="float32").stream(video, first, size=96)
-    assert np.stack([item.mask for item in streamed]).tobytes() == results["float32"].tobytes()
-    assert (results["float32"] == results["bfloat16"]).mean() > 0.95
+    video, truth = squares_clip(frames=3, size=(60, 90))
+    segmenter = vos_zoo.load(name, device="cpu", dtype="float32")
+    first = None if segmenter.finds_objects else truth[0]
+    exact = np.asarray(segmenter.propagate(video, first, size=64))
+    assert exact.shape == truth.shape
+    assert np.stack([item.mask for item in segmenter.stream(video, first, size=64)]).tobytes() == exact.tobytes()
+    rough = vos_zoo.load(name, device="cpu", dtype="bfloat16").propagate(video, first, size=64)
+    assert (exact == np.asarray(rough)).mean() > 0.95
