@@ -453,14 +453,15 @@ def test_a_real_signal(here, number, status):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="pipes close another way there")
-def test_a_reader_that_goes_away():
-    code = "import sys, vos_zoo.cli\nsys.exit(vos_zoo.cli.main(['list']))"
+@pytest.mark.parametrize("arguments", [["list"], ["propagate", "--help"]], ids=" ".join)
+def test_a_reader_that_goes_away(arguments):
+    code = f"import sys, vos_zoo.cli\nsys.exit(vos_zoo.cli.main({arguments}))"
     environment = {**os.environ, "PYTHONPATH": str(Path(vos_zoo.__file__).parent.parent)}
     read, write = os.pipe()
     os.close(read)
     done = subprocess.run([sys.executable, "-c", code], stdout=write, stderr=subprocess.PIPE, text=True, env=environment)
     os.close(write)
-    assert (done.returncode, done.stderr) == (1, "")
+    assert (done.returncode, done.stderr) == (141, "")
 
 
 # ---- wrong input

@@ -36,7 +36,7 @@ LAYERS = {
     "engine": "errors system videos masks models/parts models/base pointing",
     "datasets": "errors system",
     "train": "errors system masks models/parts models/base pointing engine datasets",
-    "jobs": "errors system videos masks",
+    "jobs": "errors system videos masks datasets",
     "evaluation": "errors system videos masks pointing datasets",
     "benchmark": "errors system videos masks models/base engine checkpoints evaluation",
     "segmenter": "errors system videos masks models/parts models/base checkpoints publish pointing engine train",
@@ -44,8 +44,8 @@ LAYERS = {
     "zoo": "errors models/discovery checkpoints segmenter ensembles",
     "face": "errors",  # vos_zoo/__init__.py, which hands out the rest by name when it is asked for
     "convert": "errors system checkpoints face",
-    "commands": "errors system videos masks models/flops models/discovery checkpoints publish pointing train jobs evaluation example "
-    "segmenter zoo face",
+    "commands": "errors system videos masks models/flops models/discovery checkpoints publish pointing datasets train jobs evaluation "
+    "example segmenter zoo face",
     "cli": "errors system commands face",
 }
 NEED_TORCH = {"models/parts", "models/base", "models/<name>", "models/flops", "engine", "segmenter", "ensembles", "train", "benchmark"}

@@ -1,7 +1,7 @@
 """The command line: vos-zoo COMMAND.
 
 Exit codes: 0 done, 1 an unexpected failure, 2 wrong arguments or input (the message says what to do), 130 interrupted,
-143 ended by SIGTERM.
+141 nobody reads the output any more (as after | head), 143 ended by SIGTERM.
 Nothing heavy is imported before a command runs.
 """
 
@@ -19,7 +19,7 @@ from vos_zoo import __version__
 from vos_zoo.commands import demo, download, evaluate, frame, info, listing, point, propagate, push, train
 from vos_zoo.errors import VosZooError, VosZooWarning
 from vos_zoo.system.streams import tell, usable_streams
-from vos_zoo.system.termination import INTERRUPTED, Terminated, TerminationAsInterrupt
+from vos_zoo.system.termination import BROKEN_PIPE, INTERRUPTED, Terminated, TerminationAsInterrupt
 
 FIRST_STEPS = """\
 first steps:
@@ -29,7 +29,8 @@ first steps:
   vos-zoo propagate bear.mp4 --mask first.png  the same, by a mask of the first frame
   vos-zoo COMMAND --help                       all options
 
-exit codes: 0 done, 1 unexpected failure, 2 wrong arguments or input, 130 interrupted, 143 ended by SIGTERM
+exit codes: 0 done, 1 unexpected failure, 2 wrong arguments or input, 130 interrupted, 141 nobody reads the output,
+143 ended by SIGTERM
 """
 
 
@@ -57,7 +58,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit status, as this module's first lines list them.
     """
     with usable_streams():
-        args = parser().parse_args(argv)
+        try:
+            args = parser().parse_args(argv)
+        except SystemExit:  # what --help says may have nobody who reads it
+            if not _flushed():
+                return BROKEN_PIPE
+            raise
         with TerminationAsInterrupt() as termination, warnings.catch_warnings():
             warnings.showwarning = _warning_printer(warnings.showwarning)
             return termination.status(_status(args))
@@ -66,17 +72,26 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _status(args: argparse.Namespace) -> int:
     try:
         code = int(args.run(args) or 0)
-        sys.stdout.flush()
-        return code
+        return code if _flushed() else BROKEN_PIPE
     except VosZooError as error:
         tell(f"vos-zoo: {_with_options(str(error))}")
         return 2
     except KeyboardInterrupt as interrupt:
         tell(f"vos-zoo: {'ended by SIGTERM' if isinstance(interrupt, Terminated) else 'interrupted'}")
         return INTERRUPTED
-    except BrokenPipeError:  # `vos-zoo list | head`; what is still buffered must not hit the closed pipe at exit
+    except BrokenPipeError:  # as after `vos-zoo list | head`
+        _flushed()
+        return BROKEN_PIPE
+
+
+def _flushed() -> bool:
+    """Whether all that was printed has been read. If not, what is still buffered must not hit the closed pipe at exit."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+        return False
+    return True
 
 
 def _with_options(message: str) -> str:

@@ -263,13 +263,13 @@ class Segmenter(Engine):
         backend: str = "auto",
         tta: TTALike = None,
         mode: Mode = "auto",
-        drop: str | None = None,
+        drop: str | None = "auto",
         **told: Unpack[Told],
     ) -> Iterator[Streamed]:
         """(index, frame, mask) of every frame from the first annotated one on, in constant memory: for live sources and long files.
 
-        drop="late": of a live source that is faster than its masks the newest frame is taken each time. Indices count all frames that came,
-        a VosZooWarning at the end says how many were left out; annotated ones never are. Else as `propagate`; errors come at the call.
+        drop="late": of frames that come faster than their masks the newest is taken each time; "auto": of cameras and endless streams only;
+        None: never. Indices count all frames, a VosZooWarning says how many were left out. Else as `propagate`; errors come at the call.
 
         Example:
             >>> import numpy as np, vos_zoo

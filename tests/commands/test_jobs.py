@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from benchmark_layouts import write_valid
 from many_clips import SIZE, write_clips, write_frames, write_mask, write_video
 
 import vos_zoo
@@ -305,3 +306,31 @@ def test_a_video_that_is_refused_midway_leaves_nothing(here, run, inside, monkey
     assert (
         code == 1 and out.startswith("tiny: 0 of 3 clips done\n3 clips failed:") and sorted(os.listdir("out")) == ["jobs.jsonl", "run.json"]
     )
+
+
+def test_a_benchmark_and_its_submission(here, run, inside):
+    write_valid(Path("MOSE/valid"))
+    code, out, err = run("propagate", "mose:MOSE", "--subset", "valid", "--out", "out", "--submission", "one.zip", *MODEL)
+    assert (code, err) == (0, "submission: one.zip\n") and "2 of 2 clips done" in out
+    code, out, err = run("evaluate", "--dataset", "mose:MOSE", "--submission", "two.zip", "--no-progress", *MODEL)
+    assert code == 0 and out == ("nothing is scored: 2 of 2 clips have no true masks but those that are given\nsubmission: two.zip\n")
+    assert Path("one.zip").read_bytes() == Path("two.zip").read_bytes()
+    assert vos_zoo.MaskSequence.load("out/b/masks").object_ids == (1, 3)
+    (here / "out/a/masks/00003.png").unlink()
+    code, out, err = run("propagate", "mose:MOSE", "--subset", "valid", "--out", "out", "--submission", "one.zip", *MODEL)
+    assert code == 2 and "no mask of 1 of 6 frames, the first out/a/masks/00003.png" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("many", "--submission", "s.zip"), "--subset and --submission are for a benchmark"),
+        (("mose:MOSE", "--submission", "s.zip", "--save", "zip"), "--save with masks or none"),
+        (("mose:MOSE", "--masks-dir", "many"), "a benchmark has its own masks"),
+        (("mose:nowhere",), "there is no folder nowhere"),
+    ],
+)
+def test_benchmarks_that_make_no_sense(here, run, inside, arguments, says):
+    write_valid(Path("MOSE"))
+    code, _, err = run("propagate", *arguments, *MODEL)
+    assert code == 2 and says in err and not inside

@@ -33,7 +33,8 @@ def test_the_newest_frame_is_taken_and_the_others_are_counted() -> None:
             seen.append(number)
             time.sleep(0.08)
     assert seen[0] == 0 and seen[-1] == 39 and len(seen) < 20 and seen == sorted(seen)
-    assert f"{40 - len(seen)} of the 40" in str(heard[0].message)
+    assert "those that come meanwhile are left out" in str(heard[0].message)
+    assert f"{40 - len(seen)} of the 40" in str(heard[1].message) and len(heard) == 2
 
 
 def test_frames_to_keep_are_never_left_out() -> None:

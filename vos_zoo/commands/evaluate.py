@@ -3,9 +3,11 @@
 vos-zoo evaluate --model crvos --dataset folder:CLIPS
 vos-zoo evaluate --model crvos rvos --dataset davis2017:DAVIS --out scores --jobs 2
 vos-zoo evaluate --results MASKS --dataset davis2017:DAVIS --only 'dogs-*'
+vos-zoo evaluate --model crvos --dataset mose:MOSE --subset valid --submission mose.zip
 
 With --out it writes OUT/report.html and, for each model or folder of masks, OUT/NAME/ with masks, scores.json and the official CSV files.
 Run it again and it goes on where it stopped; run it with another model and the same --out, and the report compares both.
+With --submission it writes the zip that the benchmark's server takes, also of a set without truth, where nothing is scored.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import argparse
 import dataclasses
 import shlex
 import sys
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -39,8 +42,8 @@ if TYPE_CHECKING:
     from vos_zoo.system.workers import Job
 
 LAYOUTS = (
-    "folder:ROOT (ROOT/CLIP/frames and ROOT/CLIP/masks), folder-unsupervised:, davis2016:, davis2017:, davis2017-unsupervised: or "
-    "youtubevos:ROOT"
+    "folder:ROOT (ROOT/CLIP/frames and ROOT/CLIP/masks), folder-unsupervised:, davis2016:, davis2017:, davis2017-full:, "
+    "davis2017-unsupervised:, youtubevos:, mose:, lvos:, sav: or vipseg:ROOT"
 )
 BEGIN = ("mask", "1-click", "3-clicks", "box")
 TTA = {"flip": "flip", "scales": "scales", "both": True}
@@ -60,7 +63,8 @@ def add(commands: Subparsers) -> None:
                         "kept out (24 for pointer; default: all)")  # fmt: skip
     parser.add_argument("--begin", choices=BEGIN, default="mask", help="what a model is given of each object: its true mask "
                         "(default), or what the pointer makes of 1 or 3 clicks of a simulated user, or of a box")  # fmt: skip
-    parser.add_argument("--subset", default="val", help="list of sequences in DAVIS's ImageSets (default: val)")
+    parser.add_argument("--subset", default="val", help="list of sequences in DAVIS's ImageSets, or folder of the others (default: val)")
+    parser.add_argument("--submission", type=Path, metavar="FILE.zip", help="write the masks as the benchmark's server takes them")
     parser.add_argument(
         "--seen", type=Path, metavar="FILE", help="youtubevos: categories trained on, one a line, or the training set's meta.json"
     )
@@ -88,26 +92,39 @@ class Candidate:
     job: Job[Clip, ClipScore]
     settings: dict[str, Any]  # what its masks depend on
     about: dict[str, Any]  # for the report
-    masks: Path | None  # where they lie already
+    masks: Path | None  # where they lie, or will
 
 
 def run(args: argparse.Namespace) -> int:
+    if args.submission is None or args.results or args.out or args.save_masks:
+        return _run(args, args.save_masks)
+    with tempfile.TemporaryDirectory(prefix="vos_zoo-") as folder:
+        return _run(args, Path(folder))
+
+
+def _run(args: argparse.Namespace, kept: Path | None) -> int:
+    """kept: where the masks of a model go, if not into --out."""
     from vos_zoo.evaluation.datasets import load_dataset
     from vos_zoo.evaluation.entry import Entry
     from vos_zoo.evaluation.evaluate import checked
     from vos_zoo.evaluation.run import run as run_job
+    from vos_zoo.evaluation.submission import check_submission, write_submission
 
     if args.clicks:
         return clicks.run(args)
     _check(args)
     clips = load_dataset(args.dataset, only=args.only, subset=args.subset, seen=args.seen)
-    candidates = _folders(args, checked(clips)) if args.results else _models(args, clips)
+    layout, _, root = args.dataset.partition(":")
+    submits = args.submission is not None
+    if submits:
+        check_submission(args.submission, layout, clips, whole=args.only is None)
+    to_score = [clip for clip in clips if not (submits and clip.withheld)]
+    candidates = _folders(args, checked(clips, withheld=submits)) if args.results else _models(args, clips, kept)
     labels = [each.label for each in candidates]
     if len(set(labels)) < len(labels):
         raise VosZooError(
             f"two of them would both be called {max(labels, key=labels.count)!r}: rename a folder, or score one after the other"
         )
-    layout, _, root = args.dataset.partition(":")
     dataset = f"{layout}:{Path(root).expanduser().resolve()}"
     watch, done, interrupted = _watch(args, len(candidates) > 1), {}, False
     for each in candidates:
@@ -117,15 +134,29 @@ def run(args: argparse.Namespace) -> int:
             entry = Entry.open(args.out, each.label, dataset, each.settings, masks=each.masks, about=about, tell=watch.tell)
         if entry and args.results:
             entry.forget()  # these masks may have changed, and scoring them again is cheap
-        scores = run_job(each.job, clips, label=each.label, entry=entry, jobs=args.jobs, watch=watch, legacy_decay=args.legacy_decay,
-                         subset=args.subset)  # fmt: skip
+        scores = run_job(
+            each.job,
+            to_score if args.results else clips,
+            label=each.label,
+            entry=entry,
+            jobs=args.jobs,
+            watch=watch,
+            legacy_decay=args.legacy_decay,
+            subset=args.subset,
+        )
         done[each.label] = scores
         interrupted = scores.interrupted
         if interrupted:
             break
-    _print(args, done)
-    if args.out:
-        print(f"report: {_report(args, clips, dataset, done, watch.tell)}")
+    if len(to_score) == len(clips):
+        _print(args, done)
+        if args.out:
+            print(f"report: {_report(args, clips, dataset, done, watch.tell)}")
+    else:
+        print(f"nothing is scored: {len(clips) - len(to_score)} of {len(clips)} clips have no true masks but those that are given")
+    if submits and not interrupted:
+        where = Path(candidates[0].masks or "")
+        print(f"submission: {write_submission(args.submission, layout, clips, lambda clip, frame: where / clip.name / f'{frame}.png')}")
     return INTERRUPTED if interrupted else 0
 
 
@@ -134,7 +165,7 @@ def _check(args: argparse.Namespace) -> None:
         raise VosZooError("what is to be scored? Give either --model NAME or --results FOLDER, not both")
     if args.results and (args.save_masks or args.size or args.tta or args.finetune):
         raise VosZooError("--size, --tta, --finetune and --save-masks are for --model: leave them out, saved masks are scored as they are")
-    single = [name for name in ("save_masks", "json", "csv") if getattr(args, name)]
+    single = [name for name in ("save_masks", "json", "csv", "submission") if getattr(args, name)]
     if len(args.model or args.results) > 1 and single:
         raise VosZooError(f"--{single[0].replace('_', '-')} is for one model: give --out FOLDER, which gets all of that for each")
     if args.out and args.save_masks:
@@ -157,7 +188,7 @@ def _folders(args: argparse.Namespace, clips: Sequence[Clip]) -> list[Candidate]
     return found
 
 
-def _models(args: argparse.Namespace, clips: Sequence[Clip]) -> list[Candidate]:
+def _models(args: argparse.Namespace, clips: Sequence[Clip], kept: Path | None) -> list[Candidate]:
     """Every model is loaded once before any runs, so that a wrong one is told at the beginning."""
     from vos_zoo.evaluation.evaluate import Propagating, checked
 
@@ -168,11 +199,11 @@ def _models(args: argparse.Namespace, clips: Sequence[Clip]) -> list[Candidate]:
     for name in args.model:
         choice = ModelChoice.of(args, name)
         segmenter: Any = load_model(choice)
-        checked(clips, segmenter)
+        checked(clips, segmenter, withheld=args.submission is not None)
         label = label_of(name) + f"+{args.tta}" * bool(args.tta) + "+finetune" * (args.finetune is not None)
         label += "+no-redetection" * args.no_redetection
         label += f"+{args.begin}" * (args.begin != "mask")
-        save = args.out / label / "masks" if args.out else args.save_masks
+        save = args.out / label / "masks" if args.out else kept
         loader: Callable[[], Any] = partial(_again, choice)
         if len(args.model) == 1 and args.jobs == 1:
             loader = partial(_same, segmenter)
@@ -183,7 +214,7 @@ def _models(args: argparse.Namespace, clips: Sequence[Clip]) -> list[Candidate]:
                 job,
                 {**_settings(segmenter, options), **({} if args.begin == "mask" else {"begin": args.begin})},
                 _about(segmenter, args),
-                None,
+                save,
             )
         )
         del segmenter
@@ -285,6 +316,9 @@ def _watch(args: argparse.Namespace, several: bool) -> Watch:
             self._done = done
             self._frames.pop(score.name, None)
             who = f"{self._label} " if several else ""
+            if not score.frames:
+                self.tell(f"{who}{done}/{clips} {score.name}")
+                return
             j, f = (100 * float(_mean(values)) for values in (score.j, score.f))
             self.tell(f"{who}{done}/{clips} {score.name}: J {j:.1f}, F {f:.1f}")
 

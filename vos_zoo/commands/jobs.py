@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from vos_zoo.commands.jobs_report import count, progress, summary, words
 from vos_zoo.commands.options import ModelChoice, load_model, say, settings_of
+from vos_zoo.datasets.named import named
 from vos_zoo.errors import SaveError, VosZooError, VosZooWarning
 from vos_zoo.masks.outputs import chosen_forms
 from vos_zoo.system.streams import tell
@@ -25,13 +26,16 @@ if TYPE_CHECKING:
     from vos_zoo.jobs.work import Propagating
 
 MOST_LINES = 100  # of problems that are printed
-ONLY_MANY = ("masks_dir", "on_error", "devices", "workers", "ray")
+ONLY_MANY = ("masks_dir", "on_error", "devices", "workers", "ray", "subset", "submission")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     many = parser.add_argument_group("many clips")
     many.add_argument("--masks-dir", type=Path, metavar="FOLDER", help="first masks of a folder of clips: NAME.png, NAME_mask.png, "
                       "NAME.npy or the first in a folder NAME/ (default: beside the clips)")  # fmt: skip
+    many.add_argument("--subset", metavar="NAME", help="of a benchmark, VIDEO being LAYOUT:ROOT as vos-zoo evaluate has it (mose:MOSE): "
+                      "val (default), test-dev, valid ...")  # fmt: skip
+    many.add_argument("--submission", type=Path, metavar="FILE.zip", help="of a benchmark: also write the masks as its server takes them")
     many.add_argument("--on-error", choices=("skip", "stop"), help="leave clips with problems out (default), or stop at the first, before "
                       "any work where they show by then")  # fmt: skip
     many.add_argument("--devices", metavar="DEVICE,...", help="a process a device, such as cuda:0,cuda:1 (default: the one of --device)")
@@ -48,23 +52,30 @@ def place(text: str) -> Path | str:
 
 def clips_of(args: argparse.Namespace) -> Found | None:
     """The clips, if VIDEO means many. VosZooError if it can't be told, or options don't fit."""
+    from vos_zoo.jobs.benchmarks import benchmark_tasks
     from vos_zoo.jobs.folder import find_tasks
 
     found = None
     if args.video and not args.example:
         found = find_tasks(args.video, args.masks_dir, one=bool(args.mask or args.masks))
+        found = found or benchmark_tasks(args.video, args.subset or "val")
     if found is None:
         given = [f"--{name.replace('_', '-')}" for name in ONLY_MANY if getattr(args, name) is not None]
         if given and args.video:
-            raise VosZooError(f"{given[0]} is for many clips, and {args.video} is no folder of clips and no manifest: leave it out")
+            raise VosZooError(
+                f"{given[0]} is for many clips, and {args.video} is no folder of clips, no manifest and no benchmark: leave it out"
+            )
         return None
+    if found.kind != "benchmark" and (args.subset or args.submission):
+        raise VosZooError("--subset and --submission are for a benchmark: give VIDEO as LAYOUT:ROOT, for instance mose:MOSE")
     for option in ("mask", "masks"):
         if getattr(args, option):
             raise VosZooError(
                 f"--{option} is for one video, and {args.video} holds many: give each its own, by --masks-dir FOLDER or a manifest"
             )
-    if args.masks_dir is not None and found.kind == "manifest":
-        raise VosZooError("--masks-dir is for a folder of clips; a manifest has a column mask: leave one of them out")
+    if args.masks_dir is not None and found.kind != "folder":
+        own = "a manifest has a column mask" if found.kind == "manifest" else "a benchmark has its own masks"
+        raise VosZooError(f"--masks-dir is for a folder of clips; {own}: leave one of them out")
     if args.masks_dir is not None and not args.masks_dir.is_dir():
         raise VosZooError(f"--masks-dir: there is no folder {args.masks_dir}")
     return found
@@ -87,6 +98,7 @@ def run(args: argparse.Namespace, found: Found) -> int:
     from vos_zoo.jobs.destination import place_of
     from vos_zoo.jobs.run import Run
 
+    submit = _submission(args)
     plan = _planned(args, found)
     where = place_of(plan.out)
     taken = [task for task in plan.tasks if where.taken(task.name)]
@@ -121,7 +133,26 @@ def run(args: argparse.Namespace, found: Found) -> int:
         again = "the same command without --overwrite" if args.overwrite else "the same command"
         tell(f"vos-zoo: ended early; {result['done']} of {count(len(plan.tasks), 'clip')} are done, and {again} goes on")
         raise ended
-    return 1 if result["failed"] or plan.problems else 0
+    if result["failed"] or plan.problems:
+        return 1
+    if submit is not None:
+        tell(f"submission: {submit(Path(plan.out))}")
+    return 0
+
+
+def _submission(args: argparse.Namespace) -> Callable[[Path], Path] | None:
+    """What writes --submission from the results, checked before there are any."""
+    if args.submission is None:
+        return None
+    from vos_zoo.evaluation.datasets import load_dataset
+    from vos_zoo.evaluation.submission import check_submission, write_submission
+
+    if isinstance(args.out, str) or (args.save is not None and "masks" not in chosen_forms(args.save)):
+        raise VosZooError("--submission is made of the masks in --out: give a folder here, and --save with masks or none")
+    layout = args.video.partition(":")[0]
+    clips = load_dataset(args.video, subset=args.subset or "val")
+    check_submission(args.submission, layout, clips)
+    return lambda out: write_submission(args.submission, layout, clips, lambda clip, frame: out / clip.name / "masks" / f"{frame}.png")
 
 
 def _planned(args: argparse.Namespace, found: Found) -> Plan:
@@ -176,7 +207,7 @@ def _dtype(args: argparse.Namespace, devices: Sequence[str]) -> str:
 
 
 def _out(args: argparse.Namespace) -> str:
-    source = Path(args.video).expanduser().resolve()
+    source = Path(args.video if (known := named(args.video)) is None else known[1]).expanduser().resolve()
     out = args.out if args.out is not None else Path(f"{source.stem}_masks")
     if isinstance(out, str):
         return out

@@ -25,6 +25,8 @@ class ClipFolders:
     frames: Path
     masks: Path
     objects: Mapping[int, AnnotatedObject] | None = None  # by id; None: the data set does not list them
+    late: bool = False  # objects may begin after the first mask: each at the first one that shows it
+    submitted: tuple[str, ...] | None = None  # names of the frames that a server scores; None: all
 
 
 def plain_folder(root: Path) -> list[ClipFolders]:
@@ -43,7 +45,7 @@ def plain_folder(root: Path) -> list[ClipFolders]:
     return [ClipFolders(path.name, path / "frames", path / "masks") for path in folders]
 
 
-def davis(root: Path, year: str, subset: str, *, unsupervised: bool = False) -> list[ClipFolders]:
+def davis(root: Path, year: str, subset: str, *, unsupervised: bool = False, full: bool = False) -> list[ClipFolders]:
     """The clips of a DAVIS release, in the order of its list.
 
     The list is ImageSets/<year>/<subset>.txt, a name a line. The release of 2016 by itself has ImageSets/480p/<subset>.txt instead,
@@ -54,14 +56,16 @@ def davis(root: Path, year: str, subset: str, *, unsupervised: bool = False) -> 
         year: "2016" or "2017".
         subset: "train", "val" and so on.
         unsupervised: take Annotations_unsupervised; the lists of its test sets are those of 2019.
+        full: take Full-Resolution even where 480p is there.
 
     Raises:
         DataError: the list, or the folder of the masks, is missing or empty.
     """
     annotations = "Annotations_unsupervised" if unsupervised else "Annotations"
     year = "2019" if unsupervised and subset.startswith("test") else year
-    names = _names_in(_davis_list(root, year, subset, annotations))
-    size = next((each for each in ("480p", "Full-Resolution") if (root / "JPEGImages" / each).is_dir()), "480p")
+    names = names_in(_davis_list(root, year, subset, annotations))
+    sizes = ("Full-Resolution",) if full else ("480p", "Full-Resolution")
+    size = next((each for each in sizes if (root / "JPEGImages" / each).is_dir()), sizes[0])
     frames, masks = root / "JPEGImages" / size, root / annotations / size
     if not masks.is_dir():
         hint = "; it comes with DAVIS-2017-Unsupervised-trainval-480p.zip" if unsupervised else ""
@@ -82,8 +86,12 @@ def _davis_list(root: Path, year: str, subset: str, annotations: str) -> Path:
     return listing
 
 
-def _names_in(listing: Path) -> list[str]:
-    """Names of clips, each once: a line is a name, or begins with the path of a frame."""
+def names_in(listing: Path) -> list[str]:
+    """The clips that a file names, each once: a line is a name, or begins with the path of a frame.
+
+    Raises:
+        DataError: it can't be read, or names none.
+    """
     try:
         lines = listing.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:

@@ -21,19 +21,31 @@ META = "meta.json"
 _EXPECTED = 'expected {"videos": {NAME: {"objects": {ID: {"category": ..., "frames": [...]}}}}}'
 
 
-def listed_videos(root: Path) -> list[ClipFolders]:
-    """The videos of meta.json with their objects, by name.
+def listed_videos(root: Path, subset: str = "") -> list[ClipFolders]:
+    """The videos of meta.json with their objects, by name. A server scores the frames that meta.json names.
+
+    Args:
+        root: the folder that holds meta.json, or the one above it.
+        subset: "valid", "test" ...: the folder below.
 
     Raises:
         DataError: meta.json is missing, or not as it should be.
     """
+    if not (root / META).is_file() and (root / subset / META).is_file():
+        root = root / subset
     meta = root / META
     if not meta.is_file():
         inside = [folder for folder in ("train", "valid") if (root / folder / META).is_file()]
         hint = f"; give {root / inside[0]}" if inside else "; give the folder that holds JPEGImages, Annotations and meta.json"
         raise DataError(f"{root} has no meta.json{hint}")
     return [
-        ClipFolders(name, root / "JPEGImages" / name, root / "Annotations" / name, _objects(objects, f"{meta}: video {name!r}"))
+        ClipFolders(
+            name,
+            root / "JPEGImages" / name,
+            root / "Annotations" / name,
+            _objects(objects, f"{meta}: video {name!r}"),
+            submitted=tuple(sorted({str(frame) for each in objects.values() for frame in each["frames"]}, key=natural_key)),
+        )
         for name, objects in sorted(_videos(meta).items())
     ]
 

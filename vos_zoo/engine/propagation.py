@@ -177,11 +177,11 @@ class Propagation:
         self.engine, self.video, self.annotations = engine, video, annotations
         self.direction, self.spec, self.progress, self.stop = direction, spec, progress, stop
         self.hurried = video.replayable if mode == "auto" else mode == "throughput"  # frames are read before they are due
-        if drop not in (None, "late"):
-            raise VideoError(f"drop is None or 'late', not {drop!r}")
-        if drop and video.replayable:
+        if drop not in (None, "auto", "late"):
+            raise VideoError(f"drop is 'auto', None or 'late', not {drop!r}")
+        if drop == "late" and video.replayable:
             raise VideoError(f"{video.name} waits until its frames are wanted, so none is late: leave out drop='late'")
-        self.newest = drop == "late"  # frames of a live source that came meanwhile are left out
+        self.newest = drop == "late" or (drop == "auto" and video.live)  # frames of a live source that came meanwhile are left out
         self.stopped = False
 
     def forward(self) -> Iterator[Step]:

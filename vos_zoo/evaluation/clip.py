@@ -41,6 +41,8 @@ class Clip:
     numbered: bool = False  # the objects are 1 to the largest id of the first mask, as the official tool takes them
     starts: Mapping[int, int] | None = None  # object id -> frame in which it is given; None: all in the first annotated one
     seen: Mapping[int, bool] | None = None  # object id -> whether its category was trained on (YouTube-VOS)
+    wide: bool = False  # ids go beyond 255, so that 255 is one of them (VIPSeg)
+    submitted: tuple[str, ...] | None = None  # names of the frames that a server scores; None: all
 
     def __post_init__(self) -> None:
         if not self.masks:
@@ -55,6 +57,11 @@ class Clip:
     def first(self) -> int:
         """The first frame that has a true mask."""
         return min(self.masks)
+
+    @property
+    def withheld(self) -> bool:
+        """Whether the truth is kept back, as in test sets: there are masks only where objects begin, so nothing can be scored."""
+        return not self.unsupervised and set(self.annotated) <= set(self.objects().values())
 
     @property
     def scored(self) -> list[int]:
@@ -78,7 +85,7 @@ class Clip:
             return {self.first: self.truth(self.first)}
         found: dict[int, dict[int, Any]] = {}
         for k, frame in self.objects().items():
-            mask = self.truth(frame) == k
+            mask = self.truth_of(frame, k)
             if not mask.any():
                 raise EvaluationError(
                     f"clip {self.name!r}: object {k} begins in frame {self.frame_name(frame)}, but {self._source(frame)} shows nothing of "
@@ -96,12 +103,25 @@ class Clip:
         """
         return self.truth_and_void(index)[0]
 
+    def truth_of(self, index: int, object_id: int) -> NDArray[np.bool_]:
+        """Where an object is in an annotated frame, (H, W). Objects that have a file each, as in SA-V, may overlap. Raises as `truth`."""
+        source = self.masks.get(index)
+        if not isinstance(source, Mapping):
+            return self.truth(index) == object_id
+        alone = {object_id: source[object_id]} if object_id in source else source
+        return self.read(alone, name=f"true mask of {self.name!r}, frame {index}") == (object_id if object_id in source else -1)
+
+    def annotates(self, index: int, object_id: int) -> bool:
+        """Whether the true mask of a frame tells where an object is: not where the others alone have a file."""
+        source = self.masks[index]
+        return not isinstance(source, Mapping) or object_id in source
+
     def truth_and_void(self, index: int) -> tuple[Labels, NDArray[np.bool_]]:
         """`truth`, and the void pixels (H, W) bool: none where objects are merged, or where read_mask interprets the file."""
         if index not in self.masks:
             raise EvaluationError(f"clip {self.name!r} has no true mask for frame {index}; see Clip.annotated")
         labels = self.read(self.masks[index], name=f"true mask of {self.name!r}, frame {index}")
-        void = (labels == VOID) & (self.indices and not self.merged)
+        void = (labels == VOID) & (self.indices and not self.merged and not self.wide)
         return np.where(void, 0, labels), void
 
     def read(self, source: MaskLike, name: str) -> Labels:

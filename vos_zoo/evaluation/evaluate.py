@@ -21,7 +21,7 @@ from vos_zoo.evaluation.clicks import begun
 from vos_zoo.evaluation.clip import Clip, ids_in
 from vos_zoo.evaluation.saved import Saved
 from vos_zoo.evaluation.scores import Scores
-from vos_zoo.evaluation.scoring import ClipScore, Cost, score, scored_objects
+from vos_zoo.evaluation.scoring import ClipScore, Cost, score, scored_objects, unscored
 from vos_zoo.system.machine import device_name, device_peak, load_average, peak_memory
 from vos_zoo.system.workers import Work
 
@@ -64,7 +64,7 @@ class Propagating:
             masks.save(self.save / clip.name, overwrite=True)
         on_gpu = device_peak(getattr(segmenter, "device", None))
         cost = Cost(seconds, int(masks.computed.sum()), peak_memory(), on_gpu, self._conditions(segmenter), load_average())
-        return replace(score(clip, masks), cost=cost)
+        return replace(unscored(clip) if clip.withheld else score(clip, masks), cost=cost)
 
     def _conditions(self, segmenter: object) -> str:
         device = getattr(segmenter, "device", None)
@@ -142,8 +142,11 @@ def evaluate_results(folder: str | Path, clips: Iterable[Clip], *, legacy_decay:
     return Scores([saved.score(clip) for clip in todo], legacy_decay=legacy_decay)
 
 
-def checked(clips: Iterable[Clip], segmenter: object = None) -> list[Clip]:
-    """The clips, if all of them can be scored, and by this segmenter. Raises EvaluationError, or warns of what the figures leave out."""
+def checked(clips: Iterable[Clip], segmenter: object = None, *, withheld: bool = False) -> list[Clip]:
+    """The clips, if all of them can be scored, and by this segmenter. Raises EvaluationError, or warns of what the figures leave out.
+
+    withheld: take clips without truth too, which are propagated and not scored.
+    """
     todo = list(clips)
     if not todo:
         raise EvaluationError("there are no clips to score")
@@ -159,6 +162,8 @@ def checked(clips: Iterable[Clip], segmenter: object = None) -> list[Clip]:
         )
     for clip in todo:
         clip.given()
+        if withheld and clip.withheld:
+            continue
         scored, objects = scored_objects(clip), clip.objects()
         if late := [k for k in objects if k not in scored]:
             _warn(f"clip {clip.name!r}: objects {late} begin too late to be scored, so the means are over the others")

@@ -63,6 +63,6 @@ def run(
     finally:
         watch.end()
     scores = Scores([found[clip.name] for clip in clips if clip.name in found], interrupted, legacy_decay)
-    if entry:
+    if entry and any(score.frames for score in scores.clips):
         entry.write(scores, subset)
     return scores

@@ -117,11 +117,19 @@ def score_with(clip: Clip, predicted: Callable[[int], Any], describe: Callable[[
                 "leave them out or give them the ids of the truth"
             )
         for k, (object_id, begin) in enumerate(objects.items()):
-            if begin < index:
-                pair = (truth == object_id)[None], (guess == object_id)[None]
+            if begin < index and clip.annotates(index, object_id):
+                alone = clip.truth_of(index, object_id) if isinstance(clip.masks[index], Mapping) else truth == object_id
+                pair = alone[None], (guess == object_id)[None]
                 j[k, n], f[k, n] = jaccard(*pair)[0], boundary_f(*pair)[0]
     seen = None if clip.seen is None else tuple(clip.seen[k] for k in objects)
     return ClipScore(clip.name, tuple(frames), tuple(objects), j, f, seen=seen)
+
+
+def unscored(clip: Clip) -> ClipScore:
+    """What stands for the score of a clip whose truth is withheld: its objects, and no frame."""
+    ids = tuple(clip.objects())
+    nothing = np.zeros((len(ids), 0))
+    return ClipScore(clip.name, (), ids, nothing, nothing)
 
 
 def scored_objects(clip: Clip) -> dict[int, int]:
@@ -133,6 +141,11 @@ def scored_objects(clip: Clip) -> dict[int, int]:
     objects = clip.objects()
     if clip.unsupervised:
         return objects
+    if clip.withheld:
+        raise EvaluationError(
+            f"clip {clip.name!r} has masks only where its objects begin, as test sets have: there is nothing to score against. Write what "
+            "its server takes, by vos-zoo evaluate --submission FILE.zip"
+        )
     if len(clip.masks) < 3:
         raise EvaluationError(
             f"clip {clip.name!r} has {len(clip.masks)} annotated frames; three are the least, since the first and the last are not scored"

@@ -61,7 +61,7 @@ class Problem(NamedTuple):
 class Found:
     """What a folder or a manifest holds."""
 
-    kind: str  # "folder" or "manifest"
+    kind: str  # "folder", "manifest" or "benchmark"
     tasks: list[Task] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)  # what was passed over

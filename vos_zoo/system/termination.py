@@ -8,6 +8,7 @@ from types import FrameType, TracebackType
 from typing import Any
 
 INTERRUPTED, TERMINATED = 130, 128 + int(signal.SIGTERM)  # exit statuses
+BROKEN_PIPE = 141  # 128 + SIGPIPE, a signal that not every system has: what a program that it ends is said to have returned
 
 
 class Terminated(KeyboardInterrupt):

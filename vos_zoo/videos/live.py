@@ -51,6 +51,7 @@ class LiveReader(Reader):
         decoding.adopt(size, orientation)
         self.height, self.width = orientation.upright_size(size)
         self.fps = decoding.rate
+        self.live = kind == "camera" or decoding.claimed_end is None
 
     def first(self) -> np.ndarray:
         return self._decoding.rgb(self._first, 0)

@@ -46,6 +46,7 @@ class Reader(ABC):
     exact_length: bool = False
     frame_names: list[str] | None = None
     replayable: bool = True
+    live: bool = False  # it goes on without us, and has no end that is known
     decodes: bool = False  # whether a frame costs work, so that a thread may well fetch it ahead
     presentation: Presentation = Presentation()
     dropped: int = 0  # by `newest` so far

@@ -92,6 +92,11 @@ class Video:
         return self._reader.replayable
 
     @property
+    def live(self) -> bool:
+        """Whether it goes on without us and has no end that is known: a camera, an endless stream."""
+        return self._reader.live
+
+    @property
     def presentation(self) -> Presentation:
         """How the source asks to be shown: pixel aspect ratio, colour tags, clock and sound; with `fps=` without the last two."""
         given = self._reader.presentation
@@ -127,7 +132,8 @@ class Video:
     def newest(self, keep: Collection[int] = ()) -> Iterator[tuple[int, np.ndarray]]:
         """(number, frame) of a live source; of the frames that come while the caller is busy only the newest.
 
-        Numbers count all frames that came, so that a gap shows how many were left out; at the end a VosZooWarning says how many.
+        Numbers count all frames that came, so that a gap shows how many were left out. One VosZooWarning says so at the first, another at
+        the end how many.
 
         Args:
             keep: numbers of frames that are not to be left out.
@@ -143,9 +149,16 @@ class Video:
         return self._newest(keep)
 
     def _newest(self, keep: Collection[int]) -> Iterator[tuple[int, np.ndarray]]:
-        number = -1
+        number, told = -1, False
         try:
             for number, frame in self._reader.newest(keep):
+                if self._reader.dropped and not told:
+                    told = True
+                    message = (
+                        f"{self.name} is faster than the work on its frames: those that come meanwhile are left out (drop=None keeps all, "
+                        "later and later)"
+                    )
+                    warnings.warn(message, VosZooWarning, stacklevel=2)
                 yield number, frame
         finally:
             if dropped := self._reader.dropped:
