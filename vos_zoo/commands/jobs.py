@@ -18,6 +18,7 @@ from vos_zoo.commands.options import ModelChoice, load_model, say, settings_of
 from vos_zoo.datasets.named import named
 from vos_zoo.errors import SaveError, VosZooError, VosZooWarning
 from vos_zoo.masks.outputs import chosen_forms
+from vos_zoo.system.paths import user_path
 from vos_zoo.system.streams import tell
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ ONLY_MANY = ("masks_dir", "on_error", "devices", "workers", "ray", "subset", "su
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     many = parser.add_argument_group("many clips")
-    many.add_argument("--masks-dir", type=Path, metavar="FOLDER", help="first masks of a folder of clips: NAME.png, NAME_mask.png, "
+    many.add_argument("--masks-dir", type=local, metavar="FOLDER", help="first masks of a folder of clips: NAME.png, NAME_mask.png, "
                       "NAME.npy or the first in a folder NAME/ (default: beside the clips)")  # fmt: skip
     many.add_argument("--subset", metavar="NAME", help="of a benchmark, VIDEO being LAYOUT:ROOT as vos-zoo evaluate has it (mose:MOSE): "
                       "val (default), test-dev, valid ...")  # fmt: skip
@@ -47,7 +48,15 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def place(text: str) -> Path | str:
     """--out: a folder, or an address as it stands."""
-    return text if "://" in text else Path(text)
+    return text if "://" in text and not text.lower().startswith("file://") else local(text)
+
+
+def local(text: str) -> Path:
+    """A path as it is typed, with ~ or file:// or without."""
+    try:
+        return user_path(text)
+    except VosZooError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def clips_of(args: argparse.Namespace) -> Found | None:

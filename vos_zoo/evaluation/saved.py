@@ -14,6 +14,7 @@ from PIL import Image
 from vos_zoo.errors import EvaluationError, MaskError
 from vos_zoo.evaluation.clip import VOID, Clip, ids_in
 from vos_zoo.evaluation.scoring import MOST_PROPOSALS, ClipScore, score_with
+from vos_zoo.system.paths import user_path
 
 NOT_FOUND = "prints 'frame not found' and exits"
 TOO_HIGH = "prints 'In your PNG files there is an index higher than the number of objects in the sequence!' and exits"
@@ -35,7 +36,7 @@ class Saved:
     """The masks of one entrant, scored as they are. Raises EvaluationError if there is no such folder."""
 
     def __init__(self, folder: str | Path):
-        self.folder = Path(folder).expanduser()
+        self.folder = user_path(folder, EvaluationError)
         if not self.folder.is_dir():
             raise EvaluationError(f"results: there is no folder {self.folder}")
 

@@ -22,6 +22,7 @@ from typing import Any
 
 from vos_zoo.errors import VosZooError
 from vos_zoo.jobs.task import Found, Problem, Task
+from vos_zoo.system.paths import local_path
 from vos_zoo.system.shown import shown
 
 SUFFIXES = (".csv", ".jsonl")
@@ -132,7 +133,7 @@ def _path(folder: Path, value: str) -> Path | None:
     if not value:
         return None
     try:
-        return folder / Path(value).expanduser()
+        return folder / (local_path(value, VosZooError) or Path(value))
     except RuntimeError:  # ~nobody: there is no such user, but there may be such a folder
         return folder / value
 

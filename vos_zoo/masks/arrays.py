@@ -11,6 +11,7 @@ from vos_zoo.errors import MaskError
 from vos_zoo.masks.image import colour_labels, grey_labels, image_labels
 from vos_zoo.masks.labels import ObjectMasks, stacked, whole_ids, with_ids
 
+_HOLDERS = ("pred_masks", "masks.data")  # where detectron2's Instances and Ultralytics' Results have their masks
 FORMS = (
     "a path (.png, .npy, .json, .xml), an integer array (H, W), a boolean array (H, W) or (K, H, W), a dict id -> mask, "
     "a PIL image, a COCO RLE or a list of them, or a list of polygons"
@@ -25,7 +26,11 @@ def as_array(source: Any, name: str) -> np.ndarray:
             source = source.float()
         source = source.numpy()
     if not hasattr(source, "__array__"):
-        raise MaskError(f"{name} can't be a {type(source).__name__}: give {FORMS}")
+        held = next((each for each in _HOLDERS if getattr(source, each.split(".")[0], None) is not None), "")
+        what = f"{name} can't be a {type(source).__name__}"
+        raise MaskError(f"{what}: pass its .{held}, or {FORMS}" if held else f"{what}: give {FORMS}")
+    if isinstance(source, np.ma.MaskedArray):
+        source = source.filled(0)  # what is masked out is no object
     return np.asarray(source)
 
 

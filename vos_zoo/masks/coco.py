@@ -14,6 +14,7 @@ from vos_zoo.masks.outlines import box_of
 from vos_zoo.masks.rle import encode_rle
 from vos_zoo.masks.stored import StoredMasks, frame_files
 from vos_zoo.system.atomic import atomic_write
+from vos_zoo.system.paths import user_path
 
 
 def save_coco(masks: StoredMasks, path: str | os.PathLike[str]) -> Path:
@@ -35,7 +36,7 @@ def save_coco(masks: StoredMasks, path: str | os.PathLike[str]) -> Path:
             file.write(",\n" if number else "\n")
             file.write(json.dumps({"id": number + 1, **annotation}, allow_nan=False))
         file.write("\n]}\n")
-    return Path(path)
+    return user_path(path)
 
 
 def _annotations(masks: StoredMasks) -> Iterator[dict[str, Any]]:

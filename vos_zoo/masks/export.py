@@ -17,6 +17,7 @@ from vos_zoo.errors import MaskError, SaveError, VosZooWarning
 from vos_zoo.masks.overlay import Style, draw_mask, draw_overlay
 from vos_zoo.masks.stored import StoredMasks, frame_files
 from vos_zoo.system.atomic_folder import atomic_folder
+from vos_zoo.system.paths import user_path
 from vos_zoo.videos.reader import Moment, Presentation
 from vos_zoo.videos.video import Video, open_video
 from vos_zoo.videos.writer import VideoWriter, check_writable, usual_codec
@@ -52,7 +53,7 @@ def save_video(
             for i, moment in frames:
                 writer.write(_drawn(moment.frame, masks[i], style, alpha, lost.get(i, ())), moment.time, moment.duration)
             writer.close(rest_of_sound=frames.at_end)
-    return Path(path)
+    return user_path(path)
 
 
 def check_video(path: str | os.PathLike[str], video: Video, *, style: Style = "overlay", fps: float | None = None) -> None:
@@ -112,7 +113,7 @@ def save_cutouts(
                 continue
             rgba = _cut_out(moment.frame, np.isin(masks[i], chosen))
             Image.fromarray(rgba).save(temporary / f"{names[i]}.png", compress_level=3)
-    return Path(path)
+    return user_path(path)
 
 
 @contextlib.contextmanager

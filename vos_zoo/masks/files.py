@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 from vos_zoo.errors import MaskError, VosZooError
 from vos_zoo.masks.arrays import objects_first
@@ -61,12 +61,37 @@ def loaded(image: Image.Image, size: tuple[int, int] | None, resize: bool, name:
     """The image with its pixels decoded, after the size that it claims was checked. Raises MaskError if they are damaged."""
     if 0 in image.size:
         raise MaskError(f"{name} is an image without pixels: export the mask again")
-    check_claim((image.size[1], image.size[0]), size, resize, name)
+    check_claim(image.size if _orientation(image) > 4 else image.size[::-1], size, resize, name)
+    if (pictures := _pictures(image)) > 1:
+        raise MaskError(
+            f"{name} holds {pictures} pictures, as a stack or an animation, but a mask is one: save each as a PNG named like its frame, "
+            "and give their folder as masks="
+        )
     try:
         image.load()
     except Exception as error:  # a decoder of damaged data raises whatever it meets
         raise MaskError(f"{name} is damaged or cut off ({error}): export the mask again") from error
-    return image
+    if _orientation(image) == 1:
+        return image
+    turned = ImageOps.exif_transpose(image)
+    turned.format = image.format  # that of a JPEG tells what its grey levels are
+    return turned
+
+
+def _pictures(image: Image.Image) -> int:
+    try:
+        return int(getattr(image, "n_frames", 1))
+    except Exception:  # damaged pages, of which Pillow raises whatever it meets; the first tells more when it is decoded
+        return 1
+
+
+def _orientation(image: Image.Image) -> int:
+    """How it is to be turned, from 1 (not at all) to 8, by its EXIF data; 5 to 8 lay it on its side."""
+    try:
+        found = image.getexif().get(0x112)
+    except Exception:  # damaged EXIF data, of which Pillow raises whatever it meets
+        return 1
+    return found if isinstance(found, int) and 1 < found <= 8 else 1
 
 
 def read_json(path: Path, name: str) -> Any:

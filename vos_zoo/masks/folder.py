@@ -17,7 +17,7 @@ from PIL import Image
 
 from vos_zoo.errors import MaskError, SaveError
 from vos_zoo.masks.files import LARGEST_DOCUMENT, read_json
-from vos_zoo.masks.frames import mask_files
+from vos_zoo.masks.frames import mask_files, tell_others
 from vos_zoo.masks.labels import ObjectMasks
 from vos_zoo.masks.palette import davis_palette
 from vos_zoo.masks.read import read_mask
@@ -27,6 +27,7 @@ from vos_zoo.system.atomic import atomic_write
 from vos_zoo.system.atomic_folder import atomic_folder
 from vos_zoo.system.file_order import told_order
 from vos_zoo.system.limits import check_limit, check_picture
+from vos_zoo.system.paths import user_path
 
 _LARGEST_INDEXED = 254  # 255 is void to whoever reads an indexed PNG
 _LARGEST_GREY = 65535
@@ -41,7 +42,7 @@ def save_folder(masks: StoredMasks, folder: str | os.PathLike[str], *, overwrite
         for name, picture in _pictures(masks):
             picture.save(temporary / f"{name}.png")
         (temporary / RECORD).write_text(record_text(masks), encoding="utf-8")
-    return Path(folder)
+    return user_path(folder)
 
 
 def save_zip(masks: StoredMasks, path: str | os.PathLike[str]) -> Path:
@@ -53,12 +54,12 @@ def save_zip(masks: StoredMasks, path: str | os.PathLike[str]) -> Path:
             picture.save(png, format="PNG")
             archive.writestr(f"{name}.png", png.getvalue())
         archive.writestr(RECORD, record_text(masks), compress_type=zipfile.ZIP_DEFLATED)
-    return Path(path)
+    return user_path(path)
 
 
 def load_masks(kind: type[Masks], path: str | os.PathLike[str]) -> Masks:
     """See `MaskSequence.load`."""
-    path = Path(path)
+    path = user_path(path, MaskError)
     if path.is_file() and path.suffix.lower() == ".zip":
         return _load_zip(kind, path)
     record = path / RECORD
@@ -144,6 +145,7 @@ def _load_plain(kind: type[Masks], folder: Path) -> Masks:
         raise MaskError(
             f"the folder {folder} holds {files[0].name}, of a form that is not loaded as saved masks: give it as masks= instead"
         )
+    tell_others(folder, files)
     files = told_order(files, f"the folder {folder}")
     first = read_mask(files[0], allow_empty=True)
     masks = kind(first.labels.shape, frame_names=[path.stem for path in files])

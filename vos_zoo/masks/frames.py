@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import os
 import re
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vos_zoo.errors import MaskError
+from vos_zoo.errors import MaskError, VosZooWarning
 from vos_zoo.masks.annotations import AnnotatedFrame
 from vos_zoo.masks.exports import SUFFIXES, read_export, read_labelme_files
 from vos_zoo.masks.packing import LARGEST_ID
 from vos_zoo.masks.values import shown, whole
 from vos_zoo.system.file_order import in_order, told_order
 from vos_zoo.system.limits import limit
+from vos_zoo.system.paths import user_path
 
 if TYPE_CHECKING:
     from vos_zoo.masks.source import MasksLike
+
+
+OTHER_IMAGES = (".bmp", ".tif", ".tiff", ".jpg", ".jpeg", ".webp", ".gif")
+LOSSY = (".jpg", ".jpeg", ".webp", ".gif")  # or of several pictures: not taken as masks
 
 
 def read_masks(source: MasksLike, *, frame_names: Sequence[str] | None = None, length: int | None = None) -> dict[int, Any]:
@@ -47,7 +53,7 @@ def read_masks(source: MasksLike, *, frame_names: Sequence[str] | None = None, l
         found = {_frame_index(key): mask for key, mask in source.items()}
         labels = {index: f"frame {index}" for index in found}
     elif isinstance(source, (str, os.PathLike)):
-        found, labels = _read_path(Path(source), frame_names)
+        found, labels = _read_path(user_path(source, MaskError), frame_names)
     else:
         raise MaskError(f"masks of several frames must be a dict frame index -> mask or a folder of PNGs, not {type(source).__name__}")
     if not found:
@@ -70,6 +76,7 @@ def _read_path(path: Path, frame_names: Sequence[str] | None) -> tuple[dict[int,
     files = mask_files(path)
     if files[0].suffix.lower() == ".json":
         return _placed(read_labelme_files(files), frame_names, f"the folder {path}")
+    tell_others(path, files)
     found = dict(_by_name(files, frame_names) if frame_names is not None else _by_number(files))
     return found, {index: str(file) for index, file in found.items()}
 
@@ -119,12 +126,17 @@ def mask_paths(folder: Path) -> list[Path]:
 
 
 def mask_files(folder: Path) -> list[Path]:
-    """The masks in a folder in natural order: .png and .npy files, or where there is none LabelMe's .json. Raises MaskError."""
+    """The masks in a folder in natural order: .png and .npy files, or where there is none TIFF and BMP, or else LabelMe's .json.
+
+    Raises:
+        MaskError: there is none, or there are two of one frame.
+    """
     if not folder.is_dir():
         what = "is a file, not a folder" if folder.exists() else "does not exist"
         raise MaskError(f"the folder of masks {folder} {what}. Give a folder of .png or .npy files")
     visible = [path for path in folder.iterdir() if not path.name.startswith(".")]
     files = [path for path in visible if path.suffix.lower() in (".png", ".npy")]
+    files = files or [path for path in visible if path.suffix.lower() in OTHER_IMAGES and path.suffix.lower() not in LOSSY]
     files = files or [path for path in visible if path.suffix.lower() == ".json" and path.name != "sequence.json"]
     if not files:
         others = sorted({path.suffix for path in visible if path.is_file() and path.suffix})
@@ -139,9 +151,26 @@ def mask_files(folder: Path) -> list[Path]:
     return files
 
 
+def tell_others(folder: Path, files: Sequence[Path]) -> None:
+    """Warns of images in a folder of masks that are of a kind which is not read beside the others."""
+    stems = {path.stem for path in files}
+    others = in_order(
+        path
+        for path in folder.iterdir()
+        if path.suffix.lower() in OTHER_IMAGES and path.stem not in stems and not path.name.startswith(".")
+    )
+    if others:
+        some = ", ".join(path.name for path in others[:3]) + (", ..." if len(others) > 3 else "")
+        what = f"{len(others)} images that are not read as masks passed over ({some})"
+        warnings.warn(f"the folder {folder}: {what}; save them as {files[0].suffix} like the others", VosZooWarning, stacklevel=4)
+
+
 def _by_name(files: Sequence[Path], frame_names: Sequence[str]) -> dict[int, Path]:
+    """By the frame's name, or where no mask has one by the last number in both: mask_12.png or 12.png is of frame_0012."""
     index_of = {frame: index for index, frame in enumerate(frame_names)}
     unknown = [path.name for path in files if path.stem not in index_of]
+    if len(unknown) == len(files) and (found := _by_number_of_names(files, frame_names)):
+        return found
     if unknown:
         raise MaskError(
             f"there is no frame for the mask {unknown[0]} ({len(unknown)} of {len(files)} masks are so): "
@@ -149,6 +178,20 @@ def _by_name(files: Sequence[Path], frame_names: Sequence[str]) -> dict[int, Pat
             "pass {frame index: mask}"
         )
     return {index_of[path.stem]: path for path in files}
+
+
+def _by_number_of_names(files: Sequence[Path], frame_names: Sequence[str]) -> dict[int, Path]:
+    """Empty unless each mask has one frame, and none is of two."""
+    index_of = {_last_number(frame): index for index, frame in enumerate(frame_names)}
+    numbers = [_last_number(path.stem) for path in files]
+    if None in index_of or len(index_of) < len(frame_names) or len(set(numbers)) < len(files):
+        return {}
+    return {index_of[n]: path for n, path in zip(numbers, files, strict=True)} if set(numbers) <= set(index_of) else {}
+
+
+def _last_number(name: str) -> int | None:
+    groups = re.findall(r"[0-9]{1,18}", name)
+    return int(groups[-1]) if groups else None
 
 
 def _by_number(files: Sequence[Path]) -> dict[int, Path]:

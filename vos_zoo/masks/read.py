@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,9 +20,11 @@ from vos_zoo.masks.image import image_labels
 from vos_zoo.masks.label_studio import unknown_export
 from vos_zoo.masks.labels import ObjectMasks, check_claim, fitted, listed_ids, stacked, with_ids, wxh
 from vos_zoo.masks.packing import LARGEST_ID
+from vos_zoo.masks.pipelines import pipeline_masks
 from vos_zoo.masks.polygons import polygons_to_mask
 from vos_zoo.masks.rle import decode_rle, is_rle, rle_size
 from vos_zoo.masks.values import items, shown, whole
+from vos_zoo.system.paths import user_path
 
 if TYPE_CHECKING:
     from vos_zoo.masks.source import MaskLike
@@ -94,7 +95,7 @@ def _read(source: Any, size: tuple[int, int] | None, resize: bool, allow_empty: 
     if isinstance(source, AnnotatedFrame):
         return frame_masks(source, size, resize, allow_empty, name)
     if isinstance(source, (str, os.PathLike)):
-        source = open_mask(Path(source), size, resize, name)
+        source = open_mask(user_path(source, MaskError), size, resize, name)
         if isinstance(source, (Mapping, list)) and not (is_rle(source) or is_list_of_annotations(source) or is_export(source)):
             raise unknown_export(source, name)
     if isinstance(source, Image.Image):
@@ -105,6 +106,8 @@ def _read(source: Any, size: tuple[int, int] | None, resize: bool, allow_empty: 
     if is_list_of_annotations(source):
         (frame,) = numbered(read_annotations(source, size, name), name)
         return frame_masks(frame, size, resize, allow_empty, name)
+    if (layers := pipeline_masks(source)) is not None:
+        return _read(layers, size, resize, allow_empty, name)
     if is_export(source):
         return frame_masks(_only(export_frames(source, name), name), size, resize, allow_empty, name)
     if isinstance(source, Mapping):
@@ -164,6 +167,8 @@ def _polygon_mask(source: Sequence[Any], size: tuple[int, int] | None, name: str
     if not source:
         raise MaskError(f"{name} holds no object: the list of polygons is empty")
     shapes = [tuple(getattr(item, "shape", ())) for item in source]
+    if any(isinstance(item, Image.Image) for item in source):
+        raise MaskError(f"{name} is a list of images: pass {{id: image}} for one object each, or masks={{frame: image}}")
     if any(len(shape) >= 2 and shape[-1] != 2 for shape in shapes):
         raise MaskError(f"{name} is a list of arrays: pass numpy.stack(masks) for one boolean layer an object, {{id: mask}}, or "
                         "masks={frame: mask} if each is of another frame")  # fmt: skip

@@ -20,6 +20,7 @@ from vos_zoo.masks.rle import encode_rle
 from vos_zoo.masks.stored import StoredMasks, frame_files
 from vos_zoo.system.atomic import atomic_write
 from vos_zoo.system.atomic_folder import atomic_folder
+from vos_zoo.system.paths import user_path
 
 _MOTS_CLASS = 1
 _MOST_MOTS = 999  # a pixel is 1000 * class + object
@@ -33,8 +34,9 @@ def save_as(masks: StoredMasks, path: str | os.PathLike[str], form: str, *, over
         raise SaveError(f"there is no form {form!r}: choose one of {', '.join(SAVERS)}")
     if not masks.computed.any():
         raise SaveError(f"nothing to save to {os.fspath(path)}: the sequence has no frames yet")
-    SAVERS[form](masks, Path(path), overwrite)
-    return Path(path)
+    target = user_path(path)
+    SAVERS[form](masks, target, overwrite)
+    return target
 
 
 def _seen(masks: StoredMasks) -> Iterator[tuple[int, str, list[tuple[int, np.ndarray]]]]:

@@ -3,15 +3,56 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
+from urllib.parse import unquote
 
 from vos_zoo.errors import SaveError, VosZooError
 
 _NAME_BYTES, _PATH_BYTES = 255, 4095  # what Linux takes; other systems take no more
 
 
+def local_path(source: str, error: type[VosZooError]) -> Path | None:
+    """The path that a text names, as it is typed, by ~, or as a file:// address; None if it is an address of something else.
+
+    Args:
+        source: as given.
+        error: kind of the exception.
+
+    Raises:
+        error: a file:// address of another machine.
+
+    Example:
+        >>> local_path("file:///data/my%20clip.mp4", SaveError)
+        PosixPath('/data/my clip.mp4')
+    """
+    scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]*)://", source)
+    if scheme is None or (scheme[1].lower() != "file" and Path(source).exists()):
+        return Path(source).expanduser() if source.startswith("~") and _has_home(source) else Path(source)
+    if scheme[1].lower() != "file":
+        return None
+    host, _, rest = source[len("file://") :].partition("/")
+    if host.lower() not in ("", "localhost"):
+        raise error(f"{source} is a file on the machine {host!r}: copy it here, and give its path")
+    path = f"/{rest}"
+    if re.match(r"/[A-Za-z]:", path):  # file:///C:/...
+        path = path[1:]
+    plain = Path(unquote(path.split("?")[0].split("#")[0]))
+    return Path(path) if Path(path).exists() and not plain.exists() else plain
+
+
+def _has_home(source: str) -> bool:
+    if Path(source).exists():
+        return False
+    try:
+        Path(source).expanduser()
+    except RuntimeError:  # ~nobody
+        return False
+    return True
+
+
 def user_path(path: str | os.PathLike[str], error: type[VosZooError] = SaveError) -> Path:
-    """The path with a leading ~ filled in.
+    """The path with a leading ~ filled in, or of a file:// address.
 
     Args:
         path: as given.
@@ -27,6 +68,8 @@ def user_path(path: str | os.PathLike[str], error: type[VosZooError] = SaveError
     if not isinstance(path, (str, os.PathLike)):
         raise error(f"a path is a string or a pathlib.Path, not {path!r:.80}")
     text = os.fsdecode(os.fspath(path))
+    if text.lower().startswith("file://"):
+        text = str(local_path(text, error))
     try:
         found = Path(text).expanduser()
         encoded = [os.fsencode(part) for part in found.parts]

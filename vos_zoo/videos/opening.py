@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import functools
-import re
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 from vos_zoo.errors import VideoError
 from vos_zoo.system.limits import limit
+from vos_zoo.system.paths import local_path
 
 # Formats that are lists of other files or addresses, or no files at all
 _INDIRECT = ("hls", "applehttp", "concat", "dash", "webm_dash_manifest", "sdp", "rtsp", "rtp", "rtp_mpegts", "sap", "imf", "image2",
@@ -92,34 +92,12 @@ def playlist_kind(path: Path) -> str:
 
 
 def path_of(source: str) -> Path | None:
-    """The path that a text names, as it is typed, by ~, or as a file:// address; None if it is an address of a stream.
+    """`local_path` for videos.
 
     Raises:
         VideoError: a file:// address of another machine.
     """
-    scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]*)://", source)
-    if scheme is None or (scheme[1].lower() != "file" and Path(source).exists()):
-        return Path(source).expanduser() if source.startswith("~") and _has_home(source) else Path(source)
-    if scheme[1].lower() != "file":
-        return None
-    host, _, rest = source[len("file://") :].partition("/")
-    if host.lower() not in ("", "localhost"):
-        raise VideoError(f"{source} is a file on the machine {host!r}: copy it here, and give its path")
-    path = f"/{rest}"
-    if re.match(r"/[A-Za-z]:", path):  # file:///C:/...
-        path = path[1:]
-    plain = Path(unquote(path.split("?")[0].split("#")[0]))
-    return Path(path) if Path(path).exists() and not plain.exists() else plain
-
-
-def _has_home(source: str) -> bool:
-    if Path(source).exists():
-        return False
-    try:
-        Path(source).expanduser()
-    except RuntimeError:  # ~nobody
-        return False
-    return True
+    return local_path(source, VideoError)
 
 
 @functools.cache

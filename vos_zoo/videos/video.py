@@ -304,7 +304,7 @@ def _reader(source: object, backend: str, fps: float | None, playlists: bool) ->
     if hasattr(source, "shape") and hasattr(source, "dtype"):
         return ArrayReader(source)
     if isinstance(source, Sequence):
-        return ListReader([Path(item) if isinstance(item, str) else item for item in source])
+        return ListReader([path_of(item) or Path(item) if isinstance(item, str) else item for item in source])
     if isinstance(source, Iterable) and not isinstance(source, (dict, set, frozenset)):
         return IteratorReader(source)
     raise VideoError(
