@@ -16,6 +16,7 @@ from vos_zoo.masks.polygons import polygons_to_mask
 from vos_zoo.masks.rle import checked_size, decode_rle, is_rle, rle_size
 from vos_zoo.masks.values import shown
 
+# "object 7" is object 7; "category 7" would be a kind of object, of which there may be several
 _NUMBERED = re.compile(r"(?:(?:object|obj|id|instance|track)[ _-]?)?#?([1-9]\d{0,9})", re.IGNORECASE)
 
 

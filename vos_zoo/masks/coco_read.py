@@ -85,7 +85,10 @@ def _tracks(document: Mapping[str, Any], name: str) -> Frames:
     for number, track in enumerate(tracks):
         place = f"track {number} of {name}"
         group = whole(track.get("track_id", track.get("id", number + 1)), f"'id' of {place}", 0, LARGEST_ID)
-        for index, found in enumerate(items(entry(track, "segmentations", place), f"'segmentations' of {place}")):
+        drawn = items(entry(track, "segmentations", place), f"'segmentations' of {place}")
+        if files and len(drawn) != len(files):
+            raise MaskError(f"{place} has {len(drawn)} segmentations, but its video {len(files)} frames: export it again")
+        for index, found in enumerate(drawn):
             if found:
                 frames.setdefault(index, []).append(segmentation_shape(found, f"frame {index} of {place}", group=group))
     return [(files[index] if index < len(files) else "", index, size, frames[index]) for index in sorted(frames)]
@@ -96,7 +99,7 @@ def _shape(annotation: Mapping[str, Any], segmentation: object, where: str) -> S
     sources = [annotation, attributes if isinstance(attributes, Mapping) else {}]
     group = next((source[key] for source in sources for key in _TRACK_KEYS if source.get(key) is not None), None)
     group = None if group is None else whole(group, f"the track of {where}", 0, LARGEST_ID)
-    return segmentation_shape(segmentation, where, label=str(annotation.get("category_id", ""))[:80], group=group)
+    return segmentation_shape(segmentation, where, label=f"category {annotation.get('category_id', '')}"[:80], group=group)
 
 
 def _size_of(drawn: Any) -> tuple[int, int] | None:

@@ -9,6 +9,7 @@ from vos_zoo.errors import MaskError
 from vos_zoo.masks.palette import davis_palette
 
 _VOID = 255
+_MOTS_IGNORED = 10_000  # beside ids of 1000 * class + number: a region that is left out
 _MANY_LEVELS = 32
 _THRESHOLD_FIX = (
     "Threshold it first (numpy: mask > 127), or export the mask as PNG without antialiasing. If its values "
@@ -46,7 +47,7 @@ def grey_labels(levels: np.ndarray, name: str, *, lossy: bool = False) -> np.nda
     """The ids (H, W) that a grey mask (H, W) of unsigned integers stands for.
 
     White alone (0 and 255; 0 and 65535 in 16 bits) is object 1. Otherwise the levels are the ids as they
-    stand; 255 beside small ids is void and becomes background.
+    stand; 255 beside small ids is void and becomes background, and so does 10000 beside the ids of MOTS, 1001 and more.
 
     Raises:
         MaskError: many levels which have no inside: soft edges, which would turn into hundreds of thin
@@ -54,6 +55,8 @@ def grey_labels(levels: np.ndarray, name: str, *, lossy: bool = False) -> np.nda
     """
     present = np.unique(levels)
     objects = present[present > 0]
+    if objects.size > 1 and objects[-1] == _MOTS_IGNORED and objects[0] > 1000 and objects[-2] < _MOTS_IGNORED:
+        return np.where(levels == _MOTS_IGNORED, 0, levels)
     white = 65535 if levels.dtype.itemsize > 1 and present.max() > _VOID else 255
     if objects.size == 1 and objects[0] == white:
         return (levels == white).astype(np.uint8)

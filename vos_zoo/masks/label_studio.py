@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from functools import partial
 from pathlib import PurePath
@@ -10,13 +11,14 @@ from urllib.parse import unquote, urlsplit
 
 import numpy as np
 
-from vos_zoo.errors import MaskError
+from vos_zoo.errors import MaskError, VosZooWarning
 from vos_zoo.masks.annotations import Patch, Shape
 from vos_zoo.masks.rle import checked_size
 from vos_zoo.masks.values import entry, items, mapping, real, shown, whole
 
 Frames = list[tuple[str, "int | None", tuple[int, int], list[Shape]]]
-_KINDS = ("brushlabels", "polygonlabels", "rectanglelabels", "brush", "polygon", "rectangle")
+_KINDS = ("brushlabels", "polygonlabels", "rectanglelabels", "ellipselabels", "brush", "polygon", "rectangle", "ellipse")
+_OTHER = ("keypoint", "video", "vector", "timeline", "bitmask")  # regions too, of kinds that are not read
 
 
 def is_label_studio(document: object) -> bool:
@@ -25,20 +27,37 @@ def is_label_studio(document: object) -> bool:
 
 
 def read_label_studio(document: object, name: str) -> Frames:
-    """The annotated frames, a task each, of the first annotation that was not cancelled. Raises MaskError."""
+    """The annotated frames, a task each, of the first annotation that was not cancelled.
+
+    Raises:
+        MaskError: a region is of a kind that is not read, or there are predictions alone.
+
+    Warns:
+        VosZooWarning: a task was annotated more than once.
+    """
     frames: Frames = []
     for number, task in enumerate(document if isinstance(document, list) else [document]):
         where = f"task {number} of {name}"
         found = [mapping(each, f"an annotation of {where}") for each in items(task["annotations"], f"'annotations' of {where}")]
         kept = [each for each in found if not each.get("was_cancelled")]
         if not kept:
+            if not found and task.get("predictions"):
+                raise MaskError(f"{where} has predictions but no annotation: accept them in Label Studio, and export again")
             continue
+        if len(kept) > 1:
+            message = f"{where} was annotated {len(kept)} times; the first is taken. Export the one that is meant, if it is another"
+            warnings.warn(message, VosZooWarning, stacklevel=4)
         shapes, sizes = [], []
         for n, region in enumerate(items(entry(kept[0], "result", where), f"'result' of {where}")):
             place = f"region {n} of {where}"
             region = mapping(region, place)
-            if region.get("type") not in _KINDS:
+            kind = str(region.get("type"))
+            if kind.startswith(_OTHER):
+                raise MaskError(f"{place} is a {kind[:40]!r}, which is not read: draw brush masks, polygons, rectangles or ellipses")
+            if kind not in _KINDS:
                 continue  # relations, choices, text
+            if region.get("image_rotation"):
+                raise MaskError(f"{place} was drawn on a picture that was turned in Label Studio, which is not read: draw it upright")
             sizes.append(checked_size((entry(region, "original_height", place), entry(region, "original_width", place))))
             shapes.append(_shape(region, sizes[-1], place))
         if len(set(sizes)) > 1:
@@ -61,12 +80,23 @@ def _shape(region: Mapping[str, Any], size: tuple[int, int], where: str) -> Shap
         points = [items(point, f"a point of {where}", 2) for point in items(value["points"], f"'points' of {where}")]
         flat = [real(n, f"a point of {where}") * side / 100 for point in points for n, side in zip(point, (width, height), strict=True)]
         return Shape([flat], label, None, where)
+    if "radiusX" in value:
+        return Shape([_ellipse(value, size, where)], label, None, where)
     keys = ("x", "y", "width", "height")
     x, y, w, h = (real(entry(value, key, f"'value' of {where}"), f"'{key}' of {where}") for key in keys)
     if value.get("rotation"):
         raise MaskError(f"{where} is a rectangle that is turned, which is not read: draw a polygon")
     x0, y0, x1, y1 = x * width / 100, y * height / 100, (x + w) * width / 100, (y + h) * height / 100
     return Shape([[x0, y0, x1, y0, x1, y1, x0, y1]], label, None, where)
+
+
+def _ellipse(value: Mapping[str, Any], size: tuple[int, int], where: str) -> np.ndarray:
+    """Its outline (N, 2) in pixels: middle and radii are in per cent, the rotation in degrees, clockwise."""
+    x, y, rx, ry, angle = (real(value.get(key, 0), f"'{key}' of {where}") for key in ("x", "y", "radiusX", "radiusY", "rotation"))
+    scale, turn = np.array([size[1], size[0]]) / 100, np.radians(angle)
+    angles = np.linspace(0, 2 * np.pi, 72, endpoint=False)
+    upright = np.stack([rx * np.cos(angles), ry * np.sin(angles)], axis=1) * scale
+    return upright @ np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]]) + np.array([x, y]) * scale
 
 
 def _brush(listed: object, size: tuple[int, int], where: str) -> Patch:

@@ -22,6 +22,7 @@ from vos_zoo.masks.rle import checked_size
 from vos_zoo.masks.values import entry, items, mapping, real, shown, text, whole
 
 _CORNERS = 72  # of a circle's polygon
+_NO_OBJECT = ("_background_", "__ignore__")  # LabelMe's own names for what is none
 
 
 def is_labelme(document: object) -> bool:
@@ -39,6 +40,8 @@ def read_labelme(document: Mapping[str, Any], name: str) -> tuple[str, None, tup
     for number, found in enumerate(items(document["shapes"], f"'shapes' of {name}")):
         where = f"shape {number} of {name}"
         shape = mapping(found, where)
+        if shape.get("label") in _NO_OBJECT:
+            continue
         group = shape.get("group_id")
         number_of = None if group is None else whole(group, f"'group_id' of {where}", 0, LARGEST_ID)
         shapes.append(Shape(_drawn(shape, size, where), text(entry(shape, "label", where), f"'label' of {where}"), number_of, where))
