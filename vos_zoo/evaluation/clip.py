@@ -19,6 +19,7 @@ from PIL import Image
 from vos_zoo.errors import EvaluationError
 from vos_zoo.masks.palette import davis_palette
 from vos_zoo.masks.read import read_mask
+from vos_zoo.system.whole_pictures import whole_pictures
 
 if TYPE_CHECKING:
     from vos_zoo.masks.source import MaskLike
@@ -155,6 +156,7 @@ class Clip:
                 return values
         return read_mask(source, allow_empty=True, name=name).labels
 
+    @whole_pictures()
     def _plain_ids(self, path: Path) -> Labels | None:
         """The values of a file that says clearly what they are: an indexed one in DAVIS's colours, or where they are ids by rule."""
         try:

@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from vos_zoo.errors import MaskError
+from vos_zoo.system.whole_pictures import whole_pictures
 
 _VOID = 255
 
@@ -35,6 +36,7 @@ def first_seen(masks: Mapping[int, Any], *, wide: bool = False) -> dict[int, int
     return dict(sorted(found.items()))
 
 
+@whole_pictures()
 def ids_in_file(path: Path) -> list[int]:
     """The values of a mask file other than 0, ascending.
 

@@ -28,6 +28,7 @@ from vos_zoo.evaluation.clip import Clip
 from vos_zoo.evaluation.presence import ids_in_file
 from vos_zoo.masks.palette import davis_palette
 from vos_zoo.system.atomic import atomic_write
+from vos_zoo.system.whole_pictures import whole_pictures
 from vos_zoo.videos.video import open_video
 
 MOST_LINES = 20  # of problems that are told
@@ -168,6 +169,7 @@ def _indexed(path: Path, clip: Clip) -> bytes:
     return _png(indexed)
 
 
+@whole_pictures()
 def _labels(path: Path, clip: Clip) -> np.ndarray:
     if not path.is_file():
         with open_video(clip.video) as video:

@@ -16,6 +16,7 @@ from vos_zoo.errors import MaskError, VosZooError
 from vos_zoo.masks.arrays import objects_first
 from vos_zoo.masks.labels import check_claim
 from vos_zoo.system.limits import check_limit, limit
+from vos_zoo.system.whole_pictures import whole_pictures
 
 LARGEST_DOCUMENT = 2**28  # bytes of a JSON or XML file
 _IMAGES = ("PNG", "JPEG", "BMP", "DIB", "GIF", "TIFF", "WEBP", "PPM", "TGA", "JPEG2000", "AVIF")
@@ -57,6 +58,7 @@ def open_mask(path: Path, size: tuple[int, int] | None, resize: bool, name: str)
         raise MaskError(f"{name} can't be read as a mask ({error}): {_SUFFIX}") from error
 
 
+@whole_pictures()
 def loaded(image: Image.Image, size: tuple[int, int] | None, resize: bool, name: str) -> Image.Image:
     """The image with its pixels decoded, after the size that it claims was checked. Raises MaskError if they are damaged."""
     if 0 in image.size:

@@ -28,6 +28,7 @@ from vos_zoo.system.atomic_folder import atomic_folder
 from vos_zoo.system.file_order import told_order
 from vos_zoo.system.limits import check_limit, check_picture
 from vos_zoo.system.paths import user_path
+from vos_zoo.system.whole_pictures import whole_pictures
 
 _LARGEST_INDEXED = 254  # 255 is void to whoever reads an indexed PNG
 _LARGEST_GREY = 65535
@@ -115,6 +116,7 @@ def _load_recorded(kind: type[Masks], facts: Record, where: str, read: Callable[
     return masks
 
 
+@whole_pictures()
 def _labels(read: Callable[[str], bytes], name: str, size: tuple[int, int], where: str) -> np.ndarray:
     path = os.path.join(where, name)
     try:

@@ -20,6 +20,7 @@ from vos_zoo.masks.labels import check_claim
 from vos_zoo.masks.packing import LARGEST_ID
 from vos_zoo.masks.rle import checked_size
 from vos_zoo.masks.values import entry, items, mapping, real, shown, text, whole
+from vos_zoo.system.whole_pictures import whole_pictures
 
 _CORNERS = 72  # of a circle's polygon
 _NO_OBJECT = ("_background_", "__ignore__")  # LabelMe's own names for what is none
@@ -71,6 +72,7 @@ def _drawn(shape: Mapping[str, Any], size: tuple[int, int], where: str) -> Any:
     raise MaskError(f"{where} is a {shown(kind)}, which has no area: draw polygons, rectangles, circles or masks")
 
 
+@whole_pictures()
 def _bitmap(data: object, size: tuple[int, int], where: str, top: int, left: int) -> Patch:
     try:
         png = base64.b64decode(text(data, f"'mask' of {where}"), validate=True)

@@ -13,6 +13,7 @@ from PIL import Image, ImageOps
 
 from vos_zoo.errors import VideoError, VosZooWarning
 from vos_zoo.system.limits import check_picture
+from vos_zoo.system.whole_pictures import whole_pictures
 from vos_zoo.videos.depths import bits_stored, bits_told, deep_values, to_8_bits
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ UNREADABLE = (OSError, SyntaxError, ValueError, TypeError, KeyError, IndexError,
                struct.error, MemoryError, Image.DecompressionBombError)  # fmt: skip
 
 
+@whole_pictures()
 def read_frame(item: FrameLike, label: str, *, bits: int | None = None) -> np.ndarray:
     """The frame (H, W, 3) uint8 RGB of a path, a PIL image, or an (H, W, 3) uint8 array or tensor.
 

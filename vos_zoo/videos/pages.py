@@ -15,6 +15,7 @@ from PIL import Image
 
 from vos_zoo.errors import VideoError, VosZooWarning
 from vos_zoo.system.limits import check_limit, check_picture
+from vos_zoo.system.whole_pictures import whole_pictures
 from vos_zoo.videos.depths import bits_stored, bits_told, deep_values
 from vos_zoo.videos.frames import check_size
 from vos_zoo.videos.images import UNREADABLE, page_count, to_rgb, unreadable
@@ -123,6 +124,7 @@ class PagesReader(Reader):
         except UNREADABLE as error:
             raise unreadable(self._path, "the video", error) from error
 
+    @whole_pictures()
     def _upright(self, image: Image.Image, page: int) -> np.ndarray:
         label = f"picture {page}"
         try:
@@ -132,6 +134,7 @@ class PagesReader(Reader):
         except (*UNREADABLE, EOFError) as error:
             raise unreadable(self._path, label, error) from error
 
+    @whole_pictures()
     def _look_through(self, image: Image.Image) -> None:
         """The size of all pages, and the range of their values if they have more than 8 bits."""
         sizes: dict[int, tuple[int, int]] = {}

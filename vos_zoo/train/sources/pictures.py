@@ -10,6 +10,7 @@ from PIL import Image
 from vos_zoo.errors import DataError
 from vos_zoo.system.file_order import in_order
 from vos_zoo.system.limits import check_picture
+from vos_zoo.system.whole_pictures import whole_pictures
 
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp"}
 VOID = 255  # pixels that nobody labelled
@@ -53,6 +54,7 @@ def images_in(folder: Path) -> list[Path]:
     return in_order(p for p in folder.glob("*") if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith("."))
 
 
+@whole_pictures()
 def _decoded(path: Path) -> Image.Image:
     try:
         image = Image.open(path)
