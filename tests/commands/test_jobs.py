@@ -67,7 +67,7 @@ def inside(monkeypatch):
     """The work is done in this process, and what it was handed is told: jobs and clips of each call."""
     calls = []
 
-    def work_through(jobs, items, frame, *, threads, lost):
+    def work_through(jobs, items, frame, *, threads=None, lost=None):
         calls.append((jobs, [item.name for item in items], threads))
         work = jobs[0].begin()
         for item in items:
