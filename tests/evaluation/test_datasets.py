@@ -106,7 +106,7 @@ def test_only_some_clips(root):
 
 
 def test_bad_specs(root, tmp_path):
-    with pytest.raises(EvaluationError, match="'davis:x' is not LAYOUT:ROOT .* davis2016, .*, folder, folder-unsupervised, lvos, mose, sav, vipseg, youtubevos"):
+    with pytest.raises(EvaluationError, match="'davis:x' is not LAYOUT:ROOT .* davis2016, .*, folder, .*, mose, sav, vipseg, youtubevos"):
         load_dataset("davis:x")
     with pytest.raises(EvaluationError, match="there is no folder .*nowhere"):
         load_dataset(f"folder:{tmp_path / 'nowhere'}")
