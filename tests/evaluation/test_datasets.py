@@ -98,6 +98,16 @@ def test_masks_that_fit_no_frame_or_the_same_one(root):
         load_dataset(f"folder:{root}")
 
 
+@pytest.mark.parametrize("name", ["00002.tif", "2.bmp", "00002.jpg", "00002.npy"])
+def test_masks_of_kinds_that_are_not_read_are_told(root, name):
+    (root / "cat" / "masks" / "00002.png").rename(root / "cat" / "masks" / name)
+    with pytest.raises(EvaluationError, match=f"{name} is a mask of a kind that is not read"):
+        load_dataset(f"folder:{root}")
+    problems = Problems()
+    find_clips("folder", root, problems)
+    assert [path.name for path, _ in problems.found] == [name]
+
+
 def test_only_some_clips(root):
     assert [clip.name for clip in load_dataset(f"folder:{root}", only="d*")] == ["dog"]
     assert [clip.name for clip in load_dataset(f"folder:{root}", only=["dog", "?at"])] == ["cat", "dog"]

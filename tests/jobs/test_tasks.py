@@ -273,3 +273,13 @@ def test_a_digest_follows_masks_and_length_and_not_the_place():
     assert other != before
     os.remove("two/bear/00003.png")
     assert moved.digest() not in (before, other)
+
+
+@pytest.mark.parametrize("name", ["bear.PNG", "bear_mask.Png", "bear.npy"])
+def test_masks_of_no_clip_are_told_and_suffixes_may_be_large(name):
+    touch("clips/bear.mp4", "masks/cow.png", "masks/dog/0.png", "masks/.hidden.png", "masks/notes.txt", f"masks/{name}")
+    (task,), notes = (found := find_tasks("clips", Path("masks"))).tasks, found.notes
+    if name.endswith("Png"):
+        assert task.unclear.startswith("no mask") and "3 masks of no clip passed over (bear_mask.Png, cow.png, dog)" in notes[0]
+    else:
+        assert task.mask == Path("masks") / name and notes == ["masks: 2 masks of no clip passed over (cow.png, dog)"]

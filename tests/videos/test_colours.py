@@ -38,6 +38,13 @@ def test_an_untagged_file_is_read_by_the_rule_that_the_writer_uses(tmp_path: Pat
     assert_patches(encode(tmp_path / "a.mkv", [frame], tags=(2, 2, 2, 0), matrix=matrix, pixels="yuv444p", options={"qp": "0"}))
 
 
+@pytest.mark.parametrize(("tag", "name"), [(8, "YCgCo"), (12, "chromaticity-derived"), (14, "ICtCp")])
+def test_a_matrix_that_is_not_known_is_told(tmp_path: Path, tag: int, name: str) -> None:
+    path = encode(tmp_path / "a.mkv", [patches()], tags=(tag, 1, 1, 1), matrix=1, pixels="yuv444p")
+    with pytest.warns(VosZooWarning, match=rf"a matrix that is not known here \({name}\)"):
+        open_video(path)
+
+
 @pytest.mark.parametrize("range_", [1, 2])
 @pytest.mark.parametrize(("codec", "name"), [("libx264", "a.mp4"), ("libx265", "a.mp4"), ("ffv1", "a.mkv")])
 def test_full_and_limited_range(tmp_path: Path, codec: str, name: str, range_: int) -> None:

@@ -18,7 +18,7 @@ from PIL import Image
 from video_files import encode, moving
 
 import vos_zoo
-from vos_zoo.errors import VideoError
+from vos_zoo.errors import VideoError, VosZooWarning
 from vos_zoo.system.limits import set_limits
 from vos_zoo.videos.video import open_video
 
@@ -258,3 +258,32 @@ def test_mutated_files_give_frames_or_sentences(tmp_path: Path) -> None:
                 assert backward == forward[::-1], i
         path.unlink()
     assert outcomes["read"] > 10
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "says"),
+    [
+        ("a.npy", b"\x93NUMPY\x01\0junk", "it is a numpy array: give numpy.load"),
+        ("a.npz", b"PK\x03\x04junkjunkjunk", "it is an archive: unpack it"),
+        ("frames.zip", b"PK\x03\x04junkjunkjunk", "it is an archive: unpack it"),
+        ("frames.tar.gz", b"\x1f\x8b\x08junkjunkjunk", "it is an archive: unpack it"),
+    ],
+)
+def test_what_people_give_instead_is_named(tmp_path: Path, name: str, data: bytes, says: str) -> None:
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(VideoError, match=says):
+        open_video(tmp_path / name)
+
+
+def test_a_second_picture_track_is_told(tmp_path: Path) -> None:
+    import av
+
+    with av.open(str(tmp_path / "two.mkv"), "w") as output:
+        streams = [output.add_stream("mpeg4", rate=25) for _ in range(2)]
+        for stream in streams:
+            stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for stream in streams:
+            for packet in [*stream.encode(av.VideoFrame(64, 48, "yuv420p")), *stream.encode(None)]:
+                output.mux(packet)
+    with pytest.warns(VosZooWarning, match=r"holds 2 video streams, of which one is read \(0\)"):
+        assert len(list(open_video(tmp_path / "two.mkv"))) == 1

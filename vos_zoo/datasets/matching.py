@@ -8,6 +8,8 @@ from pathlib import Path
 
 from vos_zoo.system.file_order import in_order
 
+_NOT_READ = (".bmp", ".gif", ".jpg", ".jpeg", ".npy", ".tif", ".tiff", ".webp")
+
 
 @dataclass
 class MatchedMasks:
@@ -33,6 +35,13 @@ class FrameIndex:
 def mask_files(folder: Path) -> list[Path]:
     """The PNG files of a folder in order of time; none if there is no such folder. Hidden files don't count."""
     return in_order(path for path in folder.glob("*") if path.suffix.lower() == ".png" and not path.name.startswith("."))
+
+
+def unread_masks(frames: Sequence[str], folder: Path) -> list[Path]:
+    """What a folder of masks has for frames in kinds of files that are not read, where no PNG of that name lies beside it."""
+    index_of, stems = FrameIndex(frames), {path.stem for path in mask_files(folder)}
+    others = (path for path in folder.glob("*") if path.suffix.lower() in _NOT_READ and not path.name.startswith("."))
+    return in_order(path for path in others if path.stem not in stems and index_of.find(path.stem) is not None)
 
 
 def match_masks(frames: Sequence[str], masks: Sequence[Path]) -> MatchedMasks:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from vos_zoo.datasets.layouts import ClipFolders
-from vos_zoo.datasets.matching import FrameIndex, mask_files, match_masks
+from vos_zoo.datasets.matching import FrameIndex, mask_files, match_masks, unread_masks
 from vos_zoo.datasets.named import FINDERS, YOUTUBEVOS, named
 from vos_zoo.datasets.youtubevos import META, categories
 from vos_zoo.errors import DataError, EvaluationError, MaskError
@@ -145,6 +145,8 @@ def _matched(folders: ClipFolders, names: Sequence[str], folder: Path) -> dict[i
     files = mask_files(folder)
     if not files:
         raise EvaluationError(f"clip {folders.name!r}: {folder} holds no .png")
+    if unread := unread_masks(names, folder):
+        raise EvaluationError(f"clip {folders.name!r}: {unread[0]} is a mask of a kind that is not read: save it as an indexed PNG")
     matched = match_masks(names, files)
     if matched.strays:
         raise EvaluationError(f"clip {folders.name!r}: {matched.strays[0]} fits no frame of {folders.frames} by name or number")

@@ -81,15 +81,31 @@ def _folder(folder: Path, masks_dir: Path | None, one: bool) -> Found | None:
     found = Found("folder", [_task(path, masks_dir) for path in in_order(clips)])
     found.problems += [Problem(path.name, f"{path} can't be looked into ({why}): change its permissions") for path, why in contents.closed]
     unused = contents.images if masks_dir is not None and masks_dir.resolve() != folder.resolve() else []
+    if strays := _strays(masks_dir, folder, found.tasks):
+        some = ", ".join(strays[:3]) + ", ..." * (len(strays) > 3)
+        found.notes.append(f"{masks_dir}: {_count(len(strays), 'mask')} of no clip passed over ({some})")
     if unused or contents.others:
         found.notes.append(f"{folder}: {Contents(images=unused, others=contents.others)} passed over")
     return found
 
 
+def _strays(masks_dir: Path | None, folder: Path, tasks: list[Task]) -> list[str]:
+    """What lies in a folder of masks and is of no clip."""
+    if masks_dir is None or not masks_dir.is_dir() or masks_dir.resolve() == folder.resolve():
+        return []
+    used = {name for task in tasks for each in _mask_names(task.name) for name in (task.name, each, _with_capitals(Path(each)).name)}
+    there = [path for path in masks_dir.iterdir() if not path.name.startswith(".") and (path.is_dir() or _is_mask(path))]
+    return in_order(path.name for path in there if path.name not in used)
+
+
+def _is_mask(path: Path) -> bool:
+    return path.suffix.lower() in (".png", ".npy")
+
+
 def _is_video(folder: Path, contents: Contents, clips: list[Path], one: bool) -> bool:
     """Whether the images in a folder are one video, not masks of clips beside them. VideoError if that can't be told."""
     names = {name for path in clips for name in _mask_names(_name(path))}
-    foreign = [path for path in contents.images if path.name not in names]
+    foreign = [path for path in contents.images if path.name not in names and path.stem + path.suffix.lower() not in names]
     if not foreign or one:
         return bool(foreign)
     if len(foreign) < len(contents.images):
@@ -140,7 +156,7 @@ def _task(clip: Path, masks_dir: Path | None) -> Task:
     video = clip / FRAMES if inside else clip
     where = masks_dir or clip.parent
     looked = [where / each for each in _mask_names(name)]
-    there = [path for path in looked if path.is_file()]
+    there = [path for each in looked if (path := _there(each)) is not None]
     within = masks_dir / name if masks_dir else clip / MASKS
     if (masks_dir or inside) and within.is_dir():
         there.append(within)
@@ -150,6 +166,16 @@ def _task(clip: Path, masks_dir: Path | None) -> Task:
         places = [*_mask_names(name), *([f"{within.relative_to(where)}/"] if masks_dir or inside else [])]
         return Task(name, video, unclear=f"no mask: looked in {where} for {', '.join(places)}")
     return Task(name, video, first_of=there[0]) if there[0].is_dir() else Task(name, video, there[0])
+
+
+def _there(path: Path) -> Path | None:
+    """The file of that name, or of the same with its suffix in capitals."""
+    large = _with_capitals(path)
+    return path if path.is_file() else large if large.is_file() else None
+
+
+def _with_capitals(path: Path) -> Path:
+    return path.with_suffix(path.suffix.upper())
 
 
 def _name(clip: Path) -> str:

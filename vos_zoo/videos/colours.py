@@ -17,6 +17,7 @@ LIMITED, FULL = 1, 2
 PQ, HLG = 16, 18
 _MATRICES = (BT709, FCC, BT470BG, SMPTE170M, SMPTE240M, BT2020)
 _BT2020_CONSTANT, _P3 = 10, 12
+_NOT_KNOWN = {8: "YCgCo", 11: "Y'D'zD'x", 12: "chromaticity-derived", 13: "chromaticity-derived, constant luminance", 14: "ICtCp"}
 _HD_LINES = 720
 _WHITE = 203.0  # nits that diffuse white has in HDR (ITU-R BT.2408)
 _PEAK = 1000.0 / _WHITE  # of the brightest light that is told from brighter ones
@@ -49,6 +50,11 @@ class Tags(NamedTuple):
     def hdr(self) -> str:
         """The kind of HDR in words; "" if it is none."""
         return {PQ: "HDR (PQ)", HLG: "HDR (HLG)"}.get(self.transfer, "")
+
+    @property
+    def unknown_matrix(self) -> str:
+        """The name of the matrix if there is one by which no RGB can be made here, else ""."""
+        return _NOT_KNOWN.get(self.matrix, "")
 
     def written(self, height: int) -> Tags:
         """What a video of these tags is written with: HDR became SDR; what is not told follows the rule for that many lines."""

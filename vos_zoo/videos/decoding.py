@@ -79,6 +79,13 @@ class Decoding:
         return str(self._container.format.name)
 
     @property
+    def videos(self) -> int:
+        """How many video streams there are, cover pictures left out."""
+        from av.stream import Disposition
+
+        return sum(not stream.disposition & Disposition.attached_pic for stream in self._container.streams.video)
+
+    @property
     def has_sound(self) -> bool:
         return bool(self._container.streams.audio)
 

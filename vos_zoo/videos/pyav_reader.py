@@ -75,11 +75,11 @@ class PyAVReader(Reader):
             self.length = self._claimed = decoding.claimed_frames
             self.kind = f"{decoding.codec_name} in {decoding.container_name.split(',')[0]}, PyAV"
             self.presentation = self._presented(decoding, first)
+            notes = _notes(decoding, self.presentation.tags, is_rgb=first.format.is_rgb)
         finally:
             decoding.close()
-        if kind := self.presentation.tags.hdr:
-            message = f"{path.name} is {kind}: its colours are tone-mapped to SDR (BT.709), as the models know them"
-            warnings.warn(message, VosZooWarning, stacklevel=5)
+        for note in notes:
+            warnings.warn(f"{path.name} {note}", VosZooWarning, stacklevel=5)
 
     def frames(self, start: int, stop: int | None) -> Iterator[np.ndarray]:
         return (moment.frame for moment in self.moments(start, stop))
@@ -264,11 +264,27 @@ def open_decoding(path: Path, *, playlists: bool = False) -> Decoding:
         raise _unreadable(path, f"{error.strerror or error}; check the file and its permissions") from error
 
 
+def _notes(decoding: Decoding, tags: Tags, *, is_rgb: bool) -> list[str]:
+    """What is read otherwise than somebody might think, each the end of a sentence about the file."""
+    notes = []
+    if tags.hdr:
+        notes.append(f"is {tags.hdr}: its colours are tone-mapped to SDR (BT.709), as the models know them")
+    if tags.unknown_matrix and not is_rgb:
+        notes.append(f"has colours of a matrix that is not known here ({tags.unknown_matrix}), read as BT.601 or 709: convert it first")
+    if decoding.videos > 1:
+        notes.append(f"holds {decoding.videos} video streams, of which one is read ({decoding.stream.index}): copy out the one you want")
+    return notes
+
+
 def _reason(path: Path, error: Exception) -> str:
     if path.stat().st_size == 0:
         return "the file is empty (0 bytes); get a whole copy"
     with path.open("rb") as file:
         head = file.read(12)
+    if head.startswith(b"\x93NUMPY"):
+        return "it is a numpy array: give numpy.load(path)"
+    if head.startswith((b"PK\x03\x04", b"\x1f\x8b", b"Rar!", b"7z\xbc\xaf")):
+        return "it is an archive: unpack it, and give the folder of frames or the video in it"
     if head[4:8] == b"ftyp":
         return "its index is missing, recording or copying it was interrupted; get a whole copy"
     return f"it is no video, or a damaged one ({getattr(error, 'strerror', None) or error}); check the file"

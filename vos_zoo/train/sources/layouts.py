@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vos_zoo.datasets.layouts import ClipFolders, davis, plain_folder
-from vos_zoo.datasets.matching import mask_files, match_masks
+from vos_zoo.datasets.matching import mask_files, match_masks, unread_masks
 from vos_zoo.datasets.youtubevos import all_videos
 from vos_zoo.errors import DataError
 from vos_zoo.system.file_order import told_order
@@ -62,6 +62,8 @@ def files_of(name: str, frames: Path, masks: Path, problems: Problems, merged: b
     """A clip's pairs. Problems: no frame, no mask, a mask without a frame, a second mask of a frame."""
     images, annotated = told_order(images_in(frames), f"the clip {frames}"), mask_files(masks)
     matched = match_masks([image.stem for image in images], annotated)
+    for mask in unread_masks([image.stem for image in images], masks):
+        problems.add(mask, "a mask of a kind that is not read; save it as an indexed PNG")
     for mask in matched.strays:
         problems.add(mask, f"a mask without a frame; {frames} holds no image of that name or number")
     for index, first, second in matched.doubles:
