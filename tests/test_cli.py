@@ -30,6 +30,7 @@ from vos_zoo.videos.writer import VideoWriter
 
 SIZE = (48, 64)
 FRAMES = 6
+POINTER_HERE = any(row.has_weights for row in vos_zoo.list_models("pointer"))
 ARGS = {"backbone": "resnet10t", "backbone_stages": 3, "batch_norm": "folded", "reduced": [8, 8, 8], "blended": [8, 8, 8]}
 
 
@@ -171,18 +172,42 @@ def test_info_prints_measured_scores(here, run, made, tmp_path):
 # ---- propagate
 
 
+@pytest.mark.skipif(not POINTER_HERE, reason="the weights of pointer are not here")
+def test_info_of_a_model_that_points(run):
+    code, out, _ = run("info", "pointer")
+    assert code == 0 and "masks of clicks, boxes and scribbles" in out and "those of crvos" in out and "NoC@85" in out
+
+
 def test_masks_and_overlay_in_a_folder_named_after_the_video(here, run):
     code, out, err = run(*propagate())
     assert (code, err) == (0, "")
     first, *rest = out.splitlines()
     assert first.startswith("tiny on cpu: 6 frames, 1 object, ") and first.endswith(" frames per second")
-    assert rest[-2:] == ["masks:        clip_masks/masks", "overlay:      clip_masks/overlay.mp4"]
+    assert rest[-3:-1] == ["masks:        clip_masks/masks", "overlay:      clip_masks/overlay.mp4"]
+    assert rest[-1].startswith("next:         vos-zoo ") and "clip.mp4" in rest[-1]
     masks = vos_zoo.MaskSequence.load("clip_masks/masks")
     np.testing.assert_array_equal(np.asarray(masks), masks_of("clip.mp4"))
     assert (masks.object_ids, masks.fps) == ((1,), 10)
     assert sorted(os.listdir("clip_masks/masks")) == [*(f"{t:05d}.png" for t in range(FRAMES)), "sequence.json"]
     with open_video("clip_masks/overlay.mp4") as overlay:
         assert (overlay.count(), overlay.height, overlay.width, overlay.fps) == (FRAMES, *SIZE, 10)
+
+
+def test_a_mask_in_any_colours_is_numbered_on_request_and_told(here, run):
+    picture = np.zeros((*SIZE, 3), np.uint8)
+    picture[8:24, 10:30], picture[30:36, 40:50] = (250, 100, 7), (9, 200, 120)
+    Image.fromarray(picture).save("coloured.png")
+    command = ("propagate", "clip.mp4", "--mask", "coloured.png", "--model", "tiny", "--save", "masks", "--no-progress")
+    code, _, err = run(*command)
+    assert code == 2 and "--colours" in err
+    code, _, err = run(*command, "--colours")
+    assert (code, err.splitlines()[0]) == (0, "vos-zoo: object 1 is #fa6407, object 2 is #09c878")
+    labels = (picture[..., 0] == 250) + 2 * (picture[..., 0] == 9)
+    np.testing.assert_array_equal(vos_zoo.MaskSequence.load("clip_masks/masks")[0], labels)
+    noise = np.random.default_rng(0).integers(0, 255, (*SIZE, 3), np.uint8)
+    Image.fromarray(noise).save("coloured.png")
+    assert "one colour an object and sharp edges" in run(*command, "--colours", "--overwrite")[2]
+    assert "--colours says how --mask is to be read" in run("propagate", "clip.mp4", "--point", "3,3", "--colours")[2]
 
 
 def test_finetuning_and_augmentation_are_those_of_propagate(here, run):

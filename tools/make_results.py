@@ -24,7 +24,7 @@ from typing import Any
 
 from vos_zoo.benchmark.overview import overview
 from vos_zoo.benchmark.plots import plots
-from vos_zoo.benchmark.results import accuracy, fast_path, memory, published, roofline, speed, step_by_step, whole_way
+from vos_zoo.benchmark.results import accuracy, clicks, fast_path, memory, published, roofline, speed, step_by_step, whole_way
 from vos_zoo.checkpoints import catalogue
 from vos_zoo.errors import EvaluationError, VosZooError
 from vos_zoo.system.atomic import atomic_write, write_json
@@ -60,6 +60,11 @@ def add(source: Path, folder: Path, title: str | None, command: str | None) -> P
         own = {"kind": "scores", "title": title, "command": command, "about": about, "settings": settings}
         record = {**own, **{key: record[key] for key in KEPT}}
         name = f"scores-{_slug(title)}-{_slug(record['label'])}.json"
+    elif "figures" in record:
+        if not (title and command):
+            raise EvaluationError("clicks need --title, what they are of, and --command, which prints them again")
+        record = {"kind": "clicks", "title": title, "command": command, **record}
+        name = f"clicks-{_slug(title)}.json"
     else:
         record = {"kind": record["benchmark"], **record}
         models = "-".join(dict.fromkeys(_slug(row["model"]) for row in record["results"]))
@@ -93,10 +98,11 @@ def make(docs: Path, check: bool = False) -> int:
 def build(folder: Path) -> dict[str, str]:
     """RESULTS.md and results/*.svg as text, by their names in docs."""
     records = [_read(path) for path in sorted(folder.glob("*.json")) if path.name != PUBLISHED]
-    kinds = {kind: [record for record in records if record["kind"] == kind] for kind in ("scores", "speed", "memory", "roofline")}
+    kinds = {kind: [record for record in records if record["kind"] == kind] for kind in ("scores", "clicks", "speed", "memory", "roofline")}
     drawn = plots(_commonest_title(kinds["scores"]), kinds["speed"], kinds["memory"])
     measured = [
         *accuracy(kinds["scores"]),
+        *clicks(kinds["clicks"]),
         *speed(kinds["speed"]),
         *fast_path(kinds["speed"]),
         *step_by_step(kinds["speed"]),

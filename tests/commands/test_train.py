@@ -15,8 +15,10 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from training_data import MODEL_ARGS, recipe, tiny_crvos, write_clip, write_stills
+from programs import program
+from training_data import MODEL_ARGS, recipe, still, tiny_crvos, write_clip, write_stills
 
+import vos_zoo
 from vos_zoo import cli
 from vos_zoo.checkpoints.config import ModelConfig, Preprocess
 from vos_zoo.commands import train as command
@@ -67,6 +69,27 @@ def test_the_benchmark_tool_measures_the_loader(tmp_path: Path, arguments: list[
     written = json.loads((tmp_path / "loader.json").read_text())
     assert [one["workers"] for one in written["results"]] == [1, 2]
     assert all(one["offered"] > 0 and one["wanted"] > 0 and one["stage"] == "both" for one in written["results"])
+
+
+@pytest.mark.skipif(not (ROOT / "hub_configs/crvos/model.safetensors").exists(), reason="the weights of crvos are not here")
+def test_a_pointer_is_trained_exported_and_points(
+    tmp_path: Path, run: Callable[..., tuple[int, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    widths = {"widths": [8, 8, 8], "relations": 1, "blocks": [1, 1]}
+    stages = [{"name": "small", "steps": 2, "size": [64, 64], "batch": 2}]
+    code, said = run(architecture="PointingNetwork", encoder="crvos", model_args=widths, clips=False, clips_index=None, stages=stages)
+    assert code == 0 and said.strip().endswith("done"), said
+    config = json.loads((ROOT / "hub_configs/pointer/config.json").read_text())
+    config["model_args"].update(widths)
+    (tmp_path / "made").mkdir()
+    (tmp_path / "made/config.json").write_text(json.dumps({**config, "name": "made"}))
+    export = program("export_checkpoint")
+    monkeypatch.setattr(sys, "argv", ["export_checkpoint", str(tmp_path / "out"), str(tmp_path / "made")])
+    assert export.main() == 0
+    image, truth = still(0)
+    y, x = next(zip(*truth.nonzero(), strict=True))
+    mask = vos_zoo.load_pointer(tmp_path / "made", device="cpu").look(image).mask(points=[(int(x), int(y))])
+    assert mask.shape == truth.shape and set(mask.ravel().tolist()) <= {0, 1}
 
 
 def test_a_run_may_start_from_the_trunk_of_another_checkpoint(tmp_path: Path, run: Callable[..., tuple[int, str]]) -> None:

@@ -37,6 +37,25 @@ def accuracy(scores: Sequence[Record]) -> list[str]:
     return found
 
 
+def clicks(records: Sequence[Record]) -> list[str]:
+    """What `vos-zoo evaluate --clicks` found: how many clicks a mask takes."""
+    if not records:
+        return []
+    head = ["of", "objects", "NoC@85", "NoC@90", "IoU, 1 click", "2", "3", "5", "a box"]
+    rows = [
+        [
+            record["title"],
+            str(len(record["objects"])),
+            *(f"{record['figures'][name]:.2f}" for name in ("NoC@85", "NoC@90")),
+            *(f"{record['figures'][name]:.1f}" for name in ("mIoU@1", "mIoU@2", "mIoU@3", "mIoU@5", "mIoU box")),
+        ]
+        for record in records
+    ]
+    how = fold("how it was measured", "\n".join(f"`{record['command']}`  \n" for record in records))
+    told = "NoC@85: clicks to an IoU of 85 %, 20 at most. A simulated user clicks into the middle of the largest error.\n\n"
+    return [f"### Pointing at an object\n\n{table(head, rows)}\n{told}{how}"]
+
+
 def _crowded(scores: Sequence[Record]) -> str:
     """A word on speeds that were measured beside other programs."""
     busy = [f"`{record['label']}`" for record in scores if record["fps"] and record["busy"]]

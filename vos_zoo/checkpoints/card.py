@@ -35,6 +35,10 @@ _REDETECTION = (
     "be told from others is not found so, and what has changed beyond recognition can be taken for something else."
 )
 
+_USE = "Following objects through a video: annotation, editing, research."
+_POINTING_USE = "The mask that a propagation model starts from, and corrections of masks: annotation, editing, research."
+_CORRECT = " Look at `masks.lost` and `masks.confidence`, and correct by an annotated frame."
+
 _BIAS = (
     "Which objects are followed well depends on the training data, and those are mostly photographs and short clips from the Web: "
     "people, pets, vehicles and sports by daylight. Other objects and pictures (medical, thermal, aerial, night, drawings, crowds) are "
@@ -70,7 +74,7 @@ def _metadata(config: ModelConfig, files: list[str]) -> dict[str, Any]:
         "library_name": "vos_zoo",
         "pipeline_tag": PIPELINE_TAG,
         **licence,
-        "tags": ["video-object-segmentation", "vos_zoo", config.architecture.lower()],
+        "tags": ["interactive-segmentation" if config.encoder else "video-object-segmentation", "vos_zoo", config.architecture.lower()],
     }
     if config.metrics:
         meta["model-index"] = [{"name": config.name, "results": [_result(row, config) for row in config.metrics]}]
@@ -90,15 +94,17 @@ def _licence(said: str | None, files: list[str]) -> dict[str, str]:
 
 def _result(row: dict[str, Any], config: ModelConfig) -> dict[str, Any]:
     kind = "Zero-shot" if config.model_args.get("zero_shot") else "Semi-supervised"
+    task = "Interactive image segmentation" if config.encoder else f"{kind} video object segmentation"
     args = {"command": row["command"]}
+    values = _numbers(row) if config.encoder else scores(row)
     return {
-        "task": {"type": PIPELINE_TAG, "name": f"{kind} video object segmentation"},
+        "task": {"type": PIPELINE_TAG, "name": task},
         "dataset": {
             "name": row["dataset"],
             "type": re.split(r"[,\s]", row["dataset"].strip())[0].lower() or "other",
             "split": row["split"],
         },
-        "metrics": [{"type": key, "value": value, "name": key, "args": args} for key, value in scores(row).items()],
+        "metrics": [{"type": key, "value": value, "name": key, "args": args} for key, value in values.items()],
     }
 
 
@@ -146,10 +152,10 @@ def _body(config: ModelConfig, repo_id: str | None, files: list[str]) -> str:
         "## Published by the paper's authors, with their own weights" if config.published else "",
         "\n".join(f"- {figure.where}: {figure.what}" for figure in config.published),
         "## Intended use",
-        "Following objects through a video: annotation, editing, research. Not for identifying people, not for watching them, and not for "
+        f"{_USE if config.encoder is None else _POINTING_USE} Not for identifying people, not for watching them, and not for "
         "decisions about them.",
         "## Limits and bias",
-        f"{limits(config)} Look at `masks.lost` and `masks.confidence`, and correct by an annotated frame.\n\n{_BIAS}",
+        f"{limits(config)}{_CORRECT if config.encoder is None else ''}\n\n{_BIAS}",
         "## Data and terms",
         f"{config.training.get('data', '')}\n\nTerms of these weights: {config.licence or 'not stated'}"
         + (" The full text is in [LICENSE](LICENSE)." if "LICENSE" in files else ""),
@@ -173,12 +179,20 @@ def _facts(config: ModelConfig) -> str:
     inside = f"{size[0]}x{size[1]} pixels" if size else f"a shorter side of {short_side} pixels" if short_side else "their own size"
     trunk = config.model_args.get("backbone", "?")
     count = "" if config.parameters is None else f", {config.parameters / 1e6:.1f} M parameters"
+    if config.encoder is not None:
+        return f"{config.architecture}{count}: a head on the features of `{config.encoder.name}`, which are kept as they are."
     return f"{config.architecture}, trunk {trunk}{count}, frames at {inside}."
 
 
 def _snippet(config: ModelConfig, name: str) -> str:
     if config.weights is None:
         return f'It has no weights yet: `vos_zoo.create("{config.name}")` builds it untrained, `tools/train.py` trains it.'
+    if config.encoder is not None:
+        return (
+            "```python\nimport vos_zoo\n\n"
+            f'mask = vos_zoo.point("frame.jpg", points=[(320, 240)], model="{name}")\n'
+            f'masks = vos_zoo.load("{config.encoder.name}").propagate("clip.mp4", points=[(320, 240)])\n```'
+        )
     mask = "" if config.model_args.get("zero_shot") else ', "first_mask.png"'
     return (
         "```python\nimport vos_zoo\n\n"

@@ -6,7 +6,8 @@ import argparse
 import json
 from typing import TYPE_CHECKING, Any
 
-from vos_zoo.checkpoints.sources import joined
+from vos_zoo.checkpoints import sources
+from vos_zoo.checkpoints.sources import Access, joined
 from vos_zoo.commands.options import ModelChoice, add_model_options, internal_size, load_model
 from vos_zoo.errors import ModelNotFoundError
 
@@ -46,6 +47,9 @@ def _info(choice: ModelChoice, size: InputSize) -> dict[str, Any]:
     from vos_zoo.checkpoints import catalogue
     from vos_zoo.zoo import create
 
+    config = sources.find(choice.model, Access(choice.revision, local_files_only=choice.local_files_only)).config
+    if config.encoder is not None:
+        return _pointing_info(choice)
     has_weights = True
     try:
         segmenter = load_model(choice)
@@ -54,6 +58,28 @@ def _info(choice: ModelChoice, size: InputSize) -> dict[str, Any]:
             raise
         has_weights, segmenter = False, create(choice.model, device=choice.device, dtype=choice.dtype)
     return {**segmenter.info(), "has_weights": has_weights, "cost": _cost(segmenter, size)}
+
+
+def _pointing_info(choice: ModelChoice) -> dict[str, Any]:
+    """Of a model that makes masks of clicks."""
+    from vos_zoo.pointing.model import load_pointer
+
+    how = {"revision": choice.revision, "local_files_only": choice.local_files_only}
+    model = load_pointer(choice.model, device=choice.device, dtype=choice.dtype, **how)
+    config = model.config
+    return {
+        "name": config.name,
+        "architecture": config.architecture,
+        "model_args": dict(config.model_args),
+        "parameters": sum(p.numel() for p in model.network.parameters()),
+        "encoder": config.encoder.name if config.encoder else None,
+        "device": str(model.device),
+        "dtype": str(model.dtype).removeprefix("torch."),
+        "licence": config.licence,
+        "paper": dict(config.paper),
+        "metrics": list(config.metrics),
+        "has_weights": True,
+    }
 
 
 def _cost(segmenter: Segmenter, size: InputSize) -> dict[str, Any]:
@@ -70,18 +96,12 @@ def _cost(segmenter: Segmenter, size: InputSize) -> dict[str, Any]:
 
 
 def _words(info: dict[str, Any]) -> str:
-    side, size, cost = info["short_side"], info["size"], info["cost"]
-    own = "the video's own size" if side is None else f"resized to a shorter side of {side} pixels"
     facts = {
         "name": info["name"],
         "architecture": info["architecture"],
         "parameters": f"{info['parameters']:,}",
         "weights": "here" if info["has_weights"] else "none yet: this model has to be trained or converted before it can be loaded",
-        "input": own if size is None else f"resized to {size[0]}x{size[1]} pixels",
-        "cost": f"{cost['encode_gflops']:.1f} GFLOP a frame (encode, shared) + {cost['per_object_gflops']:.1f} per object, "
-        "of a {}x{} video at {}x{}".format(*cost["video"], *cost["grid"]),
-        "state": f"{cost['state_bytes_per_object'] / 1000:,.1f} kB an object at the video's start, in float32",
-        "lost objects": f"looked for by the features of {info['redetection']}" if info["redetection"] else "not looked for",
+        **(_pointing_facts if "encoder" in info else _following_facts)(info),
         "device": f"{info['device']}, {info['dtype']}",
         "licence": info["licence"] or "not stated",
         "arguments": ", ".join(f"{name}={value}" for name, value in info["model_args"].items()),
@@ -93,3 +113,22 @@ def _words(info: dict[str, Any]) -> str:
         scores = ", ".join(f"{name} {value}" for name, value in row.items() if name not in ("dataset", "split", "command"))
         lines += [f"{'measured':<13}{row['dataset']} {row['split']}: {scores}", f"{'':<13}by: {row['command']}"]
     return "\n".join(lines)
+
+
+def _pointing_facts(info: dict[str, Any]) -> dict[str, str]:
+    return {
+        "makes": "masks of clicks, boxes and scribbles: vos-zoo point IMAGE --point X,Y",
+        "features": f"those of {info['encoder']}, kept as they are",
+    }
+
+
+def _following_facts(info: dict[str, Any]) -> dict[str, str]:
+    side, size, cost = info["short_side"], info["size"], info["cost"]
+    own = "the video's own size" if side is None else f"resized to a shorter side of {side} pixels"
+    return {
+        "input": own if size is None else f"resized to {size[0]}x{size[1]} pixels",
+        "cost": f"{cost['encode_gflops']:.1f} GFLOP a frame (encode, shared) + {cost['per_object_gflops']:.1f} per object, "
+        "of a {}x{} video at {}x{}".format(*cost["video"], *cost["grid"]),
+        "state": f"{cost['state_bytes_per_object'] / 1000:,.1f} kB an object at the video's start, in float32",
+        "lost objects": f"looked for by the features of {info['redetection']}" if info["redetection"] else "not looked for",
+    }
