@@ -167,8 +167,9 @@ class Segmenter(Engine):
                 before it is done. Masks are the same but for rounding. Default: throughput for what can be read again, else latency.
             progress: True or False; a function (frames done, frames in all or None); default: a bar when standard error is a terminal.
             stop: called after every frame; when it returns True, what is done so far is returned.
-            told: points, boxes, scribbles, pointer: what to follow, pointed at in frame 0, in place of first_mask or to correct it; see
-                `vos_zoo.Prompts`, which does the same for any frame in first_mask and masks.
+            told: points, boxes, scribbles, pointer: what to follow, pointed at in frame 0, in place of first_mask or to correct it. snap:
+                first_mask is a loose one, such as a circle around the object, and is fitted to it first. See `vos_zoo.Prompts`, which does
+                the same for any frame in first_mask and masks.
 
         Returns:
             A MaskSequence as long as the video; frames before the first annotation, or after a stop, are marked as not computed.

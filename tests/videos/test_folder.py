@@ -52,6 +52,12 @@ def test_everything_is_told_at_once(tmp_path: Path) -> None:
     assert "1 number missing" in heard and "1 file passed over, no image (notes.txt)" in heard and "1 folder named like images" in heard
 
 
+def test_a_stray_mask_among_numbered_frames_is_named(tmp_path: Path) -> None:
+    (heard,) = heard_of(save_images(tmp_path, ["00000.png", "00001.png", "00002.png", "mask.png"]))
+    assert "mask.png has no number and is read as a frame" in heard
+    assert not any("no number" in each for each in heard_of(save_images(tmp_path / "plain", ["a.png", "b.png", "c.png"])))
+
+
 def test_a_doubtful_order_is_told_with_the_first_names(tmp_path: Path) -> None:
     (heard,) = heard_of(save_images(tmp_path, ["left_1.png", "left_2.png", "right_1.png"]))
     assert "the order of the frames is in doubt: their names are of 2 patterns (as left_1, right_1); taken as left_1.png" in heard

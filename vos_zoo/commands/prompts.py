@@ -24,6 +24,8 @@ def add_prompt_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--scribble", action="append", default=[], type=_numbers("scribble", 4, None), metavar="[ID:]X,Y,X,Y,...",
                         help="a stroke over the object, by points along it")  # fmt: skip
     parser.add_argument("--pointer", default=POINTER, metavar="MODEL", help=f"the model that makes masks of them (default: {POINTER})")
+    parser.add_argument("--snap", action="store_true", help="the mask is loose, such as a circle around each object: fit it to the "
+                        "objects first")  # fmt: skip
     parser.add_argument("--preview", type=Path, metavar="FILE", help="a picture of what was understood of the points, boxes and scribbles")
 
 
@@ -31,7 +33,7 @@ def prompts_of(args: argparse.Namespace, mask: object = None) -> Prompts | None:
     """What was pointed at; None: nothing. mask: what it corrects.
 
     Raises:
-        PromptError: an object has two boxes.
+        PromptError: an object has two boxes, or there is no mask to snap.
     """
     points: dict[int, list[tuple[float, ...]]] = {}
     boxes: dict[int, tuple[float, ...]] = {}
@@ -44,9 +46,11 @@ def prompts_of(args: argparse.Namespace, mask: object = None) -> Prompts | None:
         boxes[k] = numbers
     for k, numbers in args.scribble:
         scribbles.setdefault(k, []).append(list(zip(numbers[::2], numbers[1::2], strict=True)))
-    if not (points or boxes or scribbles):
+    if args.snap and mask is None:
+        raise PromptError("--snap fits a loose mask to its objects: give the mask, --mask FILE")
+    if not (points or boxes or scribbles or args.snap):
         return None
-    return Prompts(points or None, boxes or None, scribbles or None, mask, args.pointer)
+    return Prompts(points or None, boxes or None, scribbles or None, mask, args.pointer, args.snap)
 
 
 def save_preview(path: Path, frame: np.ndarray, labels: np.ndarray, prompts: Prompts) -> None:

@@ -60,6 +60,8 @@ def add(commands: Subparsers) -> None:
                         "folder of those, or a manifest")  # fmt: skip
     parser.add_argument("first_mask", nargs="?", metavar="MASK", help="the same as --mask MASK")
     parser.add_argument("--mask", help="mask of the first frame: an indexed PNG, a black-and-white or RGBA image, an .npy file")
+    parser.add_argument("--colours", action="store_true", help="--mask is a picture with one colour an object, any colours: they are "
+                        "numbered, and told")  # fmt: skip
     parser.add_argument("--masks", metavar="FOLDER", help="masks of several frames, named or numbered (from 0) like the frames")
     parser.add_argument("--example", action="store_true", help="a clip that vos_zoo renders itself; prints J and F against its exact masks")
     parser.add_argument("--model", help=f"name (see vos-zoo list), folder, or owner/repo on the Hub (default: {MODEL}, for --example "
@@ -135,7 +137,7 @@ def _run_alone(args: argparse.Namespace, forms: list[str], out: Path, overwrite:
         if ended is not None:  # that the video goes on after the last mask is no news
             warnings.simplefilter("ignore", VosZooWarning)
         result["files"] = _save(args, masks, video, out, forms, overwrite)
-    print(json.dumps(result, indent=2) if args.json else _words(result))
+    print(json.dumps(result, indent=2) if args.json else f"{_words(result)}\n{_next(args, result)}")
     if ended is not None:
         tell(f"vos-zoo: ended early; {_count(done, 'finished frame')} saved in {out}")
         raise ended
@@ -169,6 +171,8 @@ def _check_what(args: argparse.Namespace) -> None:
         return
     if not args.video:
         raise VosZooError("which video? Try vos-zoo propagate --example, or give yours: vos-zoo propagate VIDEO --point X,Y")
+    if args.colours and not args.mask:
+        raise VosZooError("--colours says how --mask is to be read: give the picture, --mask FILE")
     if args.direction == "backward" and not args.masks:
         raise VosZooError("--direction backward has nothing to go back to from the first frame: give the masks of later frames by --masks "
                           "FOLDER")  # fmt: skip
@@ -226,7 +230,8 @@ def _opened(args: argparse.Namespace) -> tuple[Any, Any]:
     size = (video.height, video.width)
     mask = None
     if args.mask is not None:
-        mask = read_mask(args.mask, size=size, resize=args.resize_mask, name=f"the mask {args.mask}")
+        given = _numbered(args.mask) if args.colours else args.mask
+        mask = read_mask(given, size=size, resize=args.resize_mask, name=f"the mask {args.mask}")
     prompts = prompts_of(args, mask)
     if prompts is None:
         if args.preview:
@@ -240,6 +245,15 @@ def _opened(args: argparse.Namespace) -> tuple[Any, Any]:
         save_preview(args.preview, video.first(), found.labels, prompts)
         tell(f"vos-zoo: {args.preview} shows what was understood; if that is not it, stop with Ctrl-C and point again")
     return video, found
+
+
+def _numbered(path: str) -> Any:
+    """The mask of a picture in any colours; tells which colour became which number."""
+    from vos_zoo.masks.colours import number_colours
+
+    labels, colours = number_colours(path)
+    tell("vos-zoo: " + ", ".join(f"object {k} is #{r:02x}{g:02x}{b:02x}" for k, (r, g, b) in colours.items()))
+    return labels
 
 
 def _propagated(
@@ -310,6 +324,15 @@ def _words(result: dict[str, Any]) -> str:
             lines.append(f"object {k} was out of sight or uncertain in {_count(len(frames), 'frame')}, first in frame {frames[0]}")
     lines += [f"{form + ':':<14}{path}" for form, path in result["files"].items()]
     return "\n".join(lines)
+
+
+def _next(args: argparse.Namespace, result: dict[str, Any]) -> str:
+    """The command that is most likely of use after this one."""
+    if args.example:
+        return "next:         vos-zoo propagate VIDEO --point X,Y, with a video and a pixel of the object in its first frame"
+    if first := min((frames[0] for frames in result["lost"].values() if frames), default=0):
+        return f"next:         vos-zoo frame {args.video} --at {first} --out {first:05d}.png, to point at what was lost there"
+    return f"next:         vos-zoo propagate {args.video} ... --save coco,cutout --overwrite, for other forms: {', '.join(FILES)}"
 
 
 def _count(number: int, what: str) -> str:

@@ -98,7 +98,8 @@ def colour_labels(colours: np.ndarray, name: str, *, lossy: bool = False) -> np.
         f"{name} is a colour picture with {len(found)} colours "
         f"({example}{', ...' if len(found) > 4 else ''}) which are not those of the DAVIS palette, so their "
         "ids can't be known. Save the mask as an indexed (mode P) PNG, as grey (0 = background, 255 or 1, "
-        "2, ... = objects), or pass {id: mask}, e.g. {1: (picture == colour).all(-1)}"
+        "2, ... = objects), pass {id: mask}, e.g. {1: (picture == colour).all(-1)}, or number the colours: --colours on the command line, "
+        "vos_zoo.masks.colours.number_colours in Python"
     )
 
 

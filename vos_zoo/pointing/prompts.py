@@ -24,6 +24,7 @@ class Told(TypedDict, total=False):
     boxes: Any
     scribbles: Any
     pointer: Any
+    snap: bool
 
 
 class Point(NamedTuple):
@@ -68,6 +69,7 @@ class Prompts:
         scribbles: {id: [stroke, ...]}, a stroke is a list of (x, y) along it, of (x, y, 0) for "not this". A list alone is of object 1.
         mask: what is to be corrected, in any form that `propagate` takes; its objects that nothing is said of stay as they are.
         pointer: the model that makes masks of this: a name, a folder, or what `load_pointer` gave.
+        snap: the mask is loose, a circle around each object or a box: it is first fitted to the objects in it.
 
     Example:
         >>> masks = segmenter.propagate(video, points=[(320, 240)], masks={40: vos_zoo.Prompts(points={2: [(100, 80)]})})  # doctest: +SKIP
@@ -78,6 +80,7 @@ class Prompts:
     scribbles: Any = None
     mask: Any = None
     pointer: Any = POINTER
+    snap: bool = False
 
     @classmethod
     def beside(cls, mask: object, told: Told) -> Any:
@@ -85,10 +88,14 @@ class Prompts:
 
         Raises:
             TypeError: a name is none of `Told`'s.
-            PromptError: the mask is told by prompts already, or there is only the name of a model.
+            PromptError: the mask is told by prompts already, there is only the name of a model, or no mask to snap.
         """
         if unknown := sorted(set(told) - set(Told.__annotations__)):
             raise TypeError(f"unexpected keyword argument {unknown[0]!r}; to point at objects there are {', '.join(Told.__annotations__)}")
+        if told.get("snap") and (mask is None or isinstance(mask, Prompts)):
+            raise PromptError("snap=True fits a loose mask to its objects, and there is none: give a first mask, or leave it out")
+        if told.get("snap"):
+            return cls(**told, mask=mask)
         if all(told.get(name) is None for name in ("points", "boxes", "scribbles")):
             if "pointer" in told and not isinstance(mask, Prompts):
                 raise PromptError(f"pointer={told['pointer']!r} has nothing to make a mask of: give {FORMS}")
@@ -112,7 +119,7 @@ class Prompts:
         boxes = {k: _box(each, k, size) for k, each in _by_object(self.boxes, "boxes", _is_numbers).items()}
         strokes = {k: tuple(_strokes(each, k, size)) for k, each in _by_object(self.scribbles, "scribbles", _is_list).items()}
         found = {k: ObjectPrompts(points.get(k, ()), boxes.get(k), strokes.get(k, ())) for k in sorted({*points, *boxes, *strokes})}
-        if not found:
+        if not found and not (self.snap and self.mask is not None):
             raise PromptError(f"nothing says which object is meant: give {FORMS}")
         for k, each in found.items():
             if not each.tells_where and k not in known:

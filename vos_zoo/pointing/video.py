@@ -68,7 +68,11 @@ def mask_of(frame: np.ndarray, given: Any, *, device: DeviceLike = "auto", resiz
     mask = before if given.mask is None else read_mask(given.mask, size=size, resize=resize)
     given.read(size, () if mask is None else read_mask(mask, allow_empty=True).ids)
     model = given.pointer if isinstance(given.pointer, PointingModel) else kept_pointer(given.pointer, str(device), "auto")
-    found = model.look(frame).objects(given, mask)
+    pointer, ids = model.look(frame), read_mask(mask, allow_empty=True).ids if mask is not None else ()
+    if given.snap and mask is not None:
+        mask = pointer.snapped(mask)
+    told = given.read(size, ids)
+    found = pointer.objects(given, mask) if told or mask is None else read_mask(mask)
     if given.mask is None and before is not None:
         return {k: found.labels == k for k in given.read(size, found.ids)}
     return found

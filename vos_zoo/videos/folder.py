@@ -42,7 +42,7 @@ def open_folder(folder: Path) -> Reader:
         return open_pages(images[0])
     names = [path.stem for path in images]
     reader = ListReader(images, name=folder.resolve().name, kind="folder of images", frame_names=names)
-    notes = [*_gaps(names), *_others(entries, images)]
+    notes = [*_gaps(names), *_strays(images), *_others(entries, images)]
     if doubt := order_in_doubt(images):
         notes.append(f"the order of the frames is in doubt: {doubt}")
     if notes:
@@ -87,6 +87,15 @@ def _others(entries: Sequence[Path], images: Sequence[Path]) -> list[str]:
     named = [path for path in folders if path.suffix.lower() in IMAGE_SUFFIXES]
     notes = [f"{_count(len(files), 'file')} passed over, no image ({_some(files)})"] if files else []
     return [*notes, f"{_count(len(named), 'folder')} named like images passed over ({_some(named)})"] if named else notes
+
+
+def _strays(images: Sequence[Path]) -> list[str]:
+    """A note of the few images without a number among numbered ones: a mask or a cover, taken for a frame."""
+    odd = [path for path in images if not re.search(r"\d", path.stem)]
+    if not odd or len(odd) > 2 or len(images) - len(odd) < 3:
+        return []
+    verb = "has no number and is" if len(odd) == 1 else "have no number and are"
+    return [f"{', '.join(path.name for path in odd)} {verb} read as a frame: move it elsewhere if it is a mask or a cover"]
 
 
 def _gaps(names: Sequence[str]) -> list[str]:
