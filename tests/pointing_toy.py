@@ -37,6 +37,15 @@ class ToyEncoder(nn.Module):
         wide = frames.repeat(1, 3, 1, 1)[:, :8]
         return Maps(F.avg_pool2d(wide, 16), F.avg_pool2d(wide, 8), F.avg_pool2d(wide, 4), F.avg_pool2d(wide, 16))
 
+    def start(self, features: Maps, masks: Tensor) -> Tensor:
+        return masks
+
+    def step(self, features: Maps, state: Tensor) -> tuple[Tensor, Tensor]:
+        """What has the mean colour of the mask."""
+        colours = F.interpolate(features.s4, scale_factor=4.0)[:, :3]
+        object_ = (8 - 60 * _distance(colours, state)).sigmoid()[:, None]
+        return torch.cat([1 - object_, object_], 1), state
+
 
 class ByColour(PointingNetwork):
     """The object is whatever has the mean colour under the positive marks, and not that under the negative ones."""

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from pointing_toy import SMALL, ByColour, iou, scene, toy_pointer
+from toy import toy_segmenter
 
 import vos_zoo
 from vos_zoo.errors import MaskError, PromptError, VosZooError
@@ -13,6 +14,7 @@ from vos_zoo.pointing.marks import add_box, add_disk, blank
 from vos_zoo.pointing.network import PointingConfig, PointingNetwork, nearness
 from vos_zoo.pointing.pointer import Pointer, merged
 from vos_zoo.pointing.prompts import Point
+from vos_zoo.pointing.video import mask_of
 
 
 def test_one_click_one_object():
@@ -141,3 +143,27 @@ def test_a_further_click_changes_only_what_hangs_together_with_it():
     found = merged(before, after, Point(60, 47))
     assert found[10:30, 10:30].min() == 1 and found[40:55, 50:70].min() == 1
     assert torch.equal(merged(before, after, Point(20, 20)) > 0.5, torch.zeros(60, 80, dtype=torch.bool))
+
+
+def test_a_loose_mask_is_fitted_to_the_objects_in_it():
+    picture, red, green = scene()
+    loose = np.zeros(picture.shape[:2], np.uint8)
+    loose[8:72, 8:72], loose[26:90, 90:150] = 1, 5
+    assert iou(loose == 1, red) < 0.6
+    pointing = toy_pointer()
+    found = pointing.look(picture).snapped(loose)
+    assert found.ids == (1, 5) and iou(found.labels == 1, red) > 0.95 and iou(found.labels == 5, green) > 0.95
+    same = vos_zoo.Prompts(mask=loose, snap=True, pointer=pointing)
+    assert (mask_of(picture, same).labels == found.labels).all()
+    taken = mask_of(picture, vos_zoo.Prompts(points={5: [(110, 60)]}, mask=loose, snap=True, pointer=pointing))
+    assert iou(taken.labels == 1, red) > 0.95 and iou(taken.labels == 5, green) > 0.9
+    session = toy_segmenter().start(picture, loose, snap=True, pointer=pointing)
+    assert iou(session.current() == 1, red) > 0.95
+
+
+def test_snapping_wants_a_mask():
+    picture, *_ = scene()
+    with pytest.raises(PromptError, match="there is none: give a first mask"):
+        toy_segmenter().propagate([picture], points=[(40, 40)], snap=True, pointer=toy_pointer())
+    with pytest.raises(MaskError, match="size|40"):
+        toy_pointer().look(picture).snapped(np.ones((40, 40), np.uint8))

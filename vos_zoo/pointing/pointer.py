@@ -2,11 +2,13 @@
 
 A mask is made in two looks. The first sees the whole picture, small. The second sees the object and its surroundings, larger, with what the
 first found as its previous mask (the local refinement of FocalClick, Chen et al. 2022, and the zoom of RITM, Sofiiuk et al. 2021, 3.5).
+What a box or a loose mask gives is then fitted by the propagation model itself (`fitting.py`).
 Both looks keep their features: a further click takes only the head of the network, unless it makes the object leave the second look.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -18,14 +20,17 @@ from torch import Tensor
 
 from vos_zoo.masks.read import ObjectMasks, read_mask
 from vos_zoo.models.base import VOSModel
+from vos_zoo.pointing.fitting import FITTED_LOOK, LEAST, agreed, ellipse, resize
 from vos_zoo.pointing.marks import DISK, STROKE, add_box, add_disk, blank
 from vos_zoo.pointing.network import PointingNetwork, Reduced
-from vos_zoo.pointing.prompts import ObjectPrompts, Point, Prompts
+from vos_zoo.pointing.prompts import Box, ObjectPrompts, Point, Prompts
 
 if TYPE_CHECKING:
     from vos_zoo.masks.source import MaskLike
 
 FIRST_LOOK, SECOND_LOOK = 192 * 256, 224 * 224  # pixels of the network's grid
+SHRUNK = 0.05  # of its side, by which the box around a loose mask is smaller on every side: a circle is drawn around the object
+GROWN = 0.1  # of its side, by which the object may lie outside of a box that was drawn around it
 MARGIN = 0.3  # of the object's extent, on every side of it in the second look
 ENLARGED = 1.15  # a second look must show the object at least so much larger than the first
 MERGE_SIDE = 192  # pixels of the longer side at which pieces of a change are told apart
@@ -56,6 +61,7 @@ class Look:
     window: Window
     grid: tuple[int, int]
     image: Reduced
+    features: Any  # of the encoder
 
     @property
     def scale(self) -> float:
@@ -83,6 +89,7 @@ class Pointer:
         self.device, self.dtype = parameter.device, parameter.dtype
         self._whole: Look | None = None
         self._near: dict[int, Look] = {}
+        self._fitting: tuple[Window, Look] | None = None  # the last look that fitted a mask
         self._heard: dict[int, dict[Any, Tensor]] = {}
 
     @property
@@ -123,6 +130,32 @@ class Pointer:
         return ObjectMasks(labels, tuple(sorted({*told, *(before.ids if before else ())})))
 
     @torch.inference_mode()
+    def snapped(self, mask: MaskLike) -> ObjectMasks:
+        """A loose mask, such as a circle around each object, fitted to the objects in it. An object that is not found stays as it was.
+
+        Args:
+            mask: in any form that `propagate` takes, of the picture's size.
+
+        Raises:
+            MaskError: the mask can't be read, or is of another size.
+
+        Example:
+            >>> mask = vos_zoo.load_pointer().look(frame).snapped("circled.png")  # doctest: +SKIP
+        """
+        loose = read_mask(mask, size=self.size)
+        labels = np.zeros(self.size, np.int32)
+        for k in loose.ids:
+            inside = loose.labels == k
+            ys, xs = np.nonzero(inside)
+            x0, y0, x1, y1 = xs.min(), ys.min(), xs.max() + 1, ys.max() + 1
+            dx, dy = SHRUNK * (x1 - x0), SHRUNK * (y1 - y0)
+            pointed = self._both_looks(ObjectPrompts(box=Box(x0 + dx, y0 + dy, x1 - dx, y1 - dy)), None, name=-k)
+            where = torch.from_numpy(inside).to(self.device)
+            found = self._agreed(pointed, where.float(), where).cpu().numpy() > 0.5
+            labels[found if found.sum() >= LEAST * inside.sum() else inside] = k
+        return ObjectMasks(labels, loose.ids)
+
+    @torch.inference_mode()
     def probabilities(self, said: ObjectPrompts, mask: np.ndarray | None = None, *, name: int = 1) -> np.ndarray:
         """How likely each pixel is of the object, (H, W) float32 in [0, 1].
 
@@ -149,7 +182,27 @@ class Pointer:
         return probs.float().cpu().numpy()
 
     def _answer(self, said: ObjectPrompts, before: Tensor | None, name: int) -> Tensor:
-        """Both looks."""
+        probs = self._both_looks(said, before, name)
+        if said.box is None or said.points or said.strokes or before is not None:
+            return probs
+        round_ = ellipse(*self.size, said.box, like=probs)
+        x0, y0, x1, y1 = said.box
+        dx, dy, where = GROWN * (x1 - x0), GROWN * (y1 - y0), torch.zeros(self.size, dtype=torch.bool, device=self.device)
+        where[max(0, int(y0 - dy)) : math.ceil(y1 + dy), max(0, int(x0 - dx)) : math.ceil(x1 + dx)] = True
+        return self._agreed(probs, round_, where)
+
+    def _agreed(self, pointed: Tensor, loose: Tensor, inside: Tensor) -> Tensor:
+        """`fitting.agreed` for masks of the picture, (H, W) each."""
+        around = self._widened(_window_of(inside))
+        if self._fitting is None or self._fitting[0] != around:
+            self._fitting = around, self._look(around, FITTED_LOOK)
+        w = around
+        part = np.s_[w.top : w.bottom, w.left : w.right]
+        found = torch.zeros_like(pointed)
+        found[part] = agreed(self.encoder, self._fitting[1], pointed[part], loose[part], inside[part])
+        return found
+
+    def _both_looks(self, said: ObjectPrompts, before: Tensor | None, name: int) -> Tensor:
         if self._whole is None:
             self._whole = self._look(Window(0, 0, *self.size), FIRST_LOOK)
         probs = self._asked(self._whole, said, before)
@@ -210,7 +263,7 @@ class Pointer:
         pixels = torch.from_numpy(part).to(self.device).permute(2, 0, 1)[None]
         frame = resize(pixels.float(), grid).clamp_(0, 255).div_(255)
         features = self.encoder.encode(frame.contiguous(memory_format=torch.channels_last))
-        return Look(window, grid, self.network.prepare(features))
+        return Look(window, grid, self.network.prepare(features), features)
 
     def _asked(self, look: Look, said: ObjectPrompts, before: Tensor | None) -> Tensor:
         """The object's probabilities in the window of a look, at the picture's resolution."""
@@ -296,11 +349,11 @@ def _threshold(probs: np.ndarray, said: ObjectPrompts) -> float:
     return 0.5 if most > 0.5 or not said.tells_where else 0.5 * most
 
 
+def _window_of(inside: Tensor) -> Window:
+    """The smallest window that holds what is True in (H, W)."""
+    y, x = inside.any(1).nonzero()[:, 0], inside.any(0).nonzero()[:, 0]
+    return Window(int(y[0]), int(x[0]), int(y[-1]) + 1, int(x[-1]) + 1)
+
+
 def _area(window: Window) -> int:
     return window.size[0] * window.size[1]
-
-
-def resize(x: Tensor, size: tuple[int, int]) -> Tensor:
-    """(B, C, h, w) -> (B, C, *size), bilinear; antialiased where it gets smaller."""
-    shrinks = size[0] < x.shape[-2] or size[1] < x.shape[-1]
-    return F.interpolate(x, size, mode="bilinear", align_corners=False, antialias=shrinks)
