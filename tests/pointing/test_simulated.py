@@ -7,7 +7,7 @@ import pytest
 
 pytest.importorskip("scipy")
 
-from vos_zoo.pointing.simulated import Click, box_of, depths, next_click, stroke_in  # noqa: E402
+from vos_zoo.pointing.simulated import Click, box_of, circle_around, depths, next_click, stroke_in
 
 
 def square(y0: int, x0: int, y1: int, x1: int, size: tuple[int, int] = (60, 80)) -> np.ndarray:
@@ -49,3 +49,12 @@ def test_boxes_and_strokes():
     assert (x0, y0, x1, y1) != (20, 10, 60, 40) and 0 <= x0 < x1 <= 80 and 0 <= y0 < y1 <= 60
     stroke = stroke_in(truth, rng)
     assert len(stroke) > 5 and all(truth[y, x] for x, y in stroke)
+
+
+def test_a_circle_is_loose_and_around_the_object():
+    truth = square(20, 30, 40, 50) & ~square(25, 30, 35, 40)
+    circles = [circle_around(truth, np.random.default_rng(seed)) for seed in range(3)]
+    assert all((circle | truth == circle).all() and circle.sum() > square(20, 30, 40, 50).sum() for circle in circles)
+    assert len({int(circle.sum()) for circle in circles}) > 1
+    line = square(10, 10, 11, 30)
+    assert (circle_around(line, np.random.default_rng(0)) | line).sum() > line.sum()

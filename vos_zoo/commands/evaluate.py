@@ -45,7 +45,7 @@ LAYOUTS = (
     "folder:ROOT (ROOT/CLIP/frames and ROOT/CLIP/masks), folder-unsupervised:, davis2016:, davis2017:, davis2017-full:, "
     "davis2017-unsupervised:, youtubevos:, mose:, lvos:, sav: or vipseg:ROOT"
 )
-BEGIN = ("mask", "1-click", "3-clicks", "box")
+BEGIN = ("mask", "1-click", "3-clicks", "box", "circle", "snapped-circle")
 TTA = {"flip": "flip", "scales": "scales", "both": True}
 
 
@@ -62,7 +62,8 @@ def add(commands: Subparsers) -> None:
     parser.add_argument("--kept-out", type=int, default=0, metavar="N", help="with --clicks: of stills only the one in N that training "
                         "kept out (24 for pointer; default: all)")  # fmt: skip
     parser.add_argument("--begin", choices=BEGIN, default="mask", help="what a model is given of each object: its true mask "
-                        "(default), or what the pointer makes of 1 or 3 clicks of a simulated user, or of a box")  # fmt: skip
+                        "(default); what the pointer makes of 1 or 3 clicks of a simulated user, or of a box; a loose circle around it, "
+                        "as it is or fitted to the object")  # fmt: skip
     parser.add_argument("--subset", default="val", help="list of sequences in DAVIS's ImageSets, or folder of the others (default: val)")
     parser.add_argument("--submission", type=Path, metavar="FILE.zip", help="write the masks as the benchmark's server takes them")
     parser.add_argument(

@@ -7,6 +7,7 @@ number of clicks to an IoU of 85 %, an object that never gets there counts as 20
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -21,7 +22,7 @@ from vos_zoo.evaluation.clip import Clip
 from vos_zoo.evaluation.metrics import jaccard
 from vos_zoo.masks.read import read_mask
 from vos_zoo.pointing.prompts import POINTER, Box, ObjectPrompts, Point
-from vos_zoo.pointing.simulated import box_of, next_click
+from vos_zoo.pointing.simulated import box_of, circle_around, next_click
 from vos_zoo.videos.images import IMAGE_SUFFIXES, read_frame
 from vos_zoo.videos.video import open_video
 
@@ -50,6 +51,8 @@ class ObjectClicks:
     name: str
     ious: tuple[float, ...]  # after 1, 2, ... clicks; shorter where nothing was left to correct
     box: float  # IoU from a box alone
+    circle: float  # of a loose circle around it, as it is drawn
+    snapped: float  # of that circle fitted to the object
 
     def after(self, clicks: int) -> float:
         return self.ious[min(clicks, len(self.ious)) - 1]
@@ -63,17 +66,19 @@ class ClickScores:
     objects: list[ObjectClicks] = field(default_factory=list)
 
     def figures(self) -> dict[str, float]:
-        """NoC@85, NoC@90 in clicks; mIoU@1, 2, 3, 5 and of a box in percent."""
+        """NoC@85, NoC@90 in clicks; mIoU@1, 2, 3, 5, of a box, of a loose circle and of that fitted to the object, in percent."""
         if not self.objects:
             raise EvaluationError("there is no object to click on")
         found = {f"NoC@{iou}": float(np.mean([each.clicks_to(iou / 100) for each in self.objects])) for iou in (85, 90)}
         found |= {f"mIoU@{n}": 100 * float(np.mean([each.after(n) for each in self.objects])) for n in (1, 2, 3, 5)}
-        return found | {"mIoU box": 100 * float(np.mean([each.box for each in self.objects]))}
+        return found | {
+            f"mIoU {name}": 100 * float(np.mean([getattr(each, name) for each in self.objects])) for name in ("box", "circle", "snapped")
+        }
 
     def table(self) -> str:
         figures = self.figures()
-        head = "  ".join(f"{name:>8}" for name in ("objects", *figures))
-        return f"{head}\n{len(self.objects):>8}  " + "  ".join(f"{value:8.2f}" for value in figures.values())
+        head = "  ".join(f"{name:>12}" for name in ("objects", *figures))
+        return f"{head}\n{len(self.objects):>12}  " + "  ".join(f"{value:12.2f}" for value in figures.values())
 
     def to_json(self, path: Path) -> None:
         rows = {"figures": self.figures(), "objects": [asdict(each) for each in self.objects]}
@@ -111,14 +116,16 @@ def _clicked(pointing: PointingModel, target: Target) -> ObjectClicks:
         points.append(Point(*where))
         predicted = pointer.probabilities(ObjectPrompts(tuple(points))) > 0.5
         ious.append(_iou(truth, predicted))
-    return ObjectClicks(target.name, tuple(ious), _iou(truth, boxed))
+    circle = circle_around(truth, drawn_by(target.name))
+    snapped = pointer.snapped(circle).labels > 0
+    return ObjectClicks(target.name, tuple(ious), _iou(truth, boxed), _iou(truth, circle), _iou(truth, snapped))
 
 
 def begun(how: str, video: Any, given: Mapping[int, Any], device: object = "auto") -> dict[int, dict[int, np.ndarray]]:
     """What a model is given if a simulated user points at the objects instead of drawing them.
 
     Args:
-        how: "1-click", "3-clicks" or "box", of each object.
+        how: "1-click", "3-clicks", "box", "circle" (loose, as it is drawn) or "snapped-circle", of each object.
         video: whatever `open_video` takes.
         given: frame index -> true labels (H, W), or {id: (H, W) bool}.
         device: where the pointer computes.
@@ -137,13 +144,26 @@ def begun(how: str, video: Any, given: Mapping[int, Any], device: object = "auto
         best = np.full((source.height, source.width), 0.5, np.float32)
         labels = np.zeros(best.shape, np.int32)
         for k, mask in objects.items():
-            probs = pointer.probabilities(ObjectPrompts(box=Box(*box_of(mask))), name=k) if how == "box" else None
-            if probs is None:
-                probs = _after(pointer, mask, int(how[0]), name=k)
+            probs = _begun_by(pointer, how, mask, k)
             mine = probs > best
             labels[mine], best[mine] = k, probs[mine]
         found[index] = {k: labels == k for k in objects}
     return found
+
+
+def _begun_by(pointer: Any, how: str, truth: np.ndarray, name: int) -> np.ndarray:
+    """The object's probabilities as a simulated user has it marked."""
+    if how == "box":
+        return pointer.probabilities(ObjectPrompts(box=Box(*box_of(truth))), name=name)
+    if how.endswith("circle"):
+        circle = circle_around(truth, drawn_by(str(name)))
+        return (circle if how == "circle" else pointer.snapped(circle).labels > 0).astype(np.float32)
+    return _after(pointer, truth, int(how[0]), name=name)
+
+
+def drawn_by(name: str) -> np.random.Generator:
+    """The hand that draws a circle around an object: the same for the same name."""
+    return np.random.default_rng(zlib.crc32(name.encode()))
 
 
 def _after(pointer: Any, truth: np.ndarray, clicks: int, name: int) -> np.ndarray:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from PIL import Image, ImageDraw
 
 from vos_zoo.errors import VosZooError
 
@@ -50,6 +51,26 @@ def box_of(truth: Mask, rng: np.random.Generator | None = None, jitter: float = 
         box[2:] = np.maximum(box[2:], box[:2] + 2)
     x0, y0, x1, y1 = box.tolist()
     return x0, y0, x1, y1
+
+
+def circle_around(truth: Mask, rng: np.random.Generator, wider: tuple[float, float] = (0.1, 0.4)) -> Mask:
+    """What is inside a line drawn loosely around the object: its convex hull, wider by 10 to 40 % of the hull's size."""
+    try:
+        from scipy.ndimage import distance_transform_edt
+        from scipy.spatial import ConvexHull, QhullError
+    except ImportError as error:
+        raise VosZooError("simulated circles need scipy: pip install scipy") from error
+    ys, xs = np.nonzero(truth)
+    places = np.stack([xs, ys], 1)
+    try:
+        corners = places[ConvexHull(places).vertices]
+    except (QhullError, ValueError):  # all in one line
+        corners = places[[0, -1]]
+    picture = Image.new("L", truth.shape[::-1])
+    ImageDraw.Draw(picture).polygon([(int(x), int(y)) for x, y in corners], fill=1, outline=1)
+    hull = np.asarray(picture) > 0
+    reach = rng.uniform(*wider) * np.sqrt(hull.sum()) / 2
+    return distance_transform_edt(~hull) <= max(reach, 1)
 
 
 def stroke_in(region: Mask, rng: np.random.Generator, points: int = 24) -> list[tuple[int, int]]:
