@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from vos_zoo.pointing.pointer import Look
 
 FITTED_LOOK = 320 * 320  # pixels of the model's grid
+STEPS = 2  # by which the answer to a first click is fitted
 LEAST = 0.02  # of a loose mask: less than this is no object, and the mask stays as it was
 ROUND = 0.5  # half of a box's side, for the ellipse in it
 

@@ -2,7 +2,7 @@
 
 A mask is made in two looks. The first sees the whole picture, small. The second sees the object and its surroundings, larger, with what the
 first found as its previous mask (the local refinement of FocalClick, Chen et al. 2022, and the zoom of RITM, Sofiiuk et al. 2021, 3.5).
-What a box or a loose mask gives is then fitted by the propagation model itself (`fitting.py`).
+The first answer, and what a box or a loose mask gives, is fitted by the propagation model itself (`fitting.py`).
 Both looks keep their features: a further click takes only the head of the network, unless it makes the object leave the second look.
 """
 
@@ -20,7 +20,7 @@ from torch import Tensor
 
 from vos_zoo.masks.read import ObjectMasks, read_mask
 from vos_zoo.models.base import VOSModel
-from vos_zoo.pointing.fitting import FITTED_LOOK, LEAST, agreed, ellipse, resize
+from vos_zoo.pointing.fitting import FITTED_LOOK, LEAST, STEPS, agreed, ellipse, fitted, resize
 from vos_zoo.pointing.marks import DISK, STROKE, add_box, add_disk, blank
 from vos_zoo.pointing.network import PointingNetwork, Reduced
 from vos_zoo.pointing.prompts import Box, ObjectPrompts, Point, Prompts
@@ -183,13 +183,28 @@ class Pointer:
 
     def _answer(self, said: ObjectPrompts, before: Tensor | None, name: int) -> Tensor:
         probs = self._both_looks(said, before, name)
-        if said.box is None or said.points or said.strokes or before is not None:
+        if before is not None:  # a correction changes what is near it, and nothing else
             return probs
+        if said.box is None or said.points or said.strokes:
+            return self._settled(probs, said)
         round_ = ellipse(*self.size, said.box, like=probs)
         x0, y0, x1, y1 = said.box
         dx, dy, where = GROWN * (x1 - x0), GROWN * (y1 - y0), torch.zeros(self.size, dtype=torch.bool, device=self.device)
         where[max(0, int(y0 - dy)) : math.ceil(y1 + dy), max(0, int(x0 - dx)) : math.ceil(x1 + dx)] = True
         return self._agreed(probs, round_, where)
+
+    def _settled(self, probs: Tensor, said: ObjectPrompts) -> Tensor:
+        """The answer to a first click, fitted by the propagation model; as it was if that loses what was clicked on."""
+        inside = probs > 0.5
+        if not inside.any():
+            return probs
+        w = self._widened(_window_of(inside))
+        part, look, found = np.s_[w.top : w.bottom, w.left : w.right], self._look(w, SECOND_LOOK), torch.zeros_like(probs)
+        found[part] = probs[part]
+        for _ in range(STEPS):
+            found[part] = fitted(self.encoder, look, found[part])
+        kept = [(round(p.y), round(p.x)) for p in said.points if p.positive and inside[round(p.y), round(p.x)]]
+        return found if all(found[place] > 0.5 for place in kept) else probs
 
     def _agreed(self, pointed: Tensor, loose: Tensor, inside: Tensor) -> Tensor:
         """`fitting.agreed` for masks of the picture, (H, W) each."""
