@@ -64,8 +64,9 @@ def _pointing_info(choice: ModelChoice) -> dict[str, Any]:
     """Of a model that makes masks of clicks."""
     from vos_zoo.pointing.model import load_pointer
 
-    how = {"revision": choice.revision, "local_files_only": choice.local_files_only}
-    model = load_pointer(choice.model, device=choice.device, dtype=choice.dtype, **how)
+    model = load_pointer(
+        choice.model, device=choice.device, dtype=choice.dtype, revision=choice.revision, local_files_only=choice.local_files_only
+    )
     config = model.config
     return {
         "name": config.name,
