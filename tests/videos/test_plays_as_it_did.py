@@ -69,6 +69,22 @@ def test_animations_keep_their_times(tmp_path: Path, kind: str) -> None:
     assert duration_of(tmp_path / "o.mp4") == pytest.approx(0.73, abs=0.03)
 
 
+@pytest.mark.parametrize("codec", ["libx264", "libx265"])
+@pytest.mark.parametrize("out", ["o.mp4", "o.mov", "o.mkv"])
+def test_a_rate_that_falls_shortens_nothing(tmp_path: Path, out: str, codec: str) -> None:
+    """With B-frames the last frames would lie behind the end that the container notes."""
+    times = [*range(0, 600, 100), *range(600, 2400, 300)]
+    source = encode(tmp_path / "a.mkv", moving(), times=times, clock=Fraction(1, 1000), rate=10, options={"bf": "0"})
+    with (
+        open_video(source) as video,
+        VideoWriter(tmp_path / out, fps=10, size=(video.height, video.width), codec=codec, like=video.presentation) as writer,
+    ):
+        for moment in video.moments():
+            writer.write(moment.frame, moment.time, moment.duration)
+    assert [1000 * each for each in shown_at(tmp_path / out)] == pytest.approx(times, abs=1)
+    assert duration_of(tmp_path / out) >= 2.2
+
+
 def test_the_last_frame_is_shown_as_long(tmp_path: Path) -> None:
     source = encode(tmp_path / "a.mkv", moving(), times=[i * 200 for i in range(12)], clock=Fraction(1, 1000), rate=5)
     masks_of(source).save_video(tmp_path / "o.mp4", source)

@@ -183,6 +183,8 @@ class VideoWriter:
         _set_up(stream.codec_context, codec, height, width, self._alpha, quality)
         context = stream.codec_context
         context.time_base = self._clock.tick
+        if like.clock is not None and mp4_like:
+            context.max_b_frames = 0  # with them, and a rate that varies, FFmpeg notes too short a duration: players stop early
         context.colorspace, context.color_range = self._tags.matrix, self._tags.range
         context.color_primaries, context.color_trc = self._tags.primaries, self._tags.transfer
         if like.pixel_aspect != 1:
