@@ -61,6 +61,24 @@ def test_nested_guesses_of_one_object_are_named() -> None:
         read_mask(np.stack([ONE, ONE | TWO, whole]), size=SIZE)
 
 
+@pytest.mark.parametrize("grown", [[0, 2, 5], [5, 2, 0], [3, 3, 3, 3]])
+@pytest.mark.parametrize("kind", [bool, np.uint8])
+def test_layers_of_one_object_are_named(grown: list[int], kind: type) -> None:
+    """Guesses that are not quite nested, and the frames of a clip whose object moves."""
+    layers = np.zeros((len(grown), 40, 60), kind)
+    for t, more in enumerate(grown):
+        layers[t, 8 : 20 + more, 10 + t : 22 + t + more] = 1
+    with pytest.raises(MaskError, match=r"layers that lie on each other.*scores.argmax.*masks=\{frame"):
+        read_mask(layers, size=(40, 60))
+    assert read_mask(dict(enumerate(layers, 1)), size=(40, 60)).ids == tuple(range(1, len(grown) + 1))
+
+
+def test_objects_beside_and_inside_each_other_are_objects() -> None:
+    person, bag, dog = (np.zeros((40, 60), bool) for _ in range(3))
+    person[2:38, 5:25], bag[20:28, 8:14], dog[25:38, 22:50] = True, True, True
+    assert read_mask(np.stack([person, bag, dog])).ids == (1, 2, 3)
+
+
 def test_logits_are_named() -> None:
     with pytest.raises(MaskError, match="is soft.*mask > 0 if these are a network's logits"):
         read_mask(LAYERS[:, None] * 12.5 - 6.1, size=SIZE)

@@ -12,6 +12,7 @@ from vos_zoo.masks.image import colour_labels, grey_labels, image_labels
 from vos_zoo.masks.labels import ObjectMasks, stacked, whole_ids, with_ids
 
 _HOLDERS = ("pred_masks", "masks.data")  # where detectron2's Instances and Ultralytics' Results have their masks
+_SAME = 0.35  # of two layers' union that both have, where they are of one object
 FORMS = (
     "a path (.png, .npy, .json, .xml), an integer array (H, W), a boolean array (H, W) or (K, H, W), a dict id -> mask, "
     "a PIL image, a COCO RLE or a list of them, or a list of polygons"
@@ -115,7 +116,23 @@ def _layers(array: np.ndarray, size: tuple[int, int] | None, allow_empty: bool, 
                 "be boolean, one an object: pass layers > 0, or a map of ids (H, W)"
             )
         array = array == 1
+    if _one_object(array):
+        guesses = "three guesses" if len(array) == 3 else "guesses"
+        raise MaskError(
+            f"{name} has {len(array)} layers that lie on each other. If these are the {guesses} that SAM makes of one object, choose one: "
+            "masks[scores.argmax()]. If they are of several frames, pass masks={frame: masks[frame]}. If they are objects, pass "
+            "{1: masks[0], 2: masks[1], ...}"
+        )
     return stacked({k + 1: layer for k, layer in enumerate(array)}, allow_empty, name)
+
+
+def _one_object(layers: np.ndarray) -> bool:
+    """Whether three or more layers (K, H, W) are mostly of the same place: objects lie beside each other, or inside one another."""
+    if len(layers) < 3:
+        return False
+    common = (layers[1:] & layers[:-1]).sum((1, 2))
+    either = (layers[1:] | layers[:-1]).sum((1, 2))
+    return bool(np.median(common / np.maximum(either, 1)) > _SAME)
 
 
 def _zero_or_white(array: np.ndarray) -> np.ndarray:
