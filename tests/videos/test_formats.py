@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -129,8 +130,22 @@ def refused(folder: Path) -> dict[str, Any]:
         "playlist (HLS, DASH, SDP, concat)": folder / "list.mp4",
         "ftp:// and other schemes": "ftp://host/a.mp4",
         "sound without pictures": folder / "sound.mp4",
+        "a picture that is cut off": [cut_off(folder / "cut.png")],
+        "an archive, or a file of a numpy array": archive(folder / "frames.zip"),
         "16000x16000 pixels": folder / "large.y4m",
     }
+
+
+def cut_off(path: Path) -> Path:
+    Image.fromarray(moving(1)[0]).save(path)
+    path.write_bytes(path.read_bytes()[:-200])
+    return path
+
+
+def archive(path: Path) -> Path:
+    with zipfile.ZipFile(path, "w") as output:
+        output.writestr("0.png", b"")
+    return path
 
 
 def test_what_is_refused(tmp_path: Path) -> None:
