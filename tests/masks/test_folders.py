@@ -105,6 +105,41 @@ def test_names_of_masks_are_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert (saved / "sequence.json").is_file() and saved == tmp_path / "of masks" / "out"
 
 
+def test_pngs_that_the_record_does_not_list_are_told(tmp_path: Path) -> None:
+    saved = MaskSequence(SIZE)
+    saved.append(np.eye(*SIZE, dtype=np.uint8))
+    saved.save(tmp_path / "s")
+    folder_of(tmp_path / "s", "00001.png")
+    with pytest.warns(VosZooWarning, match=r"1 PNGs that sequence.json does not list were passed over \(00001.png\)"):
+        assert len(MaskSequence.load(tmp_path / "s")) == 1
+
+
+@pytest.mark.parametrize("ids", [(1, 255), (255, 300), (1, 65535), (7, 256)])
+def test_large_ids_that_were_saved_are_ids_for_read_mask_too(tmp_path: Path, ids: tuple[int, ...]) -> None:
+    labels = np.zeros(SIZE, np.int32)
+    labels[:4], labels[6:9] = ids
+    saved = MaskSequence(SIZE)
+    saved.append(labels)
+    saved.save(tmp_path / "s")
+    assert read_mask(tmp_path / "s" / "00000.png").ids == ids
+    assert (read_mask(tmp_path / "s" / "00000.png").labels == labels).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "says"),
+    [
+        ("0.txt", b"0 0.1 0.1 0.3 0.1 0.3 0.3", "is a text: those of YOLO and MOTS are written, not read"),
+        ("a.h5", b"\x89HDF\r\n\x1a\n....", "is an HDF5 file"),
+        ("a.psd", b"8BPS....", "is a Photoshop file"),
+        ("a.exr", b"\x76\x2f\x31\x01....", "is an OpenEXR picture"),
+    ],
+)
+def test_files_of_other_programs_are_named(tmp_path: Path, name: str, data: bytes, says: str) -> None:
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(MaskError, match=says):
+        read_mask(tmp_path / name)
+
+
 TURNS = {2: lambda mask: mask[:, ::-1], 3: lambda mask: mask[::-1, ::-1], 6: lambda mask: np.rot90(mask, -1)}
 
 

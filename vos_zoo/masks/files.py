@@ -21,6 +21,13 @@ from vos_zoo.system.whole_pictures import whole_pictures
 LARGEST_DOCUMENT = 2**28  # bytes of a JSON or XML file
 _IMAGES = ("PNG", "JPEG", "BMP", "DIB", "GIF", "TIFF", "WEBP", "PPM", "TGA", "JPEG2000", "AVIF")
 _LFS = b"version https://git-lfs"
+_KINDS = (
+    (b"\x89HDF", "an HDF5 file"),
+    (b"MATLAB 5.0", "a MATLAB file"),
+    (b"8BPS", "a Photoshop file"),
+    (b"\x76\x2f\x31\x01", "an OpenEXR picture"),
+    (b"%PDF", "a PDF"),
+)
 _SUFFIX = "give a PNG, or a .npy file of numbers as numpy.save writes them"
 
 
@@ -47,6 +54,8 @@ def open_mask(path: Path, size: tuple[int, int] | None, resize: bool, name: str)
             _check_kind(head, name)
             if head.startswith(b"\x93NUMPY"):
                 return _array(file, path.stat().st_size, size, resize, name)
+        if path.suffix.lower() in (".txt", ".csv"):
+            raise MaskError(f"{name} is a text: those of YOLO and MOTS are written, not read. Give a PNG, .npy, or COCO's JSON")
         if head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"["):
             return read_json(path, name)
         if head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"<" or path.suffix.lower() == ".xml":
@@ -155,6 +164,8 @@ def _check_kind(head: bytes, name: str) -> None:
         raise MaskError(f"{name} is a zip or .npz archive: unpack it, or save the array alone with numpy.save")
     if head.startswith((b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"7z\xbc\xaf", b"Rar!")):
         raise MaskError(f"{name} is a packed file: unpack it first")
+    if named := next((kind for start, kind in _KINDS if head.startswith(start)), ""):
+        raise MaskError(f"{name} is {named}, which is not read: save the mask as a PNG, or as .npy with numpy.save")
     if head.startswith(b"\x80") and head[1:2] in b"\x02\x03\x04\x05":
         raise MaskError(f"{name} is a Python pickle, which is not read since it could run code: save the array with numpy.save")
     if head[4:8] == b"ftyp" and head[8:12] not in (b"avif", b"avis", b"mif1", b"msf1"):

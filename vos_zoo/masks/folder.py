@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import os
+import warnings
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -15,7 +16,7 @@ from typing import TypeVar
 import numpy as np
 from PIL import Image
 
-from vos_zoo.errors import MaskError, SaveError
+from vos_zoo.errors import MaskError, SaveError, VosZooWarning
 from vos_zoo.masks.files import LARGEST_DOCUMENT, read_json
 from vos_zoo.masks.frames import mask_files, tell_others
 from vos_zoo.masks.labels import ObjectMasks
@@ -25,7 +26,7 @@ from vos_zoo.masks.record import RECORD, Record, checked_record, record_text
 from vos_zoo.masks.stored import StoredMasks, frame_files
 from vos_zoo.system.atomic import atomic_write
 from vos_zoo.system.atomic_folder import atomic_folder
-from vos_zoo.system.file_order import told_order
+from vos_zoo.system.file_order import in_order, told_order
 from vos_zoo.system.limits import check_limit, check_picture
 from vos_zoo.system.paths import user_path
 from vos_zoo.system.whole_pictures import whole_pictures
@@ -67,6 +68,10 @@ def load_masks(kind: type[Masks], path: str | os.PathLike[str]) -> Masks:
     if not record.is_file():
         return _load_plain(kind, path)
     facts = checked_record(_parsed(record), str(record))
+    known = {f"{name}.png" for name in facts.files}
+    if strays := in_order(each.name for each in path.glob("*.png") if each.name not in known):
+        what = f"{len(strays)} PNGs that {RECORD} does not list were passed over ({', '.join(strays[:3])})"
+        warnings.warn(f"the saved masks {path}: {what}; delete {RECORD} to load all PNGs", VosZooWarning, stacklevel=4)
     return _load_recorded(kind, facts, str(path), lambda name: (path / name).read_bytes())
 
 

@@ -47,7 +47,7 @@ def grey_labels(levels: np.ndarray, name: str, *, lossy: bool = False) -> np.nda
     """The ids (H, W) that a grey mask (H, W) of unsigned integers stands for.
 
     White alone (0 and 255; 0 and 65535 in 16 bits) is object 1. Otherwise the levels are the ids as they
-    stand; 255 beside small ids is void and becomes background, and so does 10000 beside the ids of MOTS, 1001 and more.
+    stand; in 8 bits 255 beside small ids is void and becomes background, and so does 10000 beside the ids of MOTS, 1001 and more.
 
     Raises:
         MaskError: many levels which have no inside: soft edges, which would turn into hundreds of thin
@@ -55,7 +55,7 @@ def grey_labels(levels: np.ndarray, name: str, *, lossy: bool = False) -> np.nda
     """
     present = np.unique(levels)
     objects = present[present > 0]
-    if objects.size > 1 and objects[-1] == _MOTS_IGNORED and objects[0] > 1000 and objects[-2] < _MOTS_IGNORED:
+    if objects.size > 1 and objects[-1] == _MOTS_IGNORED and objects[0] > 1000 and objects[-2] < 3000:
         return np.where(levels == _MOTS_IGNORED, 0, levels)
     white = 65535 if levels.dtype.itemsize > 1 and present.max() > _VOID else 255
     if objects.size == 1 and objects[0] == white:
@@ -70,7 +70,7 @@ def grey_labels(levels: np.ndarray, name: str, *, lossy: bool = False) -> np.nda
             f"{name} has {present.size} grey levels ({_some(present)}), and most of them only along edges: "
             f"an antialiased mask or one from a JPEG, not a map of ids. {_THRESHOLD_FIX}"
         )
-    if white == _VOID and objects.size >= 2 and objects[-1] == _VOID and objects[-2] <= _MANY_LEVELS:
+    if levels.dtype.itemsize == 1 and objects.size >= 2 and objects[-1] == _VOID and objects[-2] <= _MANY_LEVELS:
         return np.where(levels == _VOID, 0, levels)
     return levels
 
