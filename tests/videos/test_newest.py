@@ -125,3 +125,11 @@ def test_nothing_at_all_is_a_stall(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live, "_TIMEOUT_SECONDS", 1.0)
     with pytest.raises(VideoError, match="stalled, nothing came for 1 seconds"):
         open_video(served(lambda connection: time.sleep(3)))
+
+
+def test_an_hdr_stream_is_told_as_a_file_is(tmp_path: Path) -> None:
+    params = {"x265-params": "log-level=none:colorprim=bt2020:transfer=smpte2084:colormatrix=bt2020nc"}
+    data = encode(tmp_path / "s.ts", moving(8), "libx265", pixels="yuv420p10le", tags=(9, 9, 16, 1), options=params).read_bytes()
+    url = served(lambda connection: connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n" + data))
+    with pytest.warns(VosZooWarning, match=r"a is HDR \(PQ\): its colours are tone-mapped"):
+        open_video(url).close()

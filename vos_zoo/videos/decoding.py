@@ -13,7 +13,7 @@ import numpy as np
 
 from vos_zoo.errors import VideoError
 from vos_zoo.system.limits import check_picture, limit
-from vos_zoo.videos.colours import to_rgb
+from vos_zoo.videos.colours import Tags, to_rgb
 from vos_zoo.videos.frames import check_size
 
 if TYPE_CHECKING:
@@ -226,6 +226,23 @@ class Decoding:
 
     def close(self) -> None:
         self._container.close()
+
+
+def notes_on(decoding: Decoding, picture: VideoFrame) -> list[str]:
+    """What is read otherwise than somebody might think, each the end of a sentence about the source.
+
+    Args:
+        decoding: the source.
+        picture: its first.
+    """
+    notes, tags = [], Tags.of(picture)
+    if tags.hdr:
+        notes.append(f"is {tags.hdr}: its colours are tone-mapped to SDR (BT.709), as the models know them")
+    if tags.unknown_matrix and not picture.format.is_rgb:
+        notes.append(f"has colours of a matrix that is not known here ({tags.unknown_matrix}), read as BT.601 or 709: convert it first")
+    if decoding.videos > 1:
+        notes.append(f"holds {decoding.videos} video streams, of which one is read ({decoding.stream.index}): copy out the one you want")
+    return notes
 
 
 def _seconds(text: str) -> float | None:

@@ -15,7 +15,7 @@ import numpy as np
 
 from vos_zoo.errors import VideoError, VosZooWarning
 from vos_zoo.system.limits import check_picture
-from vos_zoo.videos.decoding import Decoding, Orientation
+from vos_zoo.videos.decoding import Decoding, Orientation, notes_on
 from vos_zoo.videos.newest import Newest
 from vos_zoo.videos.opening import STREAM_SCHEMES, open_address
 from vos_zoo.videos.reader import Reader
@@ -51,6 +51,8 @@ class LiveReader(Reader):
         decoding.adopt(size, orientation)
         self.height, self.width = orientation.upright_size(size)
         self.fps = decoding.rate
+        for note in notes_on(decoding, self._first):
+            warnings.warn(f"{name} {note}", VosZooWarning, stacklevel=4)
         self.live = kind == "camera" or decoding.claimed_end is None
 
     def first(self) -> np.ndarray:

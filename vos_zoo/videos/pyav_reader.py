@@ -16,7 +16,7 @@ import numpy as np
 from vos_zoo.errors import VideoError, VosZooWarning
 from vos_zoo.system.limits import check_picture
 from vos_zoo.videos.colours import Tags
-from vos_zoo.videos.decoding import Decoding, Orientation
+from vos_zoo.videos.decoding import Decoding, Orientation, notes_on
 from vos_zoo.videos.opening import open_file
 from vos_zoo.videos.reader import Moment, Presentation, Reader
 
@@ -75,7 +75,7 @@ class PyAVReader(Reader):
             self.length = self._claimed = decoding.claimed_frames
             self.kind = f"{decoding.codec_name} in {decoding.container_name.split(',')[0]}, PyAV"
             self.presentation = self._presented(decoding, first)
-            notes = _notes(decoding, self.presentation.tags, is_rgb=first.format.is_rgb)
+            notes = notes_on(decoding, first)
         finally:
             decoding.close()
         for note in notes:
@@ -262,18 +262,6 @@ def open_decoding(path: Path, *, playlists: bool = False) -> Decoding:
         raise _unreadable(path, str(error)) from None
     except OSError as error:
         raise _unreadable(path, f"{error.strerror or error}; check the file and its permissions") from error
-
-
-def _notes(decoding: Decoding, tags: Tags, *, is_rgb: bool) -> list[str]:
-    """What is read otherwise than somebody might think, each the end of a sentence about the file."""
-    notes = []
-    if tags.hdr:
-        notes.append(f"is {tags.hdr}: its colours are tone-mapped to SDR (BT.709), as the models know them")
-    if tags.unknown_matrix and not is_rgb:
-        notes.append(f"has colours of a matrix that is not known here ({tags.unknown_matrix}), read as BT.601 or 709: convert it first")
-    if decoding.videos > 1:
-        notes.append(f"holds {decoding.videos} video streams, of which one is read ({decoding.stream.index}): copy out the one you want")
-    return notes
 
 
 def _reason(path: Path, error: Exception) -> str:
