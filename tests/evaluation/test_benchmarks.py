@@ -8,11 +8,13 @@ from benchmark_layouts import FRAMES, write_sav, write_valid
 from evaluation_data import SIZE, Still, labels, write_davis, write_frames, write_mask, write_youtubevos
 from PIL import Image
 
-from vos_zoo.errors import EvaluationError, VosZooError
+from vos_zoo.errors import EvaluationError, MaskError, VosZooError
 from vos_zoo.evaluation.datasets import load_dataset
 from vos_zoo.evaluation.evaluate import checked, evaluate
 from vos_zoo.evaluation.scoring import score
 from vos_zoo.jobs.benchmarks import benchmark_tasks
+from vos_zoo.masks.beginnings import first_of_each
+from vos_zoo.masks.read import read_mask, read_masks
 
 
 @pytest.mark.parametrize("layout", ["mose", "lvos"])
@@ -51,6 +53,24 @@ def test_sa_v_objects_have_a_folder_each_and_overlap(tmp_path):
     found = score(clip, dict.fromkeys(range(6), whole))
     assert found.frames == (2,) and found.object_ids == (1,) and found.j.tolist() == [[1.0]]
     assert load_dataset(f"sav:{write_sav(tmp_path / 'test', truth=False)}")[0].withheld
+
+
+def test_an_object_inside_another_is_not_lost_behind_it(tmp_path):
+    """Each has a mask of its own; painted by their numbers the hand would be covered by the person."""
+    root = tmp_path / "sav_val"
+    write_frames(root / "JPEGImages_24fps" / "a", FRAMES)
+    hand, person = (np.zeros(SIZE, np.uint8) for _ in range(2))
+    hand[10:14, 10:14] = person[5:30, 5:30] = 255
+    for k, mask in enumerate((hand, person)):
+        write_mask(root / "Annotations_6fps" / "a" / f"{k:03d}" / "00000.png", mask, indexed=False)
+    (clip,) = load_dataset(f"sav:{root}")
+    given = clip.given()
+    assert read_mask(given[0]).ids == (1, 2) and (read_mask(given[0]).labels == 1).sum() == 16
+    (first,) = first_of_each(read_masks(root / "Annotations_6fps" / "a"), size=SIZE).values()
+    assert first.ids == (1, 2) and (first.labels == 1).sum() == 16
+    write_mask(root / "Annotations_6fps" / "a" / "002" / "00000.png", hand, indexed=False)
+    with pytest.raises(MaskError, match="object 1 lies wholly under others"):
+        first_of_each(read_masks(root / "Annotations_6fps" / "a"), size=SIZE)
 
 
 def test_davis_in_full_resolution_and_test_dev(tmp_path):

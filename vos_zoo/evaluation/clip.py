@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from vos_zoo.errors import EvaluationError
+from vos_zoo.masks.beginnings import smaller_on_top
 from vos_zoo.masks.palette import davis_palette
 from vos_zoo.masks.read import read_mask
 from vos_zoo.system.whole_pictures import whole_pictures
@@ -93,7 +94,7 @@ class Clip:
                     "it; correct meta.json or the mask"
                 )
             found.setdefault(frame, {})[k] = mask
-        return found
+        return {frame: smaller_on_top(objects) for frame, objects in found.items()}
 
     def truth(self, index: int) -> Labels:
         """True labels (H, W) of an annotated frame: 0 background, void already made background.

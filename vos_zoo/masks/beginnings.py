@@ -8,8 +8,24 @@ from typing import Any
 
 import numpy as np
 
+from vos_zoo.errors import MaskError
 from vos_zoo.masks.labels import ObjectMasks
 from vos_zoo.masks.read import read_mask
+
+
+def smaller_on_top(objects: Mapping[int, Any]) -> dict[int, np.ndarray]:
+    """Objects that may overlap, a mask each, as booleans in the order in which they are painted: the largest first, so that a hand is not
+    lost behind the person.
+
+    Args:
+        objects: id -> ObjectMasks, or a map (H, W) of which what is not 0 is the object.
+
+    Example:
+        >>> list(smaller_on_top({1: numpy.eye(2), 2: numpy.ones((2, 2))}))
+        [2, 1]
+    """
+    layers = {k: np.asarray(mask.labels if isinstance(mask, ObjectMasks) else mask) > 0 for k, mask in objects.items()}
+    return dict(sorted(layers.items(), key=lambda item: -int(item[1].sum())))
 
 
 def first_of_each(masks: Mapping[int, Any], *, size: tuple[int, int] | None = None, resize: bool = False) -> dict[int, ObjectMasks]:
@@ -37,8 +53,15 @@ def first_of_each(masks: Mapping[int, Any], *, size: tuple[int, int] | None = No
         name = f"the mask of frame {index}"
         if isinstance(source, (str, os.PathLike)):
             name = f"{name} ({os.fspath(source)})"
+        layers: dict[int, np.ndarray] = {}
+        if isinstance(source, Mapping) and source and all(isinstance(key, int) for key in source):
+            source = layers = smaller_on_top(
+                {k: read_mask(m, size=size, resize=resize, allow_empty=True, name=name) for k, m in source.items()}
+            )
         given = read_mask(source, size=size, resize=resize, allow_empty=True, name=name)
         seen = set(np.unique(given.labels).tolist())
+        if hidden := [k for k, layer in layers.items() if layer.any() and k not in seen]:
+            raise MaskError(f"{name}: object {hidden[0]} lies wholly under others, so that no pixel of it is left: take it out, or them")
         new = [k for k in given.ids if k in seen and k not in known]
         if new:
             known.update(new)
