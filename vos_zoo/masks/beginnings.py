@@ -55,12 +55,11 @@ def first_of_each(masks: Mapping[int, Any], *, size: tuple[int, int] | None = No
             name = f"{name} ({os.fspath(source)})"
         layers: dict[int, np.ndarray] = {}
         if isinstance(source, Mapping) and source and all(isinstance(key, int) for key in source):
-            source = layers = smaller_on_top(
-                {k: read_mask(m, size=size, resize=resize, allow_empty=True, name=name) for k, m in source.items()}
-            )
+            alone = {k: read_mask(each, size=size, resize=resize, allow_empty=True, name=name) for k, each in source.items()}
+            source = layers = smaller_on_top(alone)
         given = read_mask(source, size=size, resize=resize, allow_empty=True, name=name)
         seen = set(np.unique(given.labels).tolist())
-        if hidden := [k for k, layer in layers.items() if layer.any() and k not in seen]:
+        if hidden := [k for k, layer in layers.items() if layer.any() and k not in seen and k not in known]:
             raise MaskError(f"{name}: object {hidden[0]} lies wholly under others, so that no pixel of it is left: take it out, or them")
         new = [k for k in given.ids if k in seen and k not in known]
         if new:
