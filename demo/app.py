@@ -20,6 +20,7 @@ from studio.desk import Desk
 from studio.endpoint import Endpoint
 from studio.limits import Limits
 from studio.mark_step import MarkStep
+from studio.places import one_place_each
 from studio.pointing import Answers
 from studio.storage import Storage
 from studio.visit import Visit
@@ -83,6 +84,7 @@ def build(choices: Choices | None = None, limits: Limits | None = None, answers:
         mark.connect(visit)
         watch.connect(visit, endpoint)
     page.queue(max_size=limits.waiting)
+    one_place_each(page._queue, "segment")
     page.warm_up = desk.warm_up
     page.limits = limits
     page.storage = storage

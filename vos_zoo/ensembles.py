@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 from vos_zoo.checkpoints.config import ModelConfig
 from vos_zoo.errors import VosZooError
 from vos_zoo.segmenter import Segmenter
+from vos_zoo.system.shown import shown
+from vos_zoo.system.values import entries
 
 
 def ensemble(segmenters: Iterable[Segmenter], *, weights: Sequence[float] | None = None) -> Segmenter:
@@ -34,7 +36,7 @@ def ensemble(segmenters: Iterable[Segmenter], *, weights: Sequence[float] | None
     """
     if isinstance(segmenters, Segmenter):
         raise VosZooError("an ensemble is made of a list of Segmenters: ensemble([first, second])")
-    given = tuple(segmenters)
+    given = tuple(entries(segmenters, "the first argument of ensemble(), the Segmenters,"))
     if not given:
         raise VosZooError("an ensemble needs at least one Segmenter: ensemble([vos_zoo.load('crvos'), ...])")
     for each in given:
@@ -66,8 +68,8 @@ def _joined(configs: Sequence[ModelConfig]) -> ModelConfig:
 
 
 def _shares(weights: Sequence[float] | None, members: int) -> tuple[float, ...]:
-    given = [1.0] * members if weights is None else list(weights)
+    given = [1.0] * members if weights is None else entries(weights, "weights")
     numbers = all(isinstance(each, (int, float)) and not isinstance(each, bool) and 0 < each < float("inf") for each in given)
     if len(given) != members or not numbers:
-        raise VosZooError(f"weights are {members} positive numbers, one a member, not {weights!r}")
+        raise VosZooError(f"weights are {members} positive numbers, one a member, not {shown(weights)}")
     return tuple(each / sum(given) for each in given)

@@ -367,9 +367,9 @@ class Segmenter(Engine):
         if self.finds_objects:
             raise VosZooError(f"{self.config.name} finds the objects itself and follows no mask, so there is nothing to adapt it to")
         if isinstance(steps, bool) or not isinstance(steps, (int, np.integer)) or steps < 1:
-            raise VosZooError(f"steps is a number of training steps, 1 or more, not {steps!r}")
+            raise VosZooError(f"steps is a number of training steps, 1 or more, not {steps!r:.80}")
         if isinstance(lr, bool) or not isinstance(lr, (int, float)) or not 0 < lr < 1:
-            raise VosZooError(f"lr is a learning rate between 0 and 1, for instance {LEARNING_RATE}, not {lr!r}")
+            raise VosZooError(f"lr is a learning rate between 0 and 1, for instance {LEARNING_RATE}, not {lr!r:.80}")
         spec = self.input_spec(size)
         pairs = annotated_frames(frame, mask, resize=resize_mask)
         from vos_zoo.train.online import adapted_member

@@ -68,8 +68,6 @@ class Desk:
 
     def show(self, visit: Visit, note: str = "") -> dict[str, Any]:
         with understood(visit), self._decoding:
-            return visit.painter(self.limits, note) if visit.clip is not None else {"mode": "empty"}
-        with understood(visit):
             return visit.painter(self.limits, note, points=self.answers.here) if visit.clip is not None else {"mode": "empty"}
 
     def go(self, painted: Any, visit: Visit, frame: Any) -> dict[str, Any]:
@@ -91,7 +89,9 @@ class Desk:
             if visit.clip is None or asked.frame != visit.frame:
                 return refused(asked, "")
             try:
-                return self.answers.answer(visit.pointer(self.answers, self.limits), asked)
+                with self._decoding:
+                    pointer = visit.pointer(self.answers, self.limits)
+                return self.answers.answer(pointer, asked)
             except (vos_zoo.PromptError, vos_zoo.MaskError) as error:
                 return refused(asked, _sentence(str(error)))
 
@@ -144,6 +144,8 @@ class Desk:
     def ask(self, model: str, other: str | None, painted: Any, visit: Visit) -> str:
         """The button was pressed: the run itself comes when it is this visitor's turn."""
         with understood(visit):
+            if self.line.holds(id(visit)):
+                raise vos_zoo.VosZooError("your run is in the queue or being worked on already: wait for it, or stop it")
             visit.error = self.keep(painted, visit)
             visit.tidy()
             visit.cancel.unlink(missing_ok=True)

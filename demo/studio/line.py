@@ -22,6 +22,7 @@ class Line:
         self._clock, self._lock = clock, threading.Lock()
         self._waiting: dict[Hashable, _Waiting] = {}  # in the order of coming
         self._until: float | None = None  # when the present run is likely to end
+        self._served: Hashable = None  # whose run that is
 
     def join(self, who: Hashable, seconds: float) -> None:
         with self._lock:
@@ -33,12 +34,18 @@ class Line:
         """While a run is worked on; also one that did not join, of a program."""
         with self._lock:
             self._waiting.pop(who, None)
-            self._until = self._clock()
+            self._until, self._served = self._clock(), who
         try:
             yield
         finally:
             with self._lock:
-                self._until = None
+                self._until = self._served = None
+
+    def holds(self, who: Hashable) -> bool:
+        """Whether this visitor has a place already: one that waits and was heard of lately, or the present run."""
+        with self._lock:
+            waits = self._waiting.get(who)
+            return who == self._served or (waits is not None and self._clock() - waits.heard < GONE)
 
     def expect(self, seconds: float) -> None:
         """The present run is likely to take so long from now on."""

@@ -6,13 +6,14 @@ import contextlib
 import io
 import re
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 import vos_zoo
 from studio.clips import Clip, refuse_giants, told_by_name
@@ -20,6 +21,9 @@ from studio.drawing import PAINTABLE, shrink_labels
 from studio.limits import Limits
 
 LARGEST_ZIP = 100_000_000  # bytes, unpacked
+METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # others can't be unpacked in bounded steps
+UNREADABLE = (zipfile.BadZipFile, zlib.error, Image.DecompressionBombError, OSError, ValueError, RuntimeError, NotImplementedError,
+              EOFError, IndexError, OverflowError, SyntaxError)  # fmt: skip
 FrameMasks = dict[int, np.ndarray]  # id -> (H, W) bool; without a pixel: the object is not in that frame
 
 
@@ -130,7 +134,7 @@ class Given(Mapping[int, FrameMasks]):
 def read_mask_files(paths: Sequence[str], clip: Clip, frame: int, limits: Limits) -> dict[int, Mark]:
     """Frame -> mark. One image belongs to `frame`; of several, also in a zip, each names its own, as in 00030.png."""
     found: dict[int, Mark] = {}
-    named = [each for path in paths for each in _images(path)]
+    named = [each for path in paths for each in _images(path, limits.marked)]
     if len(named) > limits.marked:
         raise vos_zoo.MaskError(f"these are {len(named)} masks; this page takes up to {limits.marked}, each for another frame")
     for name, source in named:
@@ -151,19 +155,31 @@ def read_mask_files(paths: Sequence[str], clip: Clip, frame: int, limits: Limits
     return found
 
 
-def _images(path: str) -> list[tuple[str, Any]]:
-    """(name, what vos_zoo.read_mask takes) of a file, or of each image in a zip."""
+def _images(path: str, most: int) -> list[tuple[str, Any]]:
+    """(name, what vos_zoo.read_mask takes) of a file, or of each image in a zip, which holds at most so many."""
     name = Path(path).name
     if not name.lower().endswith(".zip"):
         return [(name, path)]
     try:
         with zipfile.ZipFile(path) as archive:
             inside = [each for each in archive.infolist() if each.filename.lower().endswith((".png", ".bmp", ".gif", ".webp"))]
-            if not inside or sum(each.file_size for each in inside) > LARGEST_ZIP:
-                raise vos_zoo.MaskError(f"{name} holds no masks, or far too large ones: put indexed PNGs into it, named after their frames")
-            return [(Path(each.filename).name, Image.open(io.BytesIO(archive.read(each)))) for each in inside]
-    except (zipfile.BadZipFile, UnidentifiedImageError, Image.DecompressionBombError, OSError, RuntimeError, NotImplementedError) as error:
+            if not inside or len(inside) > most or sum(each.file_size for each in inside) > LARGEST_ZIP:
+                raise vos_zoo.MaskError(
+                    f"{name} holds no masks, more than {most}, or far too large ones: put indexed PNGs into it, named after their frames"
+                )
+            if any(each.compress_type not in METHODS for each in inside):
+                raise vos_zoo.MaskError(f"{name} is packed by a method that this page does not read: make the zip again, of indexed PNGs")
+            return [(Path(each.filename).name, Image.open(io.BytesIO(_unpacked(archive, each)))) for each in inside]
+    except vos_zoo.MaskError:
+        raise
+    except UNREADABLE as error:
         raise vos_zoo.MaskError(f"{name} can't be read ({error}): make the zip again, of indexed PNGs") from error
+
+
+def _unpacked(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
+    """No more than it claims."""
+    with archive.open(member) as file:
+        return file.read(member.file_size)
 
 
 def _read(source: Any, name: str, clip: Clip, limits: Limits) -> np.ndarray:

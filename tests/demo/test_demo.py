@@ -204,6 +204,8 @@ def test_mask_files_find_their_frames(tmp_path, clip):
         (["text.zip"], 0, "text.zip can't be read"),
         (["none.zip"], 0, "none.zip holds no masks"),
         (["cut.zip"], 0, "cut.zip can't be read"),
+        (["many.zip"], 0, "many.zip holds no masks, more than 4"),
+        (["bomb.zip"], 0, "bomb.zip is packed by a method"),
         ([f"{t}.png" for t in range(5)], 0, "these are 5 masks; this page takes up to 4"),
     ],
 )
@@ -219,6 +221,11 @@ def test_wrong_mask_files_are_refused_in_words(tmp_path, clip, names, frame, mes
     for name, inside in (("none.zip", "readme.txt"), ("cut.zip", "00000.png")):
         with zipfile.ZipFile(tmp_path / name, "w") as archive:
             archive.writestr(inside, "no picture")
+    with zipfile.ZipFile(tmp_path / "many.zip", "w") as archive:
+        for t in range(5):
+            archive.writestr(f"{t}.png", "no picture")
+    with zipfile.ZipFile(tmp_path / "bomb.zip", "w", zipfile.ZIP_LZMA) as archive:
+        archive.writestr("00000.png", bytes(1_000_000))
     with pytest.raises(MaskError, match=message) as refused:
         marks.read_mask_files([str(tmp_path / name) for name in names], clip, frame, limits.Limits(marked=4))
     assert str(tmp_path) not in str(refused.value)
@@ -481,6 +488,7 @@ def test_a_line_knows_who_is_before_whom():
         waiting.expect(10)
         now[0] = 4
         assert waiting.before("a") is None and waiting.before("c") == (2, 20 + 6)
+        assert waiting.holds("a") and waiting.holds("c") and not waiting.holds("d"), "one place each"
         now[0] = 23  # c has been heard of, b not
         assert waiting.before("c") == (1, 1)
     assert waiting.before("c") == (0, 0)
@@ -753,9 +761,17 @@ def test_three_visitors_at_once_get_each_their_own(server, place, one, models, t
         assert masks_in(zipped, tmp_path / str(n)) == one.propagate(str(paths[n]), str(files[n]))
 
 
-def test_a_full_queue_says_so_and_empties(client, clip, first, models, monkeypatch):
-    from gradio_client import handle_file
+def joined(server, clip, first, models, session):
+    """What the server says to a session that wants a run."""
+    import httpx
 
+    files = [{"path": str(path), "meta": {"_type": "gradio.FileData"}} for path in (clip, first)]
+    return httpx.post(
+        f"{server}gradio_api/call/segment", json={"data": [*files, 0, models["one"], "", True], "session_hash": session}, timeout=60
+    )
+
+
+def test_a_full_queue_says_so_and_empties(server, client, clip, first, models, monkeypatch):
     slow = follow.follow
 
     def held(*arguments, **options):
@@ -763,16 +779,18 @@ def test_a_full_queue_says_so_and_empties(client, clip, first, models, monkeypat
         yield from slow(*arguments, **options)
 
     monkeypatch.setattr(sys.modules["studio.desk"], "follow", held)
-    sent = {"video": handle_file(clip.path), "mask": handle_file(str(first)), "model": models["one"], "api_name": "/segment"}
-    jobs = [client.submit(**sent) for _ in range(12)]
-    ended = []
-    for job in jobs:
-        try:
-            ended.append(job.result(timeout=120)[4]["finished"])
-        except Exception as error:
-            ended.append(str(error))
-    full = [each for each in ended if each is not True]
-    assert 1 <= len(full) <= 5 and all("queue is full" in each.lower() for each in full), ended
+    answers = [joined(server, clip.path, first, models, f"visitor{n}") for n in range(12)]
+    full = [each for each in answers if each.status_code != 200]
+    assert 1 <= len(full) <= 6 and all(each.status_code == 503 and "Queue is full" in each.text for each in full), answers
+    again = joined(server, clip.path, first, models, "visitor5")
+    assert again.status_code == 503 or "Your last run is still in the queue" in again.text
+    for _ in range(100):
+        if joined(server, clip.path, first, models, "visitor99").status_code == 200:
+            break
+        time.sleep(0.1)
+    twice = joined(server, clip.path, first, models, "visitor99")
+    assert twice.status_code in (400, 503), "one visitor holds one place"
+    monkeypatch.setattr(sys.modules["studio.desk"], "follow", slow)
     assert call(client, clip.path, first, model=models["one"])[4]["finished"]
 
 

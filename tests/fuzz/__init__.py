@@ -5,3 +5,8 @@
 
 A file in targets/ is the registration: it holds TARGETS, a list of `Target`. See target.py.
 """
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # as conftest.py does it for tests

@@ -136,7 +136,7 @@ def _lines(process: subprocess.Popen[str]) -> Iterator[dict | None]:
         said.put("")
 
     threading.Thread(target=read, daemon=True).start()
-    patience = 120.0  # to import the library on a busy machine
+    patience = 120.0  # to import the library and make the seeds on a busy machine
     while True:
         try:
             line = said.get(timeout=patience)
@@ -145,9 +145,10 @@ def _lines(process: subprocess.Popen[str]) -> Iterator[dict | None]:
             return
         if not line:
             return
-        patience = LONGEST
         if line.startswith("{"):
-            yield json.loads(line)
+            told = json.loads(line)
+            patience = patience if "ready" in told else LONGEST
+            yield told
 
 
 def _fault(report: Report, number: int, what: str) -> None:

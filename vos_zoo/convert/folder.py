@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from vos_zoo import __version__
-from vos_zoo.checkpoints.build import trained, untrained
+from vos_zoo.checkpoints.build import outlined, resolved, trained, untrained
 from vos_zoo.checkpoints.card import model_card
 from vos_zoo.checkpoints.config import CONFIG_FILE, ModelConfig
 from vos_zoo.checkpoints.save import save
@@ -56,8 +56,11 @@ def write_folder(
     if taken:
         raise SaveError(f"{out} exists already. Choose a folder that does not, or one that is empty.")
     provenance = {"data": origin, "converted_from": [file.source() for file in files], "converter": f"vos_zoo {__version__}"}
-    model, config = untrained(config.replace(training=provenance))
+    config = config.replace(training=provenance)
     names = " and ".join(str(file.path) for file in files)
+    outline = outlined(*resolved(config, {}, names), names)  # a file that does not fit is refused before the model takes memory
+    fit(tensors, outline.state_dict(), spelling, unused=unused, source=names, model=config.name)
+    model, config = untrained(config)
     state = fit(tensors, model.state_dict(), spelling, unused=unused, source=names, model=config.name)
     model.load_state_dict(state)
     with atomic_write(out) as beside:

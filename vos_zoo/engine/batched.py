@@ -71,6 +71,10 @@ class _Clip:
             self.opened.video.close()
 
 
+def _is_scalar(videos: object) -> bool:
+    return getattr(videos, "shape", None) == ()
+
+
 def checked_jobs(
     videos: Iterable[VideoSource],
     first_masks: Iterable[MaskLike | None] | None,
@@ -78,10 +82,10 @@ def checked_jobs(
     batch: int,
 ) -> tuple[Iterator[Job], int | None]:
     """(video, first mask, later masks) of each, and their number where it is known. Errors that show before any video is opened."""
-    if isinstance(videos, (str, bytes, Video)) or hasattr(videos, "__fspath__") or not isinstance(videos, Iterable):
+    if isinstance(videos, (str, bytes, Video)) or hasattr(videos, "__fspath__") or not isinstance(videos, Iterable) or _is_scalar(videos):
         raise VideoError(f"videos is a list, or another iterable, of videos, not {videos!r:.80}: for one video call propagate(video, ...)")
     if isinstance(batch, bool) or not isinstance(batch, (int, np.integer)) or batch < 1:
-        raise VosZooError(f"batch is the number of videos that run together, 1 or more, not {batch!r}")
+        raise VosZooError(f"batch is the number of videos that run together, 1 or more, not {batch!r:.80}")
     columns = {"videos": videos, "first_masks": first_masks, "masks": masks}
     for name, column in columns.items():
         if isinstance(column, (str, bytes, Mapping)) or (column is not None and not isinstance(column, Iterable)):

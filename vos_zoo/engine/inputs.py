@@ -8,7 +8,9 @@ from typing import TypeAlias, TypeGuard
 import numpy as np
 
 from vos_zoo.errors import VosZooError
+from vos_zoo.system.shown import shown
 
+LARGEST = 2**15  # pixels of a side inside a model
 InputSize: TypeAlias = int | tuple[int, int] | str | None  # what `size=` takes: the shorter side, (height, width), "native", None
 
 
@@ -39,9 +41,9 @@ class TTA:
             isinstance(s, (int, float)) and not isinstance(s, bool) and 0.1 <= s <= 10 for s in self.scales
         )
         if not numbers or not self.scales or len(set(self.scales)) < len(self.scales):
-            raise VosZooError(f"scales are different factors from 0.1 to 10, for instance (1.0, 1.2, 1.4), not {self.scales!r}")
+            raise VosZooError(f"scales are different factors from 0.1 to 10, for instance (1.0, 1.2, 1.4), not {shown(self.scales)}")
         if not isinstance(self.flip, bool):
-            raise VosZooError(f"flip is True or False, not {self.flip!r}")
+            raise VosZooError(f"flip is True or False, not {shown(self.flip)}")
         object.__setattr__(self, "scales", tuple(map(float, self.scales)))
 
     @classmethod
@@ -52,7 +54,7 @@ class TTA:
         named = {None: cls(False, (1.0,)), False: cls(False, (1.0,)), True: cls(), "flip": cls(True, (1.0,)), "scales": cls(False)}
         if (given is None or isinstance(given, (bool, str))) and given in named:
             return named[given]
-        raise VosZooError(f"tta is True, 'flip', 'scales', TTA(flip=..., scales=...) or None, not {given!r}")
+        raise VosZooError(f"tta is True, 'flip', 'scales', TTA(flip=..., scales=...) or None, not {shown(given)}")
 
     @property
     def views(self) -> list[tuple[float, bool]]:
@@ -87,7 +89,9 @@ class InputSpec:
             return cls(short_side=int(size), tta=views)
         if isinstance(size, (tuple, list)) and len(size) == 2 and all(map(_whole, size)):
             return cls(exact=(int(size[0]), int(size[1])), tta=views)
-        raise VosZooError(f"size is the shorter side in pixels, (height, width) or 'native', not {size!r}")
+        raise VosZooError(
+            f"size is the shorter side in pixels, (height, width) or 'native', with at most {LARGEST} pixels a side, not {shown(size)}"
+        )
 
     def check_fits(self, stride: int) -> None:
         """VosZooError if a side is smaller than the model's stride."""
@@ -97,4 +101,4 @@ class InputSpec:
 
 
 def _whole(number: object) -> TypeGuard[int]:
-    return isinstance(number, (int, np.integer)) and not isinstance(number, bool)
+    return isinstance(number, (int, np.integer)) and not isinstance(number, bool) and number <= LARGEST

@@ -17,12 +17,13 @@ from vos_zoo.engine.members import Engine
 from vos_zoo.engine.read_ahead import Mode, ReadAhead, in_groups
 from vos_zoo.engine.session import Session, checked_frame
 from vos_zoo.engine.tracker import FrameResult
-from vos_zoo.errors import MaskError, VideoError, VosZooWarning
+from vos_zoo.errors import MaskError, VideoError, VosZooError, VosZooWarning
 from vos_zoo.masks.packing import id_type
 from vos_zoo.masks.read import ObjectMasks, read_mask, read_masks
 from vos_zoo.masks.sequence import MaskSequence
 from vos_zoo.masks.source import MaskLike, MasksLike
 from vos_zoo.system.progress import Progress, reporter
+from vos_zoo.system.shown import shown
 from vos_zoo.videos.source import FrameLike
 from vos_zoo.videos.video import Video
 
@@ -51,8 +52,8 @@ class Annotations:
         finder: str | None = None,
     ) -> Annotations:
         """Read and check every mask before any frame is processed. finder: the model's name, if it finds the objects itself."""
-        if direction not in ("forward", "backward", "both"):
-            raise MaskError(f"direction is 'forward', 'backward' or 'both', not {direction!r}")
+        if not isinstance(direction, str) or direction not in ("forward", "backward", "both"):
+            raise MaskError(f"direction is 'forward', 'backward' or 'both', not {shown(direction)}")
         if direction != "forward" and not video.replayable:
             raise VideoError(
                 f"{video.name} can be read only once and forwards, so direction={direction!r} needs a file, a folder or an "
@@ -177,8 +178,10 @@ class Propagation:
         self.engine, self.video, self.annotations = engine, video, annotations
         self.direction, self.spec, self.progress, self.stop = direction, spec, progress, stop
         self.hurried = video.replayable if mode == "auto" else mode == "throughput"  # frames are read before they are due
-        if drop not in (None, "auto", "late"):
-            raise VideoError(f"drop is 'auto', None or 'late', not {drop!r}")
+        if drop is not None and (not isinstance(drop, str) or drop not in ("auto", "late")):
+            raise VideoError(f"drop is 'auto', None or 'late', not {shown(drop)}")
+        if stop is not None and not callable(stop):
+            raise VosZooError(f"stop is a function without arguments that says whether to stop, not {shown(stop)}")
         if drop == "late" and video.replayable:
             raise VideoError(f"{video.name} waits until its frames are wanted, so none is late: leave out drop='late'")
         self.newest = drop == "late" or (drop == "auto" and video.live)  # frames of a live source that came meanwhile are left out

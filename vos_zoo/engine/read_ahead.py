@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Generic, Literal, TypeVar
 
 from vos_zoo.errors import VosZooError
+from vos_zoo.system.shown import shown
 
 T = TypeVar("T")
 Mode = Literal["auto", "throughput", "latency"]
@@ -83,8 +84,8 @@ class ReadAhead(Generic[T]):
 
 def checked_mode(mode: str) -> Mode:
     """VosZooError if there is no such mode."""
-    if mode not in ("auto", "throughput", "latency"):
-        raise VosZooError(f"mode is 'auto', 'throughput' (files: read and encoded ahead) or 'latency' (frame by frame), not {mode!r}")
+    if not isinstance(mode, str) or mode not in ("auto", "throughput", "latency"):
+        raise VosZooError(f"mode is 'auto', 'throughput' (files: read and encoded ahead) or 'latency' (frame by frame), not {shown(mode)}")
     return mode  # type: ignore[return-value]
 
 

@@ -18,6 +18,7 @@ from vos_zoo.masks.source import MaskLike
 from vos_zoo.pointing.prompts import Prompts, Told
 from vos_zoo.pointing.video import mask_of
 from vos_zoo.system.host import undisturbed
+from vos_zoo.system.values import entries, whole
 from vos_zoo.videos.images import check_pixels, read_frame
 from vos_zoo.videos.source import FrameLike
 
@@ -195,7 +196,8 @@ class Session:
             >>> session.object_ids
             (2,)
         """
-        gone = {int(ids)} if isinstance(ids, (int, np.integer)) else set(ids)
+        given = [ids] if isinstance(ids, (int, np.integer)) else entries(ids, "what to remove", MaskError)
+        gone = {whole(each, "the id of an object", -(2**31), 2**31, MaskError) for each in given}
         if unknown := sorted(gone - set(self.object_ids)):
             raise MaskError(f"objects {list(map(int, unknown))} are not followed; those that are: {list(self.object_ids)}")
         with undisturbed():

@@ -22,10 +22,11 @@ FORMS = (
 def as_array(source: Any, name: str) -> np.ndarray:
     """An array or tensor, of any device, as a numpy array. Raises MaskError for anything else."""
     if hasattr(source, "detach") and hasattr(source, "cpu"):
-        source = source.detach().cpu()
-        if str(source.dtype) == "torch.bfloat16":
-            source = source.float()
-        source = source.numpy()
+        try:
+            source = source.detach().cpu()
+            source = (source.float() if str(source.dtype) == "torch.bfloat16" else source).numpy()
+        except (RuntimeError, TypeError, NotImplementedError) as error:  # sparse, quantized, or without values
+            raise MaskError(f"{name} is a tensor whose values can't be had ({str(error)[:80]}): give a dense one") from error
     if not hasattr(source, "__array__"):
         held = next((each for each in _HOLDERS if getattr(source, each.split(".")[0], None) is not None), "")
         what = f"{name} can't be a {type(source).__name__}"

@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 
 from vos_zoo.errors import VosZooError
+from vos_zoo.masks.packing import LARGEST_ID
 from vos_zoo.masks.stored import StoredMasks
+from vos_zoo.masks.values import whole
 
 
 def to_supervision(masks: StoredMasks, index: int) -> Any:
@@ -22,6 +24,7 @@ def to_supervision(masks: StoredMasks, index: int) -> Any:
         supervision = importlib.import_module("supervision")
     except ImportError as error:
         raise VosZooError("to_supervision needs the library supervision, which is not installed: pip install supervision") from error
+    index = whole(index, "the number of the frame", -LARGEST_ID, LARGEST_ID)
     labels = masks[index]
     seen = [k for k, object_id in enumerate(masks.object_ids) if (labels == object_id).any()]
     ids = [masks.object_ids[k] for k in seen]

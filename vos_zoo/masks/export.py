@@ -18,6 +18,8 @@ from vos_zoo.masks.overlay import Style, draw_mask, draw_overlay
 from vos_zoo.masks.stored import StoredMasks, frame_files
 from vos_zoo.system.atomic_folder import atomic_folder
 from vos_zoo.system.paths import user_path
+from vos_zoo.system.shown import shown
+from vos_zoo.system.values import as_number, entries, flag, real
 from vos_zoo.videos.reader import Moment, Presentation
 from vos_zoo.videos.video import Video, open_video
 from vos_zoo.videos.writer import VideoWriter, check_writable, usual_codec
@@ -40,8 +42,10 @@ def save_video(
     audio: bool = True,
 ) -> Path:
     """See `MaskSequence.save_video`."""
+    path, audio = user_path(path), flag(audio, "audio", SaveError)
     _check_not_empty(masks, path)
     _check_look(style, alpha)
+    fps = None if fps is None else real(fps, "fps", 0, error=SaveError)
     with _opened(video, masks) as opened:
         speed, like = _timing(masks, opened, fps, audio, Path(path).name)
         size = (masks.size[0], (2 if style == "side-by-side" else 1) * masks.size[1])
@@ -72,10 +76,10 @@ def check_video(path: str | os.PathLike[str], video: Video, *, style: Style = "o
 
 
 def _check_look(style: Style, alpha: float) -> None:
-    if style not in get_args(Style):
-        raise SaveError(f"there is no style {style!r}: choose one of {', '.join(get_args(Style))}")
-    if not 0 <= alpha <= 1:
-        raise SaveError(f"alpha must lie between 0 (no tint) and 1 (colour only), not {alpha}")
+    if not isinstance(style, str) or style not in get_args(Style):
+        raise SaveError(f"there is no style {shown(style)}: choose one of {', '.join(get_args(Style))}")
+    if not 0 <= as_number(alpha) <= 1:
+        raise SaveError(f"alpha must lie between 0 (no tint) and 1 (colour only), not {shown(alpha)}")
 
 
 def _timing(masks: StoredMasks, video: Video, fps: float | None, audio: bool, name: str) -> tuple[float, Presentation]:
@@ -102,10 +106,10 @@ def save_cutouts(
 ) -> Path:
     """See `MaskSequence.save_cutouts`."""
     _check_not_empty(masks, path)
-    chosen = list(masks.object_ids if ids is None else ids)
-    unknown = sorted(set(chosen).difference(masks.object_ids))
+    chosen = list(masks.object_ids) if ids is None else entries(ids, "ids", MaskError)
+    unknown = [each for each in chosen if not isinstance(each, (int, np.integer)) or each not in masks.object_ids]
     if unknown:
-        raise MaskError(f"there is no object {unknown[0]} in these masks; their ids are {list(masks.object_ids)}")
+        raise MaskError(f"there is no object {shown(unknown[0])} in these masks; their ids are {list(masks.object_ids)}")
     names, computed = frame_files(masks), masks.computed
     with _opened(video, masks) as opened, atomic_folder(path, overwrite=overwrite) as temporary:
         for i, moment in _Frames(masks, opened):

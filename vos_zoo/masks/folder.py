@@ -8,7 +8,6 @@ import json
 import os
 import warnings
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
@@ -24,10 +23,11 @@ from vos_zoo.masks.palette import davis_palette
 from vos_zoo.masks.read import read_mask
 from vos_zoo.masks.record import RECORD, Record, checked_record, record_text
 from vos_zoo.masks.stored import StoredMasks, frame_files
+from vos_zoo.system.archives import open_archive
 from vos_zoo.system.atomic import atomic_write
 from vos_zoo.system.atomic_folder import atomic_folder
 from vos_zoo.system.file_order import in_order, told_order
-from vos_zoo.system.limits import check_limit, check_picture
+from vos_zoo.system.limits import check_picture
 from vos_zoo.system.paths import user_path
 from vos_zoo.system.whole_pictures import whole_pictures
 
@@ -178,27 +178,11 @@ def _same_size(masks: StoredMasks, first: Path, path: Path, folder: Path) -> Obj
 
 
 def _load_zip(kind: type[Masks], path: Path) -> Masks:
-    """What `save_zip` wrote. What a member claims is checked before it is unpacked, and no more than that is unpacked."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            members = {member.filename: member for member in archive.infolist()}
-            check_limit("frames", len(members), str(path), MaskError)
-            check_limit("unpacked", sum(member.file_size for member in members.values()), str(path), MaskError)
-
-            def read(name: str) -> bytes:
-                if name not in members:
-                    raise FileNotFoundError(name)
-                with archive.open(members[name]) as file:
-                    return file.read(members[name].file_size)
-
-            if RECORD not in members:
-                raise MaskError(f"{path} holds no {RECORD}, so it was not saved by save_zip: unpack it and load the folder")
-            check_document = members[RECORD].file_size
-            if check_document > LARGEST_DOCUMENT:
-                raise MaskError(f"{RECORD} in {path} has {check_document} bytes when unpacked, which no record has")
-            facts = checked_record(json.loads(read(RECORD)), f"{RECORD} in {path}")
-            return _load_recorded(kind, facts, str(path), read)
-    except MaskError:
-        raise
-    except (zipfile.BadZipFile, OSError, ValueError, RuntimeError, NotImplementedError, EOFError, RecursionError, zlib.error) as error:
-        raise MaskError(f"{path} is a damaged or foreign zip file ({str(error)[:100]}): save the masks again") from error
+    """What `save_zip` wrote."""
+    with open_archive(path, MaskError) as archive:
+        if RECORD not in archive:
+            raise MaskError(f"{path} holds no {RECORD}, so it was not saved by save_zip: unpack it and load the folder")
+        if archive.size(RECORD) > LARGEST_DOCUMENT:
+            raise MaskError(f"{RECORD} in {path} has {archive.size(RECORD)} bytes when unpacked, which no record has")
+        facts = checked_record(json.loads(archive.read(RECORD)), f"{RECORD} in {path}")
+        return _load_recorded(kind, facts, str(path), archive.read)

@@ -9,6 +9,8 @@ import numpy as np
 
 from vos_zoo.errors import MaskError
 from vos_zoo.masks.palette import colours_of
+from vos_zoo.system.shown import shown
+from vos_zoo.system.values import as_number
 
 Style = Literal["overlay", "side-by-side", "mask", "cutout"]
 
@@ -43,8 +45,8 @@ def draw_overlay(
             f"the mask is {labels.shape[::-1]} but the frame {frame.shape[1::-1]} (width, height): draw "
             "masks on the frames they were made from"
         )
-    if not 0 <= alpha <= 1:
-        raise MaskError(f"alpha must lie between 0 (no tint) and 1 (colour only), not {alpha}")
+    if not 0 <= as_number(alpha) <= 1:
+        raise MaskError(f"alpha must lie between 0 (no tint) and 1 (colour only), not {shown(alpha)}")
     drawn = frame.copy()
     tinted = labels != 0
     lost_ids = list(lost)

@@ -25,6 +25,7 @@ from vos_zoo.masks.polygons import polygons_to_mask
 from vos_zoo.masks.rle import decode_rle, is_rle, rle_size
 from vos_zoo.masks.values import items, shown, whole
 from vos_zoo.system.paths import user_path
+from vos_zoo.system.values import flag
 
 if TYPE_CHECKING:
     from vos_zoo.masks.source import MaskLike
@@ -75,8 +76,10 @@ def read_mask(
         >>> vos_zoo.read_mask(layers, size=(4, 6)).ids
         (1, 2)
     """
+    resize, allow_empty = flag(resize, "resize", MaskError), flag(allow_empty, "allow_empty", MaskError)
     if isinstance(source, (str, os.PathLike)):
-        name = f"{name} {os.fspath(source)}" if name == "mask" else name
+        source = user_path(source, MaskError)
+        name = f"{name} {source}" if isinstance(name, str) and name == "mask" else name
     if size is not None:
         pair = items(size.tolist() if isinstance(size, np.ndarray) else size, "size", 2)
         size = (whole(pair[0], "size[0], the height", 1, LARGEST_ID), whole(pair[1], "size[1], the width", 1, LARGEST_ID))

@@ -9,6 +9,9 @@ import numpy as np
 
 from vos_zoo.errors import MaskError
 from vos_zoo.masks.packing import LARGEST_ID, id_type, pack, unpack
+from vos_zoo.system.limits import check_limit
+from vos_zoo.system.shown import shown
+from vos_zoo.system.values import as_number, entries, real, whole
 
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike
@@ -46,17 +49,21 @@ class StoredMasks(Sequence[np.ndarray]):
         first_frame: int = 0,
         frame_step: int = 1,
     ) -> None:
-        height, width = (int(n) for n in size)
+        sides = entries(size, "size, (height, width),", MaskError)
+        if len(sides) != 2:
+            raise MaskError(f"size is (height, width) in pixels, not {shown(size)}")
+        height, width = (whole(n, "a side of the masks", -(2**31), 2**31, MaskError) for n in sides)
         if height < 1 or width < 1:
             raise MaskError(f"a mask must be at least 1x1 pixels, not {width}x{height} (width x height)")
         self.size = (height, width)
-        self.fps = None if fps is None else float(fps)
+        self.fps = None if fps is None else real(fps, "fps", error=MaskError)
         self.frame_names = None if frame_names is None else _checked_names(frame_names)
         self._ids: tuple[int, ...] = ()
         self._frames: list[_Frame | None] = []
-        if not frame_step:
+        self._start = whole(first_frame, "first_frame", -LARGEST_ID, LARGEST_ID, MaskError)
+        self._step = whole(frame_step, "frame_step", -LARGEST_ID, LARGEST_ID, MaskError)
+        if not self._step:
             raise MaskError("frame_step must not be 0: give 1 if there is a mask for every frame")
-        self._start, self._step = int(first_frame), int(frame_step)
         self._add_ids(object_ids)
 
     @property
@@ -124,17 +131,19 @@ class StoredMasks(Sequence[np.ndarray]):
 
         Arguments and errors as in `append`.
         """
-        if index < 0:
+        if isinstance(index, (int, np.integer)) and index < 0:
             raise IndexError(f"frame {index}: set() counts frames from 0")
-        labels = np.asarray(labels)
+        index = whole(index, "the number of a frame", 0, LARGEST_ID, MaskError)
+        labels = _array(labels)
         if labels.shape != self.size:
             raise MaskError(
                 f"a mask of shape {labels.shape} does not belong to this sequence, whose masks are "
                 f"{self.size} (height, width): scale it first, by nearest neighbour"
             )
         packed, area = pack(labels)
-        scores = {int(i): float(score) for i, score in (confidence or {}).items()}
-        frame = _Frame(packed, area, scores or _NOTHING, frozenset(int(i) for i in lost))
+        scores = _scores(confidence)
+        gone = frozenset(_id(i) for i in entries(lost, "lost", MaskError))
+        frame = _Frame(packed, area, scores or _NOTHING, gone)
         self._add_ids([*area, *scores, *frame.lost])
         self.reserve(index + 1)
         self._frames[index] = frame
@@ -142,7 +151,10 @@ class StoredMasks(Sequence[np.ndarray]):
     def reserve(self, length: int) -> None:
         """Makes the sequence at least `length` frames long; frames added count as not computed until they are
         set."""
-        self._frames.extend([None] * (length - len(self._frames)))
+        length = whole(length, "the length to reserve", -LARGEST_ID, LARGEST_ID, MaskError)
+        if (more := length - len(self._frames)) > 1:
+            check_limit("frames", more, "the gap in the sequence", MaskError)
+        self._frames.extend([None] * more)
 
     def mask_of(self, index: int, object_id: int) -> np.ndarray:
         """The mask (H, W) bool of one object in frame `index`.
@@ -150,9 +162,9 @@ class StoredMasks(Sequence[np.ndarray]):
         Raises:
             MaskError: there is no such object in the sequence.
         """
-        if object_id not in self._ids:
-            raise MaskError(f"there is no object {object_id} in these masks; their ids are {_listed(self._ids)}")
-        return self[index] == object_id
+        if not isinstance(object_id, (int, np.integer)) or object_id not in self._ids:
+            raise MaskError(f"there is no object {shown(object_id)} in these masks; their ids are {_listed(self._ids)}")
+        return self[whole(index, "the number of a frame", -LARGEST_ID, LARGEST_ID, MaskError)] == object_id
 
     def __len__(self) -> int:
         return len(self._frames)
@@ -204,11 +216,8 @@ class StoredMasks(Sequence[np.ndarray]):
         return f"{type(self).__name__}({', '.join(facts)})"
 
     def _add_ids(self, ids: Iterable[int]) -> None:
-        new = {int(i) for i in ids}.difference(self._ids)
+        new = {_id(i) for i in entries(ids, "object_ids", MaskError)}.difference(self._ids)
         if new:
-            wrong = [i for i in new if not 1 <= i <= LARGEST_ID]
-            if wrong:
-                raise MaskError(f"{wrong[0]} can't be the id of an object: ids go from 1 to {LARGEST_ID}")
             self._ids = tuple(sorted(new.union(self._ids)))
 
     def _part(self, index: slice) -> Self:
@@ -249,8 +258,31 @@ def frame_files(masks: StoredMasks) -> list[str]:
 _NOTHING: Mapping[int, float] = {}
 
 
+def _id(value: object) -> int:
+    number = value if isinstance(value, (int, np.integer)) and not isinstance(value, bool) else as_number(value)
+    if not (number == number and 1 <= number <= LARGEST_ID and number == int(number)):
+        raise MaskError(f"{shown(value)} can't be the id of an object: ids go from 1 to {LARGEST_ID}")
+    return int(number)
+
+
+def _scores(confidence: Mapping[int, float] | None) -> dict[int, float]:
+    """What is known of the objects, as plain numbers; NaN stays."""
+    if confidence is None:
+        return {}
+    if not isinstance(confidence, Mapping):
+        raise MaskError(f"confidence is {{id: 0..1}}, not {shown(confidence)}")
+    return {_id(i): as_number(score) for i, score in confidence.items()}
+
+
+def _array(labels: object) -> np.ndarray:
+    try:
+        return np.asarray(labels)
+    except Exception as error:  # lists of lists that are not alike, tensors without values
+        raise MaskError(f"labels are an (H, W) array of ids, and this can't be made one ({str(error)[:80]})") from error
+
+
 def _checked_names(names: Sequence[str]) -> list[str]:
-    checked = [str(name) for name in names]
+    checked = [str(name) for name in entries(names, "frame_names", MaskError)]
     for name in checked:
         if not name or name in (".", "..") or "/" in name or "\\" in name or "\0" in name:
             raise MaskError(f"{name!r} can't name a frame: names become file names, without folders")

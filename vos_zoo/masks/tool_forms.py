@@ -21,6 +21,7 @@ from vos_zoo.masks.stored import StoredMasks, frame_files
 from vos_zoo.system.atomic import atomic_write
 from vos_zoo.system.atomic_folder import atomic_folder
 from vos_zoo.system.paths import user_path
+from vos_zoo.system.shown import shown
 
 _MOTS_CLASS = 1
 _MOST_MOTS = 999  # a pixel is 1000 * class + object
@@ -30,13 +31,13 @@ _CATEGORY = "object"
 
 def save_as(masks: StoredMasks, path: str | os.PathLike[str], form: str, *, overwrite: bool = False) -> Path:
     """See `MaskSequence.save_as`."""
-    if form not in SAVERS:
-        raise SaveError(f"there is no form {form!r}: choose one of {', '.join(SAVERS)}")
+    path = user_path(path)
+    if not isinstance(form, str) or form not in SAVERS:
+        raise SaveError(f"there is no form {shown(form)}: choose one of {', '.join(SAVERS)}")
     if not masks.computed.any():
         raise SaveError(f"nothing to save to {os.fspath(path)}: the sequence has no frames yet")
-    target = user_path(path)
-    SAVERS[form](masks, target, overwrite)
-    return target
+    SAVERS[form](masks, path, overwrite)
+    return path
 
 
 def _seen(masks: StoredMasks) -> Iterator[tuple[int, str, list[tuple[int, np.ndarray]]]]:

@@ -7,9 +7,8 @@ import reprlib
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from vos_zoo.errors import MaskError
+from vos_zoo.system import values
 
 _short = reprlib.Repr()
 _short.maxstring = _short.maxother = 60
@@ -28,23 +27,12 @@ def shown(value: object) -> str:
 
 def whole(value: Any, what: str, low: int, high: int) -> int:
     """A whole number from `low` to `high`; 4.0 counts as one, True and "4" don't. Raises MaskError."""
-    good = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-    good = good or (isinstance(value, (float, np.floating)) and math.isfinite(value) and value == int(value))
-    if not good or not low <= value <= high:
-        raise MaskError(f"{what} must be a whole number from {low} to {high}, not {shown(value)}")
-    return int(value)
+    return values.whole(value, what, low, high, MaskError)
 
 
 def real(value: object, what: str, low: float = -math.inf, high: float = math.inf) -> float:
     """A finite number from `low` to `high`. Raises MaskError."""
-    try:
-        number = float(value) if isinstance(value, (int, float, np.number)) and not isinstance(value, bool) else math.nan
-    except OverflowError:
-        number = math.nan
-    if not (math.isfinite(number) and low <= number <= high):
-        bounds = "" if math.isinf(low) and math.isinf(high) else f" from {low:g} to {high:g}"
-        raise MaskError(f"{what} must be a finite number{bounds}, not {shown(value)}")
-    return number
+    return values.real(value, what, low, high, MaskError)
 
 
 def text(value: object, what: str) -> str:

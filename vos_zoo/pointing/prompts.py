@@ -204,7 +204,10 @@ def _check_inside(x: float, y: float, named: str, size: tuple[int, int]) -> None
 def _plain(given: object) -> Any:
     """Arrays and tensors as lists of numbers."""
     if hasattr(given, "tolist"):
-        return given.tolist()
+        try:
+            return given.tolist()
+        except (RuntimeError, TypeError, NotImplementedError) as error:  # a tensor that is sparse, or without values
+            raise PromptError(f"points, boxes and scribbles are numbers, and these can't be had ({str(error)[:80]})") from error
     return [_plain(each) for each in given] if isinstance(given, (list, tuple)) else given
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from vos_zoo.errors import SaveError
 from vos_zoo.system.atomic import atomic_write
 from vos_zoo.system.paths import user_path
+from vos_zoo.system.values import flag
 
 
 @contextlib.contextmanager
@@ -24,7 +25,7 @@ def atomic_folder(
     Raises:
         SaveError: `path` is taken, the disk is full, there is no permission.
     """
-    target = Path(os.path.realpath(user_path(path)))
+    target, overwrite = Path(os.path.realpath(user_path(path))), flag(overwrite, "overwrite", SaveError)
     _check_free(target, overwrite, suffixes)
     with atomic_write(target, replace_folder=overwrite) as temporary:
         temporary.mkdir()

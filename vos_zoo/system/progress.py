@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from vos_zoo.errors import VosZooError
+from vos_zoo.system.shown import shown
 from vos_zoo.system.streams import in_notebook, is_terminal
 
 Progress = bool | Callable[[int, "int | None"], None] | None
@@ -27,6 +29,8 @@ def reporter(progress: Progress, total: int | None, what: str, unit: str = "fram
         what: is done, as the bar says it.
         unit: what is counted.
     """
+    if not (progress is None or callable(progress) or isinstance(progress, (bool, int))):
+        raise VosZooError(f"progress is True, False, None or a function (done, total), not {shown(progress)}")
     if callable(progress):
         tell = progress
         yield lambda done: tell(done, total)

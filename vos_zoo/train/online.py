@@ -12,6 +12,7 @@ from vos_zoo.engine.members import Member
 from vos_zoo.masks.read import ObjectMasks
 from vos_zoo.system.host import undisturbed_building
 from vos_zoo.system.progress import Progress
+from vos_zoo.system.values import whole
 from vos_zoo.train.adapt import adapted
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ def adapted_member(
 
     It keeps the device, the precision and whose features find lost objects again. VosZooError if the training diverges.
     """
+    seed = whole(seed, "seed", -(2**63), 2**63 - 1)
     examples = [(member.grid(frame.shape[:2], spec), (frame, masks)) for frame, masks in annotated]
     with undisturbed_building():
         model = adapted(member.model, examples, steps=steps, lr=lr, seed=seed, dtype=member.dtype, progress=progress)

@@ -82,9 +82,12 @@ def page_count(image: Image.Image) -> int:
 
 def to_numpy(item: object) -> np.ndarray:
     """An array or tensor, of any device, as a numpy array."""
-    if hasattr(item, "detach"):
-        item = item.detach().cpu()
-    return np.asarray(item)
+    if not hasattr(item, "detach"):
+        return np.asarray(item)
+    try:
+        return np.asarray(item.detach().cpu())
+    except (RuntimeError, TypeError, NotImplementedError) as error:  # sparse, quantized, or without values
+        raise VideoError(f"a tensor of {item.dtype} on {item.device} can't be read as frames: {str(error)[:80]}") from error
 
 
 def check_pixels(item: object, label: str, *, frames: bool = False) -> None:
@@ -179,8 +182,8 @@ def unreadable(path: str | os.PathLike[str], label: str, error: BaseException) -
     """The VideoError to raise for what went wrong with an image file; one that is told already stays as it is."""
     if isinstance(error, VideoError):
         return error
-    name = os.fspath(path)
+    name = os.fsdecode(path)[:300]
     if isinstance(error, PermissionError):
         return VideoError(f"{label}: no permission to read {name!r}: change its permissions")
-    reason = "it is not an image" if isinstance(error, Image.UnidentifiedImageError) else str(error)
+    reason = "it is not an image" if isinstance(error, Image.UnidentifiedImageError) else str(error)[:300]
     return VideoError(f"{label}: {name!r} can't be read ({reason}): replace or remove the file")

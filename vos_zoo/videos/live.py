@@ -129,7 +129,10 @@ def open_camera(number: int, fps: float | None) -> LiveReader:
 
 def open_stream(url: str) -> LiveReader:
     """A stream by its URL. A password in it shows up neither in names nor in errors."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:
+        raise VideoError(f"{url[:80]!r} is no address ({error}): write it out, as in rtsp://camera:554/stream") from None
     if parts.scheme.lower() not in STREAM_SCHEMES:
         raise VideoError(
             f"{parts.scheme}:// is not a kind of stream that can be read: use one of {', '.join(STREAM_SCHEMES)}, or the path of a file"

@@ -297,6 +297,9 @@ def _checksum(picture: Any) -> int:
     bits = picture.format.padded_bits_per_pixel if packed else picture.format.components[0].bits
     pixel_bytes = (bits + 7) // 8
     for plane in picture.planes:
+        if not plane.line_size:  # a palette
+            total = zlib.crc32(plane, total)
+            continue
         rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)
         total = zlib.crc32(np.ascontiguousarray(rows[: plane.height, : plane.width * pixel_bytes]).data, total)
     return total

@@ -15,6 +15,8 @@ import numpy as np
 from PIL import Image
 
 from vos_zoo.errors import VideoError, VosZooWarning
+from vos_zoo.system.shown import shown
+from vos_zoo.system.values import as_number, flag, whole
 from vos_zoo.videos.folder import open_folder
 from vos_zoo.videos.frames import ArrayReader, IteratorReader, ListReader
 from vos_zoo.videos.images import IMAGE_SUFFIXES
@@ -24,6 +26,9 @@ from vos_zoo.videos.reader import Moment, Presentation, Reader
 
 if TYPE_CHECKING:
     from vos_zoo.videos.source import VideoSource
+
+_MOST_FRAMES = 2**40  # no video has more
+_HELD = 1 << 28  # bytes of frames that are held at once when they are read backwards
 
 
 class Video:
@@ -181,23 +186,23 @@ class Video:
 
         Of a file, the frames before `start` are decoded and dropped.
         """
-        self._check_range(start, stop)
+        start, stop = self._checked_range(start, stop)
         return self._reader.frames(start, stop)
 
     def read_reversed(self, start: int = 0, stop: int | None = None, chunk: int = 32) -> Iterator[np.ndarray]:
-        """The frames of `read(start, stop)`, bit for bit, last first; at most `chunk` are held at once.
+        """The frames of `read(start, stop)`, bit for bit, last first; at most `chunk` are held at once, and fewer where they are large.
 
         Files are decoded twice, and from a key frame for every chunk: a larger chunk is faster. Where a file
         can't be sought it is decoded from the start for every chunk.
         """
-        self._check_range(start, stop)
-        if chunk < 1:
-            raise VideoError(f"chunk must be at least 1 frame, not {chunk}")
-        return self._reader.frames_reversed(start, stop, chunk)
+        start, stop = self._checked_range(start, stop)
+        chunk = whole(chunk, "chunk, the number of frames held at once,", 1, _MOST_FRAMES, VideoError)
+        fitting = max(1, _HELD // (3 * self.height * self.width))
+        return self._reader.frames_reversed(start, stop, min(chunk, fitting))
 
     def count(self) -> int:
         """The exact number of frames that iteration gives. A file is decoded for it, once."""
-        self._check_range(0, None)
+        self._checked_range(0, None)
         return self._reader.count()
 
     def close(self) -> None:
@@ -230,12 +235,15 @@ class Video:
                 raise VideoError(f"{self.name} can be read only once: open it again, or give a list or a file")
             self._used = True
 
-    def _check_range(self, start: int, stop: int | None) -> None:
+    def _checked_range(self, start: int, stop: int | None) -> tuple[int, int | None]:
         self._check_open()
         if not self.replayable:
             raise VideoError(f"{self.name} can be read only once, forward: save it as a file, or give a list, to go back")
-        if start < 0 or (stop is not None and stop < start):
-            raise VideoError(f"frames {start} to {stop} are no range: 0 <= start <= stop is needed")
+        numbers = all(as_number(each) == as_number(each) for each in (start, 0 if stop is None else stop))
+        if not numbers or start < 0 or (stop is not None and stop < start):
+            raise VideoError(f"frames {shown(start)} to {shown(stop)} are no range: 0 <= start <= stop is needed")
+        first = whole(start, "the first frame", 0, _MOST_FRAMES, VideoError)
+        return first, None if stop is None else min(whole(stop, "the frame to stop at", 0, 2**62, VideoError), _MOST_FRAMES)
 
 
 def open_video(source: VideoSource, *, backend: str = "auto", fps: float | None = None, playlists: bool = False) -> Video:
@@ -271,12 +279,13 @@ def open_video(source: VideoSource, *, backend: str = "auto", fps: float | None 
         >>> video.count()
         8
     """
-    if backend not in BACKENDS:
-        guess = get_close_matches(str(backend), BACKENDS, 1)
+    if not isinstance(backend, str) or backend not in BACKENDS:
+        guess = get_close_matches(str(backend)[:80], BACKENDS, 1)
         hint = f"did you mean {guess[0]!r}?" if guess else f"use one of {', '.join(BACKENDS)}"
-        raise VideoError(f"there is no backend {backend!r}: {hint}")
-    if fps is not None and not (math.isfinite(fps) and fps > 0):
-        raise VideoError(f"fps must be a positive number, not {fps!r}")
+        raise VideoError(f"there is no backend {shown(backend)}: {hint}")
+    if fps is not None and not (math.isfinite(number := as_number(fps)) and number > 0):
+        raise VideoError(f"fps must be a positive number, not {shown(fps)}")
+    playlists = flag(playlists, "playlists", VideoError)
     if isinstance(source, Video):
         return source
     return Video(_reader(source, backend, fps, playlists), fps)
