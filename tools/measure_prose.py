@@ -118,7 +118,7 @@ def _unfolded(lines: Sequence[str]) -> Iterator[str]:
 
 def pages(root: Path = ROOT) -> list[Path]:
     """Every page that is measured: the root's documents and those in docs/, but for the template of a generated one."""
-    top = [root / name for name in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md")]
+    top = [root / name for name in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md")]
     return top + sorted(path for path in (root / "docs").rglob("*.md") if path.name != "page.md")
 
 

@@ -3,7 +3,7 @@
 - models/: a page a checkpoint, of hub_configs/NAME: what its config says, then its card.
 - the table of all models, the README's, at models/index.md
 - reference/cli.md: the help of every command
-- ARCHITECTURE.md, CONTRIBUTING.md and CHANGELOG.md, which lie at the repository's root
+- ARCHITECTURE.md, CONTRIBUTING.md, SECURITY.md and CHANGELOG.md, which lie at the repository's root
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from mkdocs.structure.files import Files
     from mkdocs.structure.pages import Page
 
-TOP = ("ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md")
+TOP = ("ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md")
 COMMANDS = "<!-- commands -->"  # where the help goes in reference/cli.md
 LINK = re.compile(r"(\]\()([^)\s#]+)((?:#[^)\s]*)?\))")
 MODELS = re.compile(r"<!-- models: made by .*?-->\n(.*?)<!-- end of models -->", re.DOTALL)

@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 from vos_zoo import __version__
 from vos_zoo.commands import demo, download, evaluate, frame, info, listing, point, propagate, push, train
 from vos_zoo.errors import VosZooError, VosZooWarning
+from vos_zoo.system.machine import shortage
 from vos_zoo.system.streams import tell, usable_streams
 from vos_zoo.system.termination import BROKEN_PIPE, INTERRUPTED, Terminated, TerminationAsInterrupt
 
@@ -82,6 +83,11 @@ def _status(args: argparse.Namespace) -> int:
     except BrokenPipeError:  # as after `vos-zoo list | head`
         _flushed()
         return BROKEN_PIPE
+    except (MemoryError, RuntimeError, OSError) as error:
+        if not (lacking := shortage(error)):
+            raise
+        tell(f"vos-zoo: {lacking}")
+        return 2
 
 
 def _flushed() -> bool:

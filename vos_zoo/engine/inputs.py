@@ -89,9 +89,7 @@ class InputSpec:
             return cls(short_side=int(size), tta=views)
         if isinstance(size, (tuple, list)) and len(size) == 2 and all(map(_whole, size)):
             return cls(exact=(int(size[0]), int(size[1])), tta=views)
-        raise VosZooError(
-            f"size is the shorter side in pixels, (height, width) or 'native', with at most {LARGEST} pixels a side, not {shown(size)}"
-        )
+        raise VosZooError(f"size is the shorter side in pixels, (height, width) or 'native', not {shown(size)}: at most {LARGEST} a side")
 
     def check_fits(self, stride: int) -> None:
         """VosZooError if a side is smaller than the model's stride."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import platform
 import sys
@@ -13,6 +14,8 @@ from vos_zoo.errors import EvaluationError
 
 if TYPE_CHECKING:
     import torch
+
+_NO_MEMORY = ("out of memory", "allocate memory", "not enough memory")  # in the words of torch, CUDA and C libraries
 
 
 def peak_memory() -> int:
@@ -31,6 +34,17 @@ def peak_memory() -> int:
         raise EvaluationError("peak memory can't be read on this system: measure it on Linux or macOS") from error
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
+
+
+def shortage(error: BaseException) -> str:
+    """What the machine lacked, in a sentence, if that is what the error is about; else an empty string."""
+    number = getattr(error, "errno", None)
+    if number in (errno.EMFILE, errno.ENFILE):
+        return "too many files are open at once: raise the limit (ulimit -n), or take fewer clips at once"
+    told = str(error).lower()
+    if isinstance(error, MemoryError) or number == errno.ENOMEM or any(words in told for words in _NO_MEMORY):
+        return "memory ran out: take a smaller --size, fewer objects or fewer clips at once, or a machine that has more"
+    return ""
 
 
 def device_peak(device: torch.device | None) -> int | None:
