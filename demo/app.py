@@ -107,8 +107,16 @@ def launch(page: gr.Blocks, *, warm: bool = True, **options: Any) -> Any:
         run_history=False,
         enable_monitoring=False,
         ssr_mode=False,
+        app_kwargs={"exception_handlers": {TypeError: _unreadable}},
         **options,
     )
+
+
+async def _unreadable(request: Any, error: Exception) -> Any:
+    """What Gradio raises of an upload without a file name, and the like, is the sender's fault."""
+    from starlette.responses import PlainTextResponse
+
+    return PlainTextResponse("What was sent could not be read: send each file with its name.", status_code=400)
 
 
 if __name__ == "__main__":

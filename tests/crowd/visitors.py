@@ -153,7 +153,7 @@ class Visitor:
 
     def odd_name(self) -> None:
         """A file whose name is none: refused in words, or taken by another name."""
-        name = self.rng.choice(NAMES)
+        name: str | None = self.rng.choice(NAMES)
         answer = self._send(name, self.clip)
         assert answer.status_code < 500, f"{name!r}: {answer.status_code} {answer.text[:100]}"
         if answer.status_code == 200:
@@ -185,8 +185,9 @@ class Visitor:
 
     # How
 
-    def _send(self, name: str, data: bytes) -> httpx.Response:
-        body = f'--b\r\nContent-Disposition: form-data; name="files"; filename="{name}"\r\n\r\n'.encode() + data + b"\r\n--b--\r\n"
+    def _send(self, name: str | None, data: bytes) -> httpx.Response:
+        named = "" if name is None else f'; filename="{name}"'
+        body = f'--b\r\nContent-Disposition: form-data; name="files"{named}\r\n\r\n'.encode() + data + b"\r\n--b--\r\n"
         return self.http.post("gradio_api/upload", content=body, headers={"Content-Type": "multipart/form-data; boundary=b"})
 
     def _upload(self, name: str, data: bytes) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from vos_zoo.evaluation.datasets import load_dataset
 from vos_zoo.evaluation.entry import Entry
 from vos_zoo.evaluation.evaluate import Propagating, evaluate
 from vos_zoo.evaluation.run import Watch, run
+from vos_zoo.system.lock import writing_alone
 
 NAMES = ["ant", "bee", "cat", "dog"]
 
@@ -77,6 +78,13 @@ def test_finished_clips_are_not_run_again(clips, tmp_path):
     again = run(Propagating(lambda: first), clips, label="still", entry=opened(tmp_path, tell=heard.tell), watch=heard)
     assert (tmp_path / "began").read_text().split() == [*NAMES, "bee"]
     assert again.rows == all_of_them.rows and heard.begun == [("still", 4, 3)] and heard.done == ["bee"] and heard.said == []
+
+
+def test_a_second_run_into_the_same_folder_is_refused(clips, tmp_path):
+    entry = opened(tmp_path)
+    with writing_alone(entry.folder), pytest.raises(SaveError, match=r"another run is writing to .*still: wait for it"):
+        run(Propagating(Still), clips, entry=entry)
+    assert len(run(Propagating(Still), clips, entry=entry).clips) == 4 and not list(entry.folder.glob(".*"))
 
 
 def test_other_settings_begin_anew_and_say_so(clips, tmp_path):

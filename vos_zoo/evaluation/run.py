@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 
 from vos_zoo.evaluation.clip import Clip
 from vos_zoo.evaluation.entry import Entry
 from vos_zoo.evaluation.scores import Scores
 from vos_zoo.evaluation.scoring import ClipScore
+from vos_zoo.system.lock import writing_alone
 from vos_zoo.system.workers import Job, work_through
 
 
@@ -44,9 +46,23 @@ def run(
     """Does `job` with every clip that is not finished yet.
 
     entry: where finished clips are kept, one by one as they get done; None: nowhere. jobs: processes at once. Ctrl-C ends it early: the
-    scores are then those of the finished clips, `interrupted`. Raises what a clip raised; those finished before are kept.
+    scores are then those of the finished clips, `interrupted`. Raises what a clip raised; those finished before are kept; SaveError if
+    another run is writing to the entrant's folder.
     """
-    watch = watch or Watch()
+    with contextlib.nullcontext() if entry is None else writing_alone(entry.folder):
+        return _run(job, clips, label, entry, jobs, watch or Watch(), legacy_decay, subset)
+
+
+def _run(
+    job: Job[Clip, ClipScore],
+    clips: Sequence[Clip],
+    label: str,
+    entry: Entry | None,
+    jobs: int,
+    watch: Watch,
+    legacy_decay: bool,
+    subset: str,
+) -> Scores:
     found = entry.finished(clips, watch.tell) if entry else {}
     todo = [clip for clip in clips if clip.name not in found]
     by_name = {clip.name: clip for clip in clips}
