@@ -24,7 +24,10 @@ import numpy as np
 from PIL import Image
 
 NAMES = (
+    None,
     "..",
+    ".",
+    "/",
     "",
     "con:1.mp4",
     "../../etc/passwd",

@@ -19,7 +19,7 @@ import many_clips
 import numpy as np
 import torch
 from publishing import tiny_checkpoint
-from training_data import bank_of, recipe, tiny_crvos, write_stills
+from training_data import MODEL_ARGS, bank_of, recipe, tiny_crvos, write_stills
 
 from vos_zoo.cli import main
 from vos_zoo.evaluation.datasets import load_dataset
@@ -39,6 +39,7 @@ from vos_zoo.videos.video import open_video
 
 FRAMES = 6
 NAMES = ["ant", "bee", "cow"]
+SMALL = {"backbone": "resnet10t"}  # a checkpoint of it is saved in no time
 
 
 @dataclass(frozen=True)
@@ -178,7 +179,7 @@ def _stills(root: Path) -> None:
 
 @functools.cache
 def _batches(root: Path) -> Batches:
-    plain = recipe(stages=[stage for stage in recipe(clips=False).stages], clips=False)
+    plain = recipe(clips=False, frozen=(), model_args={**MODEL_ARGS, **SMALL})
     for stage in plain.stages:
         stage.real = 0.0
     return Batches(plain, bank_of(root / "stills", cache=root / "cache", size=48), [])
@@ -187,7 +188,7 @@ def _batches(root: Path) -> Batches:
 def _train(root: Path) -> None:
     torch.manual_seed(0)
     batches = _batches(root)
-    train(Trainer(tiny_crvos(), batches.recipe), batches, root / "out", workers=0, every=Every(save=1, log=1), show=False)
+    train(Trainer(tiny_crvos(**SMALL), batches.recipe), batches, root / "out", workers=0, every=Every(save=1, log=1), show=False)
 
 
 def _trained_whole(root: Path) -> int:
@@ -201,7 +202,7 @@ def _undisturbed(root: Path) -> dict[str, Any]:
     """What a run that nobody killed ends with."""
     torch.manual_seed(0)
     batches = _batches(root)
-    train(Trainer(tiny_crvos(), batches.recipe), batches, root / "whole", workers=0, every=Every(save=6, log=6), show=False)
+    train(Trainer(tiny_crvos(**SMALL), batches.recipe), batches, root / "whole", workers=0, every=Every(save=6, log=6), show=False)
     return torch.load(root / "whole/checkpoint.pt", weights_only=True)["model"]
 
 

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from vos_zoo.errors import VideoError
 from vos_zoo.system.limits import limit
 from vos_zoo.system.paths import local_path
+from vos_zoo.videos.claims import check_samples
 
 # Formats that are lists of other files or addresses, or no files at all
 _INDIRECT = ("hls", "applehttp", "concat", "dash", "webm_dash_manifest", "sdp", "rtsp", "rtp", "rtp_mpegts", "sap", "imf", "image2",
@@ -55,6 +56,7 @@ def open_file(path: Path, *, playlists: bool = False) -> Any:
     import av
     from av.error import FFmpegError
 
+    check_samples(path)
     options = {"max_pixels": str(limit("pixels")), "protocol_whitelist": _FOLLOWED if playlists else _LOCAL}
     if not playlists:
         options["format_whitelist"] = _direct_formats()

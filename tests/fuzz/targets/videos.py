@@ -41,6 +41,8 @@ FILES = {
     "mpeg2.ts": ("mpeg2video", "yuv420p", None),
     "mpeg1.mpg": ("mpeg1video", "yuv420p", None),
     "wmv2.wmv": ("wmv2", "yuv420p", None),
+    "mpeg2.mxf": ("mpeg2video", "yuv420p", None),
+    "vp8.ogv": ("libvpx", "yuv420p", None),
     "raw.y4m": ("wrapped_avframe", "yuv420p", None),
     "pictures.gif": ("gif", "rgb8", None),
 }
