@@ -1,4 +1,4 @@
-"""Cases run in a process of their own, so that a crash, a hang or a flood of memory is a finding and not the end."""
+"""Cases run in processes of their own, forks of this one, so that a crash, a hang or a flood of memory is a finding and not the end."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ import json
 import os
 import queue
 import resource
-import subprocess
+import signal
 import sys
 import tempfile
 import threading
 import time
+import traceback
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -22,8 +23,8 @@ from pathlib import Path
 from . import proving
 from .target import all_targets
 
-ROOT = Path(__file__).resolve().parents[2]
-LONGEST = 10.0  # seconds a case may take
+LONGEST = 10.0  # seconds of a processor that a case may take
+ASLEEP = 6  # times as long it may wait for a busy machine
 MOST_MEMORY = 2 << 30  # bytes of a process while it runs one
 
 
@@ -57,8 +58,10 @@ def campaign(target: str, seed: int, *, cases: int | None = None, seconds: float
 
 def child(target: str, seed: int, first: int, count: int) -> None:
     """Runs cases in this process and writes a line of JSON before and after each."""
-    faulthandler.enable()
+    faulthandler.enable(file=2)
     warnings.simplefilter("ignore")
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)
     from vos_zoo.errors import VosZooError
     from vos_zoo.system.machine import peak_memory
 
@@ -89,17 +92,52 @@ def child(target: str, seed: int, first: int, count: int) -> None:
             return  # a peak hides all later ones in a process
 
 
+class _Child:
+    """A fork of this process that runs cases: the library takes seconds to import, and seeds to make."""
+
+    def __init__(self, target: str, seed: int, first: int, count: int) -> None:
+        mine, theirs = os.pipe()
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115
+        self._number = os.fork()
+        if self._number == 0:
+            try:
+                os.dup2(theirs, 1)
+                os.dup2(self._said.fileno(), 2)
+                sys.stdout = os.fdopen(1, "w", encoding="utf-8", closefd=False)
+                child(target, seed, first, count)
+            except BaseException:
+                os.write(2, traceback.format_exc().encode())
+            finally:
+                os._exit(0)
+        os.close(theirs)
+        self.out = os.fdopen(mine, encoding="utf-8")
+
+    def used(self) -> float:
+        """Seconds of a processor so far; infinitely many where the system does not tell, so that the clock on the wall decides."""
+        try:
+            fields = Path(f"/proc/{self._number}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+        except OSError:
+            return float("inf")
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def end(self) -> tuple[int, str]:
+        """Kills it; its exit status, and what it said on standard error."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self._number, signal.SIGKILL)
+        status = os.waitstatus_to_exitcode(os.waitpid(self._number, 0)[1])
+        self._said.seek(0)
+        with self._said as said:
+            return status, said.read().decode(errors="replace")
+
+
 def _one_process(report: Report, first: int, count: int, seconds: float | None) -> int:
     """Runs cases from `first` on until one kills or blocks the process; returns the number to go on with."""
-    command = [sys.executable, "-m", "tests.fuzz", "--child", report.target, str(report.seed), str(first), str(count)]
-    path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-    environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
-    process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = _Child(report.target, report.seed, first, count)
     ready, number, running, ends = False, first, False, None if seconds is None else time.monotonic() + seconds
     try:
         for line in _lines(process):
             if line is None:
-                what = f"no answer within {LONGEST:g} s" if running else "the target made no case in time"
+                what = f"no answer within {LONGEST:g} s of a processor" if running else "the target made no case in time"
                 _fault(report, number, what)
                 return number + 1
             ready = True
@@ -114,35 +152,37 @@ def _one_process(report: Report, first: int, count: int, seconds: float | None) 
                 if line["last"] or (ends is not None and time.monotonic() > ends):
                     return number
     finally:
-        process.kill()
-        _, said = process.communicate()
+        status, said = process.end()
     if not ready:
-        raise RuntimeError(f"{' '.join(command)} did not begin: {said[-2000:]}")
+        raise RuntimeError(f"{report.target} did not begin: {said[-2000:]}")
     if number < first + count:
-        _fault(report, number, f"the process ended ({process.returncode}): {said[:600]}")
+        _fault(report, number, f"the process ended ({status}): {said[:600]}")
         return number + 1
     return number
 
 
-def _lines(process: subprocess.Popen[str]) -> Iterator[dict | None]:
+def _lines(process: _Child) -> Iterator[dict | None]:
     """What the child says, line by line; None if it says nothing for too long."""
     said: queue.Queue[str] = queue.Queue()
-    out = process.stdout
-    assert out is not None
 
     def read() -> None:
-        for line in out:
-            said.put(line)
+        with contextlib.suppress(ValueError, OSError), process.out:
+            for line in process.out:
+                said.put(line)
         said.put("")
 
     threading.Thread(target=read, daemon=True).start()
-    patience = 120.0  # to import the library and make the seeds on a busy machine
+    patience, asleep, begun = 120.0, 1, 0.0  # the first line comes when the seeds are made
     while True:
         try:
             line = said.get(timeout=patience)
         except queue.Empty:
+            if asleep < ASLEEP and process.used() - begun < 0.9 * LONGEST:
+                asleep += 1
+                continue
             yield None
             return
+        asleep, begun = 1, process.used()
         if not line:
             return
         if line.startswith("{"):

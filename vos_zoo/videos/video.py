@@ -196,7 +196,9 @@ class Video:
         can't be sought it is decoded from the start for every chunk.
         """
         start, stop = self._checked_range(start, stop)
-        chunk = whole(chunk, "chunk, the number of frames held at once,", 1, _MOST_FRAMES, VideoError)
+        if not as_number(chunk) >= 1:
+            raise VideoError(f"chunk must be at least 1 frame, not {shown(chunk)}")
+        chunk = whole(chunk, "chunk", 1, 2**62, VideoError)
         fitting = max(1, _HELD // (3 * self.height * self.width))
         return self._reader.frames_reversed(start, stop, min(chunk, fitting))
 
