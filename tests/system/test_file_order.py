@@ -24,6 +24,8 @@ CLEAR = {
     "several numbers": ["cam1_f9.png", "cam1_f10.png", "cam2_f1.png", "cam10_f1.png"],
     "dates": ["2024-01-05T09.59.59.png", "2024-01-05T10.00.00.png", "2024-02-01T00.00.00.png"],
     "dotted dates": ["2024.1.5.png", "2024.1.10.png", "2024.10.1.png"],
+    "one date": ["2.1.2024_9.png", "2.1.2024_10.png"],
+    "words that end in am": ["program9.png", "program10.png"],
     "letters": ["a.png", "b.png", "C.png"],
     "composed and not": ["sc\u00e8ne1.png", "sce\u0300ne2.png", "sc\u00e8ne10.png"],
     "Arabic digits": ["\u0661.png", "\u0669.png", "\u0661\u0660.png"],
@@ -47,6 +49,10 @@ DOUBTFUL = {
     "two prefixes": (["DSC_2.png", "IMG_1.png"], "their names are of 2 patterns (as DSC_2, IMG_1); taken as DSC_2.png, IMG_1.png"),
     "a picture amid frames": (["000.png", "001.png", "cover.png"], "of 2 patterns (as 000, cover)"),
     "words": (["first.png", "second.png", "third.png"], "hold no numbers; taken as first.png, second.png"),
+    "hours of half a day": (["at 1.05.07 PM.png", "at 12.05.07 PM.png"], "hours with AM and PM"),
+    "hours without minutes": (["clip_9pm.png", "clip_10am.png"], "hours with AM and PM"),
+    "the year at the end": (["01-02-2024.png", "12-31-2023.png"], "dates with the year at the end"),
+    "the year at the end, dots": (["1.12.2023.png", "2.11.2023.png"], "dates with the year at the end"),
     "the same number": (["01.png", "1.png", "2.png"], "01 and 1 have the same number"),
 }
 

@@ -18,6 +18,8 @@ Key = tuple[Any, ...]
 
 # -0.04, 12, 1e-05; 2024.05.01 has too many dots for one number. A minus counts at the beginning and behind "=", elsewhere it is a hyphen.
 _NUMBER = re.compile(r"((?:^-|(?<==)-)?\d+(?:[.,]\d+)*(?:e[+-]\d{1,2}(?!\d))?)")
+_TWELVE_HOURS = re.compile(r"(?<!\d)\d{1,2}(?:[.:\-_]\d\d){0,2}[ _\u202f]?[AaPp]\.?[Mm]\b")
+_YEAR_LAST = re.compile(r"(?<!\d)\d{1,2}([-._])\d{1,2}\1(?:19|20)\d\d(?!\d)")
 _DIGITS = re.compile(r"(\d+)")
 _DECIMAL = re.compile(r"-?(\d+)[.,](\d+)")
 
@@ -62,14 +64,14 @@ def in_order(files: Iterable[Named]) -> list[Named]:
 def order_in_doubt(files: Iterable[Named]) -> str:
     """Why the order of these files is not beyond doubt, with the first names as `in_order` takes them; "" if it is.
 
-    Names are in doubt which hold no numbers, are of several patterns, hold the same number twice, or could have decimals
-    or parted numbers in them (1.25 and 1.5).
+    Names are in doubt which hold no numbers, hours with AM and PM, or dates with the year at the end, are of several patterns, hold the
+    same number twice, or could have decimals or parted numbers in them (1.25 and 1.5).
     """
     listed = in_order(files)
     stems = [_stem(file) for file in listed]
     if len(listed) < 2:
         return ""
-    reason = _decimals(stems)[1] or _doubt_of_patterns(stems) or _doubt_of_numbers(listed, stems)
+    reason = _decimals(stems)[1] or _doubt_of_times(stems) or _doubt_of_patterns(stems) or _doubt_of_numbers(listed, stems)
     if not reason:
         return ""
     names = [PurePath(file).name for file in listed]
@@ -124,6 +126,15 @@ def _counted(fractions: set[str]) -> bool:
     """Whether these count on from 9 to 10, as no decimals do."""
     numbers = sorted(int(each) for each in fractions if len(each) < 20)
     return len({len(each) for each in fractions}) > 1 and len(numbers) > 2 and numbers[-1] - numbers[0] == len(numbers) - 1
+
+
+def _doubt_of_times(stems: Sequence[str]) -> str:
+    """Of clocks and calendars that don't count upwards: 1 PM comes after 12 PM, 01-02-2024 after 12-31-2023."""
+    if len({found[0].casefold() for stem in stems if (found := _TWELVE_HOURS.search(stem))}) > 1:
+        return "their names have hours with AM and PM, which are not put in the order of time"
+    if len({found[0] for stem in stems if (found := _YEAR_LAST.search(stem))}) > 1:
+        return "their names have dates with the year at the end, which are put in order by their first number"
+    return ""
 
 
 def _doubt_of_patterns(stems: Sequence[str]) -> str:
