@@ -27,6 +27,7 @@ from studio.visit import Visit
 from studio.watch_step import WatchStep
 
 HERE = Path(__file__).resolve().parent
+LEAST = 45.0  # seconds that a file is kept: from an upload to the run that uses it, on a slow machine
 
 
 class Page(gr.Blocks):
@@ -64,7 +65,7 @@ def build(choices: Choices | None = None, limits: Limits | None = None, answers:
         vos_zoo.VosZooError: a model is not there, or files can't be kept.
     """
     limits = limits or Limits()
-    storage = Storage(limits.keep)
+    storage = Storage(max(limits.keep, LEAST))
     named = [name for name in os.environ.get("VOS_ZOO_DEMO_MODELS", "").split(",") if name]
     desk = Desk(choices or Choices(named or None), limits, answers)
     with Page(title="vos zoo", analytics_enabled=False) as page:  # no delete_cache: it forgets results, and takes what is in use

@@ -56,7 +56,7 @@ class Storage:
 
     @contextlib.contextmanager
     def using(self, *paths: str | None) -> Iterator[None]:
-        """These files stay as long as the block lasts, also those of a visitor who waits for long; after it their time begins anew."""
+        """These files and folders stay as long as the block lasts, however long that is; after it their time begins anew."""
         held = [os.path.abspath(path) for path in paths if path]
         self._used.update(held)
         try:
@@ -75,12 +75,17 @@ class Storage:
             for name in names:
                 with contextlib.suppress(OSError):
                     path = os.path.join(folder, name)
-                    if os.stat(path).st_ctime < oldest and not self._used[os.path.abspath(path)] > 0:
+                    if os.stat(path).st_ctime < oldest and not self._in_use(path):
                         os.unlink(path)
-            if Path(folder) not in (self.files, self.visits):
+            if Path(folder) not in (self.files, self.visits) and not self._in_use(folder):
                 with contextlib.suppress(OSError):  # it is not empty
                     if os.stat(folder).st_mtime < oldest:
                         os.rmdir(folder)
+
+    def _in_use(self, path: str) -> bool:
+        """Whether it, or a folder that it lies in, is being used."""
+        place = Path(os.path.abspath(path))
+        return any(self._used[str(each)] > 0 for each in (place, *place.parents))
 
     def close(self) -> None:
         """Deletes everything."""

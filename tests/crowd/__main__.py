@@ -39,7 +39,7 @@ def main(arguments: list[str]) -> int:
             server.stdin.close()
             server.wait(60)
         behind = [str(path) for path in (Path(folder) / "files").rglob("*")]
-        print(f"after the server's end {len(behind)} files")
+        print(f"after the server's end {len(behind)} files: {behind[:5]}")
     return int(left or bool(behind))
 
 
@@ -58,7 +58,8 @@ def _crowd(place: Place, pid: int, files: Path, args: argparse.Namespace) -> boo
         time.sleep(0.5)
     print(dict(sorted(tally.done.items())))
     print(*tally.faults[:20], sep="\n")
-    most = args.keep + max(1.0, min(60.0, args.keep / 4)) + 5  # a file's time, and the time between two looks
+    keep = max(args.keep, 45.0)  # as the page has it
+    most = keep + min(60.0, keep / 4) + 5  # a file's time, and the time between two looks
     time.sleep(most)
     count = _count(files)
     print(f"{most:.0f} s after the last visitor: {_memory(pid) >> 20} MB, {count} files")

@@ -99,4 +99,4 @@ class InputSpec:
 
 
 def _whole(number: object) -> TypeGuard[int]:
-    return isinstance(number, (int, np.integer)) and not isinstance(number, bool) and number <= LARGEST
+    return isinstance(number, (int, np.integer)) and not isinstance(number, bool) and bool(number <= LARGEST)
