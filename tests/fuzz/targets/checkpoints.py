@@ -122,7 +122,6 @@ def feed(folder: Path) -> object:
         lambda: vos_zoo.load(folder, device="cpu", redetection=False),
         lambda: vos_zoo.create(ModelConfig.read(folder / CONFIG), device="cpu"),
         lambda: model_card(ModelConfig.read(folder / CONFIG)),
-        lambda: vos_zoo.list_models(str(folder)),
     ):
         try:
             done.append(type(door()).__name__)
