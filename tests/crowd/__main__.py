@@ -57,7 +57,6 @@ def _crowd(place: Place, pid: int, files: Path, args: argparse.Namespace) -> boo
             shown = time.monotonic() + 15
         time.sleep(0.5)
     print(dict(sorted(tally.done.items())))
-    print(*tally.faults[:20], sep="\n")
     keep = max(args.keep, 45.0)  # as the page has it
     most = keep + min(60.0, keep / 4) + 5  # a file's time, and the time between two looks
     time.sleep(most)

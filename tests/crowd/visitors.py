@@ -67,6 +67,7 @@ class Tally:
     def fault(self, what: str) -> None:
         with self.lock:
             self.faults.append(what)
+        print(what, flush=True)
 
 
 class Visitor:

@@ -82,6 +82,7 @@ def test_bytes_that_were_changed(tmp_path: Path) -> None:
     [
         ("seed: 2001-99-99", "holds a value that can't be read .*month must be in"),
         ("seed: !!bool maybe", "holds a value that can't be read"),
+        ('seed: !!int ""', "holds a value that can't be read"),
         ("seed: " + "9" * 5000, "numbers of at most 4000 digits"),
         ("[" * 3000, "nested more than 64 levels deep"),
         ("a:\n" + "".join(" " * n + "a:\n" for n in range(1, 200)), "nested more than 64 levels deep"),

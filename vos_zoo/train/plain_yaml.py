@@ -33,7 +33,7 @@ def read_yaml(text: str, where: str) -> Any:
         return _constructed(node)
     except yaml.YAMLError as error:
         raise DataError(f"{where} is no YAML: {_first_lines(error)}") from error
-    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
+    except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError) as error:  # of PyYAML
         raise DataError(
             f"{where} holds a value that can't be read ({_first_lines(error)}): write dates as 2001-12-31, numbers of at most 4000 digits, "
             "and other texts in quotes"
