@@ -144,8 +144,8 @@ class Desk:
     def ask(self, model: str, other: str | None, painted: Any, visit: Visit) -> str:
         """The button was pressed: the run itself comes when it is this visitor's turn."""
         with understood(visit):
-            if self.line.holds(id(visit)):
-                raise vos_zoo.VosZooError("your run is in the queue or being worked on already: wait for it, or stop it")
+            if self.line.serves(id(visit)):
+                raise vos_zoo.VosZooError("your run is being worked on already: wait for it, or stop it")
             visit.error = self.keep(painted, visit)
             visit.tidy()
             visit.cancel.unlink(missing_ok=True)

@@ -41,11 +41,10 @@ class Line:
             with self._lock:
                 self._until = self._served = None
 
-    def holds(self, who: Hashable) -> bool:
-        """Whether this visitor has a place already: one that waits and was heard of lately, or the present run."""
+    def serves(self, who: Hashable) -> bool:
+        """Whether the present run is this visitor's."""
         with self._lock:
-            waits = self._waiting.get(who)
-            return who == self._served or (waits is not None and self._clock() - waits.heard < GONE)
+            return self._served is not None and who == self._served
 
     def expect(self, seconds: float) -> None:
         """The present run is likely to take so long from now on."""

@@ -127,10 +127,10 @@ class Visitor:
         """A run is begun, and the page loaded anew before it ends."""
         self._open()
         self._mark_and_ask()
-        self._join([None, None, 0, self.place.model, "", True])
-        with contextlib.suppress(httpx.ReadTimeout), self._events() as events:
-            for _ in zip(range(2), events, strict=False):
-                pass
+        if self._join([None, None, 0, self.place.model, "", True]).status_code == 200:
+            with self._events() as events:
+                for _ in zip(range(2), events, strict=False):
+                    pass
         self.session = uuid.uuid4().hex
 
     def twice(self) -> None:

@@ -490,7 +490,7 @@ def test_a_line_knows_who_is_before_whom():
         waiting.expect(10)
         now[0] = 4
         assert waiting.before("a") is None and waiting.before("c") == (2, 20 + 6)
-        assert waiting.holds("a") and waiting.holds("c") and not waiting.holds("d"), "one place each"
+        assert waiting.serves("a") and not waiting.serves("c")
         now[0] = 23  # c has been heard of, b not
         assert waiting.before("c") == (1, 1)
     assert waiting.before("c") == (0, 0)
