@@ -44,7 +44,8 @@ from torch import Tensor, nn
 
 from vos_zoo.models.base import Prediction, VOSModel
 from vos_zoo.models.parts.backbones import Trunk, check_trunk
-from vos_zoo.models.parts.ops import check_threshold, compete, fed_back, mask_pyramid, resized, stack_objects
+from vos_zoo.models.parts.in_turn import objects_in_turn
+from vos_zoo.models.parts.ops import check_threshold, compete, fed_back, mask_pyramid, resized
 
 RECURRENCES = ("spatio-temporal", "spatial", "temporal")
 STRIDES = (16, 16, 8, 4)  # of the levels
@@ -242,18 +243,7 @@ class ACCLVOS(VOSModel[Features, State]):
             )
             known.append(skip[:, None] + past.unflatten(0, (b, k)))
             weights.append(level.of_present())
-        hidden: list[list[Tensor]] = [[], [], [], []]
-        neighbours: list[tuple[Tensor, Tensor] | None] = [None] * 4
-        for slot in range(k):
-            above = None
-            for n, level in enumerate(self.levels):
-                if above is not None:
-                    above = resized(above, known[n].shape[-2:])
-                above, cell = level(known[n][:, slot], weights[n], above, neighbours[n])
-                hidden[n].append(above)
-                if self.config.recurrence != "temporal":
-                    neighbours[n] = above, cell
-        return [stack_objects(each) for each in hidden]
+        return objects_in_turn(self.levels, known, weights, spatial=self.config.recurrence != "temporal")
 
     def predict(self, features: Features, state: State) -> Prediction:
         hidden = self.decode(features, state)

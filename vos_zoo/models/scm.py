@@ -280,6 +280,8 @@ class SCM(VOSModel[Features, State]):
         slot = self.slot_of(state.age)
         keys, values, valid = state.keys, state.values, state.valid
         if self.config.max_memory is None:
+            if torch.compiler.is_compiling():
+                raise ValueError("with max_memory=None the memory grows with the video, and a graph's can't: pass a number, max_memory=6")
             new = int(slot.max()) + 1 - valid.shape[2]
             if new > 0:
                 keys, values, valid = F.pad(keys, (0, 0, 0, 0, 0, new)), F.pad(values, (0, 0, 0, 0, 0, new)), F.pad(valid, (0, new))
@@ -305,10 +307,11 @@ class SCM(VOSModel[Features, State]):
         """A frame with its masks (B, K, H, W) -> key (B, K, positions, key), value (B, K, positions, value)."""
         b, k = masks.shape[:2]
         others = (masks.sum(1, keepdim=True) - masks).clamp(0, 1)
-        size = k if torch.is_grad_enabled() else self.objects_at_once
+        whole = torch.is_grad_enabled() or torch.compiler.is_compiling()
+        chunks = [each.split(self.objects_at_once, 1) if not whole else (each,) for each in (masks, others)]
         frame = features.frame[:, None]
         parts = []
-        for mask, other in zip(masks.split(size, 1), others.split(size, 1), strict=True):
+        for mask, other in zip(*chunks, strict=True):
             seen = torch.cat([frame.expand(-1, mask.shape[1], -1, -1, -1), torch.stack([mask, other], 2).to(frame.dtype)], 2).flatten(0, 1)
             (s16,) = self.memory_trunk(seen.contiguous(memory_format=torch.channels_last))
             parts.append(s16.unflatten(0, (b, -1)))
@@ -344,7 +347,7 @@ def by_position(maps: Tensor, b: int) -> Tensor:
 
 def add_per_object(of_objects: Tensor, of_frame: Tensor) -> Tensor:
     """(B*K, C, h, w) + (B, C, h, w), the latter the same for the K objects of a frame."""
-    b = len(of_frame)
+    b = of_frame.shape[0]
     return (of_objects.unflatten(0, (b, -1)) + of_frame[:, None]).flatten(0, 1)
 
 

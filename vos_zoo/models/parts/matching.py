@@ -106,7 +106,7 @@ def corrected(key: Tensor, state: MatchingState, masks: Tensor, active: Tensor, 
 def _places(h: int, w: int, like: Tensor) -> Tensor:
     """(B, 3, h, w): each cell's row, its column, and the sum of their squares."""
     row, column = torch.meshgrid(torch.arange(h), torch.arange(w), indexing="ij")
-    return torch.stack([row, column, row**2 + column**2]).to(like).expand(len(like), -1, -1, -1)
+    return torch.stack([row, column, row**2 + column**2]).to(like).expand(like.shape[0], -1, -1, -1)
 
 
 def _cells(key: Tensor, k: int) -> Tensor:

@@ -19,7 +19,9 @@ def read_memory(query: Tensor, keys: Tensor, values: Tensor, valid: Tensor) -> T
     """
     b, k, _, positions, _ = keys.shape
     masked = True
-    if keys.device.type == "cpu":  # a look at `valid` costs nothing here, and spares what no object uses
+    if (
+        keys.device.type == "cpu" and not torch.compiler.is_compiling()
+    ):  # a look at `valid` costs nothing here, and spares what no object uses
         used = valid.flatten(0, 1).any(0).nonzero().flatten()
         if len(used) < valid.shape[2]:
             keys, values, valid = keys.index_select(2, used), values.index_select(2, used), valid.index_select(2, used)
@@ -41,9 +43,11 @@ def read_in_chunks(asked: Tensor, keys: Tensor, values: Tensor, mask: Tensor | N
 
     CPUs have no fused kernel for keys and values of different widths; with equal ones it is no faster than this.
     """
+    whole = torch.compiler.is_compiling()  # a graph for any size can't count its chunks
     size = max(16, BLOCK // keys.shape[:-1].numel())
     parts = []
-    for part in (asked * asked.shape[-1] ** -0.5).split(size, 2):
+    asked = asked * asked.shape[-1] ** -0.5
+    for part in (asked,) if whole else asked.split(size, 2):
         affinity = part @ keys.transpose(-1, -2)
         if mask is not None:
             affinity = affinity.masked_fill(~mask, -torch.inf)

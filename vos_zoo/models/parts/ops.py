@@ -86,18 +86,19 @@ def coordinates(height: int, width: int, like: Tensor) -> Tensor:
 
     CoordConv's channels in the order of CRVOS 2.2. dtype and device are those of `like`.
     """
-    y = torch.linspace(-1, 1, height, dtype=torch.float32, device=like.device)[:, None].expand(height, width)
-    x = torch.linspace(-1, 1, width, dtype=torch.float32, device=like.device)[None, :].expand(height, width)
+    y = _from_minus_one_to_one(height, like)[:, None].expand(height, width)
+    x = _from_minus_one_to_one(width, like)[None, :].expand(height, width)
     return torch.stack([y, x, (y * y + x * x).sqrt()]).to(like.dtype)
+
+
+def _from_minus_one_to_one(steps: int, like: Tensor) -> Tensor:
+    if torch.compiler.is_compiling():  # linspace would make the number of steps a constant of the graph
+        return torch.arange(steps, dtype=torch.float32, device=like.device) * 2 / max(steps - 1, 1) - 1
+    return torch.linspace(-1, 1, steps, dtype=torch.float32, device=like.device)
 
 
 def resized(x: Tensor, size: tuple[int, ...]) -> Tensor:
     """(B, C, h, w) -> (B, C, *size), bilinear, corners on corners (RVOS, ACCLVOS)."""
-    if tuple(x.shape[-2:]) == tuple(size):
+    if not torch.compiler.is_compiling() and tuple(x.shape[-2:]) == tuple(size):  # a graph for any size can't ask
         return x
     return torch.nn.functional.interpolate(x, size=tuple(size), mode="bilinear", align_corners=True)
-
-
-def stack_objects(maps: list[Tensor]) -> Tensor:
-    """K maps (B, C, h, w) -> (B, K, C, h, w), with the channels of a place side by side, as convolutions and resizing want them."""
-    return torch.stack([x.permute(0, 2, 3, 1) for x in maps], 1).permute(0, 1, 4, 2, 3)
