@@ -63,6 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--sheet-every", type=int, default=500, metavar="STEPS", help="a picture of predictions (0: none)")
     parser.add_argument("--snapshot-every", type=int, default=0, metavar="STEPS", help="keep the averaged weights of these steps too")
     parser.add_argument("--no-tensorboard", action="store_true", help="no files for TensorBoard")
+    parser.add_argument("--log-with", choices=("tensorboard", "trackio"), default="tensorboard", help="what draws the run's curves")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -107,7 +108,7 @@ def train_in(args: argparse.Namespace, recipe: Recipe, trainer: Trainer, fresh: 
     try:
         done = train(
             trainer, batches, args.out, max_minutes=args.max_minutes, workers=args.workers, every=every, validate=validate,
-            tensorboard=not args.no_tensorboard,
+            board="" if args.no_tensorboard and args.log_with == "tensorboard" else args.log_with,
         )  # fmt: skip
     except FloatingPointError as error:
         raise VosZooError(str(error)) from error

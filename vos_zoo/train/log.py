@@ -1,4 +1,4 @@
-"""What a run tells: log.jsonl, a line on the terminal, TensorBoard where it is installed."""
+"""What a run tells: log.jsonl, a line on the terminal, and curves for TensorBoard or trackio."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from vos_zoo.errors import DataError
 from vos_zoo.system.atomic import atomic_write
 from vos_zoo.train.trainer import Trainer
 
@@ -21,7 +22,7 @@ class Log:
     Only the main process writes. A run that goes on drops the lines behind its checkpoint: they will be written again.
     """
 
-    def __init__(self, trainer: Trainer, out: Path, show: bool = True, tensorboard: bool = False):
+    def __init__(self, trainer: Trainer, out: Path, show: bool = True, board: str = ""):
         self.trainer, self.path = trainer, out / "log.jsonl"
         self.writes = trainer.processes.main
         self.show = show and self.writes
@@ -31,7 +32,7 @@ class Log:
         self.frames = 0
         self.losses: list[Tensor] = []
         self.ious: list[Tensor] = []
-        self._board = _tensorboard(out, trainer.step) if self.writes and tensorboard else None
+        self._board = board_of(board, out, trainer.step) if self.writes and board else None
 
     @property
     def minutes(self) -> float:
@@ -122,10 +123,33 @@ def in_words(minutes: float) -> str:
     return f"{whole} min" if whole < 60 else f"{whole // 60} h {whole % 60:02} min"
 
 
-def _tensorboard(out: Path, step: int) -> Any:
-    """A writer for TensorBoard, or None where it is not installed."""
+def board_of(name: str, out: Path, step: int) -> Any:
+    """What draws the curves of a run: "tensorboard", None where it is not installed, or "trackio".
+
+    DataError if trackio is not installed.
+    """
+    if name == "trackio":
+        return _Trackio(out)
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
         return None
     return SummaryWriter(str(out / "tensorboard"), purge_step=step)
+
+
+class _Trackio:
+    """Curves in trackio: the project is the folder that holds the run, the run's name is its own. `trackio show` draws them."""
+
+    def __init__(self, out: Path):
+        try:
+            import trackio
+        except ImportError as error:
+            raise DataError("--log-with trackio needs the package trackio: pip install trackio") from error
+        self._trackio, folder = trackio, out.resolve()
+        trackio.init(project=folder.parent.name or "vos_zoo", name=folder.name, resume="allow")
+
+    def add_scalar(self, name: str, value: float, step: int) -> None:
+        self._trackio.log({name: value}, step=step)
+
+    def close(self) -> None:
+        self._trackio.finish()

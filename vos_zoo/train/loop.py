@@ -38,14 +38,14 @@ def train(
     every: Every | None = None,
     validate: Callable[[VOSModel], float] | None = None,
     show: bool = True,
-    tensorboard: bool = False,
+    board: str = "",
 ) -> bool:
     """Run to the recipe's end or to the time limit; True when the recipe is done.
 
     out/checkpoint.pt is written at any stop too: the time limit, Ctrl-C, SIGTERM (these take effect after the step is done and saved).
     A run whose checkpoint is there goes on from it. validate: a score of the averaged weights, larger is better; the best are kept in
     out/best.pt. Snapshots, those that the recipe asks for too, go to out/snapshots/STEP.pt. DataError if one that a stage starts from is
-    not there. out/log.jsonl, out/tensorboard and out/sheets: see `log` and `sheet`.
+    not there. out/log.jsonl, out/tensorboard and out/sheets: see `log` and `sheet`. board: what draws curves, "tensorboard" or "trackio".
     """
     every = every or Every()
     processes = trainer.processes
@@ -56,7 +56,7 @@ def train(
     if checkpoint.exists():
         trainer.load(checkpoint)
     processes.wait()
-    log = Log(trainer, out, show, tensorboard)
+    log = Log(trainer, out, show, board)
     best = _Best(out / "best.pt")
     saved = -1
 
