@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from vos_zoo.checkpoints import catalogue
+
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = (ROOT / "pyproject.toml").read_text(encoding="utf-8") if (ROOT / "pyproject.toml").is_file() else ""
 
@@ -72,3 +74,13 @@ def test_uv_takes_the_usual_torch_without_a_group_and_for_cuda(project):
 
 def test_the_index_without_cuda_is_for_torch_alone():
     assert "explicit = true" in PROJECT.split('name = "pytorch-cpu"')[1].split("[project.scripts]")[0]
+
+
+def test_the_metadata_tell_the_terms_of_the_weights_too():
+    if not PROJECT:
+        pytest.skip("pyproject.toml is not part of this copy")
+    assert 'license = "MIT AND LicenseRef-vos-zoo-weights"' in PROJECT and 'license-files = ["LICENSE", "LICENSE-WEIGHTS"]' in PROJECT
+    terms = (ROOT / "LICENSE-WEIGHTS").read_text(encoding="utf-8")
+    for name in (row.name for row in catalogue.rows() if row.ships):
+        said = catalogue.read(name).licence or ""
+        assert said.split("; ")[0] in terms, f"LICENSE-WEIGHTS does not say what config.json of {name} says: {said}"
