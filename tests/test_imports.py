@@ -21,6 +21,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "vos_zoo"
 # which may import each other; in models/ each file is a room by itself, and so is parts/.
 LAYERS = {
     "errors": "",
+    "face": "errors",  # vos_zoo/__init__.py, which hands out the rest by name when it is asked for
     "example": "errors",
     "system": "errors",
     "videos": "errors system",
@@ -31,25 +32,26 @@ LAYERS = {
     "models/flops": "models/base",
     "models/discovery": "errors system models/base",
     "checkpoints": "errors system models/discovery",
-    "publish": "errors system checkpoints",
     "pointing": "errors system videos masks models/parts models/base models/discovery checkpoints",
     "engine": "errors system videos masks models/parts models/base pointing",
+    "runtimes": "errors face example system models/parts models/base models/discovery checkpoints engine",
+    "publish": "errors system checkpoints runtimes",
     "datasets": "errors system",
     "train": "errors system masks models/parts models/base pointing engine datasets",
     "jobs": "errors system videos masks datasets",
     "evaluation": "errors system videos masks pointing datasets",
     "benchmark": "errors system videos masks models/base engine checkpoints evaluation",
-    "segmenter": "errors system videos masks models/parts models/base checkpoints publish pointing engine train",
+    "saving": "errors checkpoints engine publish runtimes",
+    "segmenter": "errors system videos masks models/parts models/base checkpoints pointing engine train runtimes saving",
     "ensembles": "errors checkpoints engine segmenter",
     "zoo": "errors models/discovery checkpoints segmenter ensembles",
-    "face": "errors",  # vos_zoo/__init__.py, which hands out the rest by name when it is asked for
     "convert": "errors system checkpoints face",
     "commands": "errors system videos masks models/flops models/discovery checkpoints publish pointing datasets train jobs evaluation "
     "example segmenter zoo face",
     "cli": "errors system commands face",
 }
 NEED_TORCH = {"models/parts", "models/base", "models/<name>", "models/flops", "engine", "segmenter", "ensembles", "train", "benchmark"}
-NEED_TORCH |= {"convert", "pointing"}
+NEED_TORCH |= {"convert", "pointing", "runtimes", "saving"}
 MODULES_THAT_NEED_TORCH = {"vos_zoo.system.devices", "vos_zoo.system.host"}
 OUTSIDE = {"tools", "demo", "tests", "toy", "conftest"}
 NAMES_THAT_SAY_NOTHING = {"util", "utils", "helper", "helpers", "misc", "common", "tools", "stuff"}

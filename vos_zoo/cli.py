@@ -16,7 +16,7 @@ import warnings
 from collections.abc import Callable, Sequence
 
 from vos_zoo import __version__
-from vos_zoo.commands import demo, download, evaluate, frame, info, listing, point, propagate, push, train
+from vos_zoo.commands import demo, download, evaluate, export, frame, info, listing, point, propagate, push, train
 from vos_zoo.errors import VosZooError, VosZooWarning
 from vos_zoo.system.machine import shortage
 from vos_zoo.system.streams import tell, usable_streams
@@ -44,7 +44,7 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"vos_zoo {__version__}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for module in (listing, info, frame, point, propagate, evaluate, train, push, download, demo):
+    for module in (listing, info, frame, point, propagate, evaluate, train, export, push, download, demo):
         module.add(commands)
     return top
 
@@ -103,7 +103,8 @@ def _flushed() -> bool:
 def _with_options(message: str) -> str:
     """The message with arguments of Python functions put as options of the command line."""
     message = re.sub(r"\b(resize_mask|overwrite|local_files_only)=True\b", lambda found: _option(found[1]), message)
-    message = re.sub(r"\b(backend|device|direction|dtype|revision)='([\w.-]+)'", lambda found: f"{_option(found[1])} {found[2]}", message)
+    options = "backend|device|direction|dtype|revision|runtime"
+    message = re.sub(rf"\b({options})='([\w.-]+)'", lambda found: f"{_option(found[1])} {found[2]}", message)
     return message.replace("first_mask and masks[0]", "--mask and one in --masks")
 
 

@@ -4,28 +4,28 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from vos_zoo.checkpoints.build import check_follows, trained
 from vos_zoo.checkpoints.config import ModelConfig
-from vos_zoo.checkpoints.save import save
 from vos_zoo.checkpoints.sources import Source, find_one
 from vos_zoo.engine.batched import OnError, Opened, checked_jobs, run
 from vos_zoo.engine.inputs import InputSize, InputSpec, TTALike
-from vos_zoo.engine.members import Engine, Member, describer_of
+from vos_zoo.engine.members import Member, describer_of
 from vos_zoo.engine.propagation import Annotations, Direction, Propagation, annotated_frames
 from vos_zoo.engine.read_ahead import Mode, checked_mode
 from vos_zoo.engine.session import Session, checked_frame
-from vos_zoo.errors import MaskError, SaveError, VosZooError
+from vos_zoo.errors import MaskError, VosZooError
 from vos_zoo.masks.read import read_mask
 from vos_zoo.masks.sequence import MaskSequence
 from vos_zoo.masks.source import MaskLike, MasksLike
 from vos_zoo.models.base import VOSModel
 from vos_zoo.pointing.prompts import Prompts, Told
 from vos_zoo.pointing.video import mask_of, pointed
+from vos_zoo.runtimes.find import check_runtime, graph_model
+from vos_zoo.saving import Saving
 from vos_zoo.system.devices import DeviceLike, DTypeLike
 from vos_zoo.system.progress import Progress
 from vos_zoo.videos.source import FrameLike, VideoSource
@@ -33,8 +33,6 @@ from vos_zoo.videos.video import Video, open_video
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
-
-    from vos_zoo.publish.push import Published
 
 # Of `finetune`: for the small crvos better than rates of 1e-5 and 3e-4 on DAVIS' car-shadow; half a minute on one CPU core.
 STEPS, LEARNING_RATE = 80, 1e-4
@@ -48,7 +46,7 @@ class Streamed(NamedTuple):
     mask: np.ndarray  # (H, W) ids, 0 background
 
 
-class Segmenter(Engine):
+class Segmenter(Saving):
     """A model that follows objects through videos. `vos_zoo.load` makes one; `ensemble` makes one of several.
 
     Attributes:
@@ -104,27 +102,24 @@ class Segmenter(Engine):
 
     @classmethod
     def from_source(
-        cls, source: Source, *, describer: Source | None = None, device: DeviceLike = "auto", dtype: DTypeLike = "auto", **args: object
+        cls,
+        source: Source,
+        *,
+        describer: Source | None = None,
+        device: DeviceLike = "auto",
+        dtype: DTypeLike = "auto",
+        runtime: str = "torch",
+        **args: object,
     ) -> Segmenter:
         """A checkpoint that has been found. describer: whose features find lost objects again. args: replace those of the config."""
+        check_runtime(runtime)
         check_follows(source.config)
-        other = None if describer is None or describer is source else cls.from_source(describer, device=device, dtype=dtype)
-        return cls(*trained(source, args), device=device, dtype=dtype, redetection=other or describer is source)
-
-    def save_pretrained(self, folder: str | os.PathLike[str], **options: Any) -> Path:
-        """Write config.json and model.safetensors, so that `vos_zoo.load(folder)` gives this model again; see `checkpoints.save`."""
-        if len(self._members) > 1:
-            raise SaveError("an ensemble is several checkpoints: save its members one by one, `for member in ensemble.members: ...`")
-        return save(self.model, self.config, folder, **options)
-
-    def push_to_hub(self, repo_id: str, **options: Any) -> Published:
-        """Publish this model with a generated card as `repo_id` ("owner/name") on the Hugging Face Hub; see `publish.push.push_model`.
-
-        options: private, revision, create_pr, tag, message, token, dtype.
-        """
-        from vos_zoo.publish.push import push_model
-
-        return push_model(self.model, self.config, repo_id, load=Segmenter.from_source, **options)
+        how: dict[str, Any] = {"device": device, "dtype": dtype}
+        other = None if describer is None or describer is source else cls.from_source(describer, runtime=runtime, **how)
+        redetection = other or describer is source
+        if runtime == "torch":
+            return cls(*trained(source, args), device=device, dtype=dtype, redetection=redetection)
+        return cls(*graph_model(source, args, device=device, dtype=dtype), device="cpu", dtype="float32", redetection=redetection)
 
     def propagate(
         self,
@@ -366,6 +361,7 @@ class Segmenter(Engine):
         """
         if self.finds_objects:
             raise VosZooError(f"{self.config.name} finds the objects itself and follows no mask, so there is nothing to adapt it to")
+        self._check_torch("trained")
         if isinstance(steps, bool) or not isinstance(steps, (int, np.integer)) or steps < 1:
             raise VosZooError(f"steps is a number of training steps, 1 or more, not {steps!r:.80}")
         if isinstance(lr, bool) or not isinstance(lr, (int, float)) or not 0 < lr < 1:
@@ -407,4 +403,5 @@ class Segmenter(Engine):
             raise
 
     def __repr__(self) -> str:
-        return f"<Segmenter {self.config.name} ({self.config.architecture}) on {self.device}, {str(self.dtype).removeprefix('torch.')}>"
+        beside = "" if self.runtime == "torch" else f", {self.runtime}"
+        return f"<Segmenter {self.config.name} ({self.config.architecture}) on {self.device}, {self.precision}{beside}>"

@@ -34,6 +34,7 @@ def load(
     local_files_only: bool = False,
     cache_dir: str | os.PathLike[str] | None = None,
     redetection: bool = True,
+    runtime: str = "torch",
     **model_args: object,
 ) -> Segmenter:
     """Loads a trained model, ready to propagate masks.
@@ -56,6 +57,9 @@ def load(
         cache_dir: where files from the Hub are kept; None is the Hub's own cache (HF_HOME).
         redetection: True lets a checkpoint that names one in its config have another shipped one's features, or its own, find lost objects
             again by their looks, and take masks away that lie on something else (`engine/redetection.py`); False leaves all to the model.
+        runtime: what computes the model: "torch", or "onnxruntime", which runs its graphs (see `Segmenter.export`). A checkpoint without
+            graphs gets them when it is first loaded so, in a folder of caches (VOS_ZOO_CACHE). device is then "auto", "cpu", "cuda",
+            "directml" or another of onnxruntime's execution providers; dtype is "auto", "float32" or "int8".
         model_args: replace arguments of the config, for instance `background="prod"`; checked against the
             model's own. They and `revision` are for one model, not for several that are joined.
 
@@ -65,7 +69,8 @@ def load(
             from a checkpoint.
     """
     access = Access(revision, token, local_files_only, cache_dir)
-    return load_together(sources.joined(name_or_path), access, device=device, dtype=dtype, redetection=redetection, **model_args)
+    names = sources.joined(name_or_path)
+    return load_together(names, access, device=device, dtype=dtype, redetection=redetection, runtime=runtime, **model_args)
 
 
 def load_together(
@@ -75,6 +80,7 @@ def load_together(
     device: DeviceLike = "auto",
     dtype: DTypeLike = "auto",
     redetection: bool = True,
+    runtime: str = "torch",
     **model_args: object,
 ) -> Segmenter:
     """`load` for names that are taken apart; several are an ensemble. All are found before one is built."""
@@ -90,7 +96,7 @@ def load_together(
     from vos_zoo.segmenter import Segmenter
 
     loaded = [
-        Segmenter.from_source(source, describer=describer, device=device, dtype=dtype, **model_args)
+        Segmenter.from_source(source, describer=describer, device=device, dtype=dtype, runtime=runtime, **model_args)
         for source, describer in zip(found, describers, strict=True)
     ]
     if len(loaded) == 1:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from vos_zoo.models.base import VOSModel
 
 MAX_PARAMETERS = 10**9
-_LOAD_ARGUMENTS = ("device", "dtype", "revision", "token", "local_files_only", "cache_dir", "redetection")
+_LOAD_ARGUMENTS = ("device", "dtype", "revision", "token", "local_files_only", "cache_dir", "redetection", "runtime")
 
 
 def trained(source: Source, model_args: Mapping[str, Any] | None = None) -> tuple[VOSModel, ModelConfig]:

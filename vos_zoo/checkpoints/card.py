@@ -56,7 +56,7 @@ def model_card(config: ModelConfig, *, repo_id: str | None = None, files: Iterab
     """README.md for a checkpoint.
 
     repo_id: the Hub repository that it is for, so that the snippet loads that; None: the config's name.
-    files: names beside it. `example.png` is shown, `LICENSE` and recipes are linked to.
+    files: names beside it. `example.png` is shown, `LICENSE` and recipes are linked to, the folder `onnx` is told of.
     """
     names = sorted(files)
     return f"---\n{_yaml(_metadata(config, names))}---\n\n{_body(config, repo_id, names)}"
@@ -74,7 +74,12 @@ def _metadata(config: ModelConfig, files: list[str]) -> dict[str, Any]:
         "library_name": "vos_zoo",
         "pipeline_tag": PIPELINE_TAG,
         **licence,
-        "tags": ["interactive-segmentation" if config.encoder else "video-object-segmentation", "vos_zoo", config.architecture.lower()],
+        "tags": [
+            "interactive-segmentation" if config.encoder else "video-object-segmentation",
+            "vos_zoo",
+            config.architecture.lower(),
+            *(["onnx"] if "onnx" in files else []),
+        ],
     }
     if config.metrics:
         meta["model-index"] = [{"name": config.name, "results": [_result(row, config) for row in config.metrics]}]
@@ -146,6 +151,7 @@ def _body(config: ModelConfig, repo_id: str | None, files: list[str]) -> str:
         f"# {config.name}",
         f"{config.description[:1].upper()}{config.description[1:]}. {_facts(config)}",
         _snippet(config, repo_id or config.name),
+        _without_torch(repo_id or config.name) if "onnx" in files else "",
         f"![Frames of a clip with the masks that {config.name} found]({picture})" if picture else "",
         "## Measured",
         _measured(config),
@@ -198,6 +204,13 @@ def _snippet(config: ModelConfig, name: str) -> str:
         "```python\nimport vos_zoo\n\n"
         f'masks = vos_zoo.load("{name}").propagate("video.mp4"{mask})\n'
         'masks.save_video("overlay.mp4", "video.mp4")\n```'
+    )
+
+
+def _without_torch(name: str) -> str:
+    return (
+        f'Its graphs are in `onnx/`: `vos_zoo.load("{name}", runtime="onnxruntime")` runs them. For other programs, `onnx/export.json` '
+        "has their names and shapes."
     )
 
 

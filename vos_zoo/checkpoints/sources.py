@@ -55,6 +55,7 @@ class Source:
     folder: Path  # that holds the config
     locate: Callable[[WeightsFile | Shard], Path]  # finds or fetches a file; called when the config has been checked
     shipped: bool = False
+    fetch: Callable[[str, int | None], Path] | None = None  # (path, bytes it has) -> another file of a repository; None: it is a folder
 
     def files(self) -> list[Path]:
         """The safetensors files of this checkpoint, fetched where they have to be, of the size and SHA-256 that the config says.
@@ -179,9 +180,12 @@ def on_hub(repo_id: str, access: Access) -> Source:
     config_path = access.fetch(repo_id, CONFIG_FILE, access.revision, most_bytes=MAX_CONFIG_BYTES)
     config = ModelConfig.read(config_path)
     commit = hub.commit_of(config_path) or access.revision
-    return Source(
-        f"{CONFIG_FILE} of {repo_id!r}", config, config_path.parent, lambda entry: access.fetch(repo_id, entry.file, commit, entry.bytes)
-    )
+
+    def fetch(file: str, size: int | None) -> Path:
+        return access.fetch(repo_id, file, commit, size) if size else access.fetch(repo_id, file, commit, most_bytes=MAX_CONFIG_BYTES)
+
+    place = config_path.parent
+    return Source(f"{CONFIG_FILE} of {repo_id!r}", config, place, lambda entry: fetch(entry.file, entry.bytes), fetch=fetch)
 
 
 def describer(source: Source, access: Access) -> Source | None:

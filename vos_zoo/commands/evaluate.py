@@ -204,6 +204,7 @@ def _models(args: argparse.Namespace, clips: Sequence[Clip], kept: Path | None) 
         label = label_of(name) + f"+{args.tta}" * bool(args.tta) + "+finetune" * (args.finetune is not None)
         label += "+no-redetection" * args.no_redetection
         label += f"+{args.begin}" * (args.begin != "mask")
+        label += f"+{args.runtime}+{segmenter.precision}" * (args.runtime != "torch")
         save = args.out / label / "masks" if args.out else kept
         loader: Callable[[], Any] = partial(_again, choice)
         if len(args.model) == 1 and args.jobs == 1:
@@ -238,14 +239,15 @@ def _about(segmenter: Segmenter, args: argparse.Namespace) -> dict[str, Any]:
     from vos_zoo.system.machine import environment
 
     machine = environment(segmenter.device)
-    config, parameters = segmenter.config, sum(each.numel() for each in segmenter.model.parameters())
+    config, parameters = segmenter.config, segmenter.info()["parameters"]
     members = [member.config for member in getattr(segmenter, "members", (segmenter,))]
     sizes = [args.size or member.preprocess.size or member.preprocess.short_side or "that of the video" for member in members]
     return {
         "model": f"{config.name} ({config.architecture}, {parameters / 1e6:.1f} M parameters)",
         "weights": ", ".join(f"sha256 {member.weights.sha256[:16]}" if member.weights else "none" for member in members),
         "size inside": ", ".join(map(str, sizes)),
-        "precision": str(segmenter.dtype).removeprefix("torch."),
+        "precision": segmenter.precision,
+        **({} if segmenter.runtime == "torch" else {"runtime": segmenter.runtime}),
         "augmentation": args.tta or "none",
         "adapted to the first mask": "no" if args.finetune is None else "yes",
         "lost objects found by the features of": segmenter.describer.config.name if segmenter.describer else "none",

@@ -84,9 +84,10 @@ def _pointing_info(choice: ModelChoice) -> dict[str, Any]:
 
 
 def _cost(segmenter: Segmenter, size: InputSize) -> dict[str, Any]:
+    from vos_zoo.models.discovery import architecture_class
     from vos_zoo.models.flops import cost
 
-    counted = cost(type(segmenter.model), segmenter.model.config, segmenter.grid_for(VIDEO, size).size)
+    counted = cost(architecture_class(segmenter.config.architecture), segmenter.model.config, segmenter.grid_for(VIDEO, size).size)
     return {
         "video": VIDEO,
         "grid": counted.size,

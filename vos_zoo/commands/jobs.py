@@ -208,6 +208,8 @@ def _dtype(args: argparse.Namespace, devices: Sequence[str]) -> str:
         return "float32"
     from vos_zoo.system.devices import choose_device, choose_dtype
 
+    if args.runtime != "torch":
+        return args.dtype
     found = {device: str(choose_dtype(args.dtype, choose_device(device))).removeprefix("torch.") for device in devices}
     if len(set(found.values())) > 1:
         each = ", ".join(f"{dtype} on {device}" for device, dtype in found.items())
@@ -287,7 +289,13 @@ def _job(args: argparse.Namespace, plan: Plan, identity: str, device: str) -> Pr
     names = [os.path.abspath(path) if path.is_dir() else name for name, path in paths]
     access = Access(args.revision, local_files_only=args.local_files_only)
     loader: Callable[[], Any] = partial(
-        load_together, names, access, device=device, dtype=plan.settings["dtype"], redetection=not args.no_redetection
+        load_together,
+        names,
+        access,
+        device=device,
+        dtype=plan.settings["dtype"],
+        redetection=not args.no_redetection,
+        runtime=args.runtime,
     )
     out = plan.out if "://" in plan.out else os.path.abspath(plan.out)
     return Propagating(loader, plan.options, tuple(plan.forms), out, identity, args.backend)

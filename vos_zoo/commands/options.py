@@ -21,7 +21,9 @@ Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  #
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="auto", help="auto (default), cpu, cuda, cuda:1, mps")
-    parser.add_argument("--dtype", default="auto", choices=("auto", "float32", "bfloat16", "float16"), help="precision (default: auto)")
+    parser.add_argument("--dtype", default="auto", choices=("auto", "float32", "bfloat16", "float16", "int8"),
+                        help="precision (default: auto); int8 is for --runtime onnxruntime")  # fmt: skip
+    parser.add_argument("--runtime", default="torch", choices=("torch", "onnxruntime"), help="what computes the model (default: torch)")
     parser.add_argument("--revision", help="branch, tag or commit of a Hub repository")
     parser.add_argument("--local-files-only", action="store_true", help="take a Hub repository from the cache, without the network")
     parser.add_argument(
@@ -50,6 +52,7 @@ class ModelChoice:
     local_files_only: bool = False
     redetection: bool = True
     quiet: bool = False
+    runtime: str = "torch"
 
     @classmethod
     def of(cls, args: argparse.Namespace, model: str | None = None) -> ModelChoice:
@@ -62,6 +65,7 @@ class ModelChoice:
             args.local_files_only,
             not args.no_redetection,
             getattr(args, "no_progress", False),
+            args.runtime,
         )
 
 
@@ -78,6 +82,7 @@ def load_model(choice: ModelChoice) -> Segmenter:
         revision=choice.revision,
         local_files_only=choice.local_files_only,
         redetection=choice.redetection,
+        runtime=choice.runtime,
     )
 
 
@@ -92,7 +97,8 @@ def settings_of(segmenter: Segmenter) -> dict[str, Any]:
         "weights": config.weights.sha256 if config.weights else None,
         "preprocess": dataclasses.asdict(config.preprocess),
         "redetection": segmenter.describer.config.name if segmenter.describer else None,
-        "dtype": str(segmenter.dtype).removeprefix("torch."),
+        "dtype": segmenter.precision,
+        **({} if segmenter.runtime == "torch" else {"runtime": segmenter.runtime}),
         "vos_zoo": __version__,
         **({"members": members} if members else {}),
     }

@@ -52,6 +52,11 @@ class Member:
         return self if self._describer is True else self._describer or None
 
     @property
+    def precision(self) -> str:
+        """In which the model computes: "float32", "bfloat16", "float16" or "int8"."""
+        return str(getattr(self.model, "precision", None) or self.dtype).removeprefix("torch.")
+
+    @property
     def inference_model(self) -> VOSModel:
         """The model that computes: `model` itself, or where that has batch norms a copy with these merged into the convolutions."""
         if self._prepared != _fingerprint(self.model):  # somebody gave it other weights
@@ -140,6 +145,16 @@ class Engine:
         return self._members[0].dtype
 
     @property
+    def precision(self) -> str:
+        """In which the model computes, by name; of an ensemble, its first."""
+        return self._members[0].precision
+
+    @property
+    def runtime(self) -> str:
+        """What computes the model, "torch" or "onnxruntime"; of an ensemble, all of its members'."""
+        return " and ".join(sorted({member.model.runtime for member in self._members}))
+
+    @property
     def describer(self) -> Member | None:
         """Whose features find a lost object again; None: it is not looked for.
 
@@ -187,12 +202,13 @@ class Engine:
             "name": self.config.name,
             "architecture": self.config.architecture,
             "model_args": dict(self.config.model_args),
-            "parameters": sum(p.numel() for p in self.model.parameters()),
+            "parameters": sum(p.numel() for p in self.model.parameters()) or sum(each.config.parameters or 0 for each in self._members),
             "short_side": self.config.preprocess.short_side,
             "size": self.config.preprocess.size,
             "redetection": self.describer.config.name if self.describer else None,
             "device": str(self.device),
-            "dtype": str(self.dtype).removeprefix("torch."),
+            "dtype": self.precision,
+            "runtime": self.runtime,
             "licence": self.config.licence,
             "paper": dict(self.config.paper),
             "metrics": list(self.config.metrics),

@@ -10,15 +10,23 @@ from typing import TYPE_CHECKING, Any
 from vos_zoo.checkpoints.card import CARD_FILE, PIPELINE_TAG, SECTIONS, folder_card, scores, split_card
 from vos_zoo.checkpoints.config import CONFIG_FILE, ModelConfig
 from vos_zoo.checkpoints.sources import in_folder
+from vos_zoo.checkpoints.weights import sha256_of
 from vos_zoo.errors import PublishError
 from vos_zoo.publish.parcel import PICTURES, Item, Load, Parcel, checked_repo_id, is_left_out, problems_of, problems_of_text, refuse, walk
+from vos_zoo.runtimes.manifest import MANIFEST_FILE, Manifest
 from vos_zoo.system.paths import user_path
 
 if TYPE_CHECKING:
     from vos_zoo.segmenter import Segmenter
 
-ALLOWED = "config.json, README.md, model*.safetensors with its index, recipe*.yaml, LICENSE, pictures (.png, .jpg, .webp, .gif)"
-_ALLOWED = re.compile(r"config\.json|README\.md|model[\w.-]*\.safetensors(\.index\.json)?|recipe[\w.-]*\.ya?ml|LICENSE(\.md|\.txt)?")
+ALLOWED = (
+    "config.json, README.md, model*.safetensors with its index, recipe*.yaml, LICENSE, pictures (.png, .jpg, .webp, .gif), "
+    "and graphs in onnx/ with their export.json"
+)
+_ALLOWED = re.compile(
+    r"config\.json|README\.md|model[\w.-]*\.safetensors(\.index\.json)?|recipe[\w.-]*\.ya?ml|LICENSE(\.md|\.txt)?"
+    r"|onnx/(export\.json|[\w.-]+\.onnx)"
+)
 
 
 def checkpoint_parcel(folder: str | Path, repo_id: str, *, load: Load) -> Parcel:
@@ -39,7 +47,15 @@ def checkpoint_parcel(folder: str | Path, repo_id: str, *, load: Load) -> Parcel
     refuse((problem for path, file in files.items() for problem in [*_not_allowed(path), *problems_of(path, file)]), folder)
     config = ModelConfig.read(folder / CONFIG_FILE)
     card = _card(folder, repo_id)
-    refuse([*_problems_of_config(config, files), *problems_of_text(CARD_FILE, card.encode()), *_problems_of_card(card, config)], folder)
+    refuse(
+        [
+            *_problems_of_config(config, files),
+            *_problems_of_graphs(config, files),
+            *problems_of_text(CARD_FILE, card.encode()),
+            *_problems_of_card(card, config),
+        ],
+        folder,
+    )
 
     segmenter = load(in_folder(folder), device="cpu", dtype="float32")
     refuse(_problems_of_model(segmenter, config), folder)
@@ -95,6 +111,24 @@ def _problems_of_config(config: ModelConfig, files: dict[str, Path]) -> Iterator
     for row in config.metrics:
         if wrong := [key for key, value in scores(row).items() if not 0 <= value <= 100]:
             yield f"config.json: metrics of {row['dataset']!r}: {', '.join(wrong)} must be percentages from 0 to 100"
+
+
+def _problems_of_graphs(config: ModelConfig, files: dict[str, Path]) -> Iterator[str]:
+    found = {path: file for path, file in files.items() if path.startswith("onnx/")}
+    if not found:
+        return
+    if f"onnx/{MANIFEST_FILE}" not in found:
+        yield f"onnx/ has no {MANIFEST_FILE}: export the model again, or take the folder out"
+        return
+    manifest = Manifest.read(found[f"onnx/{MANIFEST_FILE}"].parent)
+    if config.weights is None or manifest.weights != config.weights.sha256:
+        yield f"onnx/{MANIFEST_FILE} was exported from other weights than config.json names: export the model again"
+    named = {f"onnx/{each.file}": each for graph in manifest.graphs.values() for each in graph.files.values()}
+    for path in sorted(found.keys() - named.keys() - {f"onnx/{MANIFEST_FILE}"}):
+        yield f"{path} is not what {MANIFEST_FILE} names: take it out"
+    for path, each in named.items():
+        if path not in found or sha256_of(found[path]) != each.sha256:
+            yield f"{path} is missing or another than {MANIFEST_FILE} says: export the model again"
 
 
 def _problems_of_model(segmenter: Segmenter, config: ModelConfig) -> Iterator[str]:

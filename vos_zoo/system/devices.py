@@ -37,6 +37,8 @@ def choose_dtype(dtype: DTypeLike, device: torch.device) -> torch.dtype:
         return dtype
     if isinstance(dtype, str) and dtype in DTYPES:
         return DTYPES[dtype]
+    if dtype == "int8":
+        raise VosZooError("int8 is computed by onnxruntime: pass runtime='onnxruntime' too, or another dtype")
     if dtype != "auto":
         raise VosZooError(f"dtype is 'auto', {', '.join(map(repr, DTYPES))} or such a torch.dtype, not {dtype!r}")
     if device.type == "cuda":
