@@ -2,6 +2,7 @@
 
     python tools/benchmark.py speed --models crvos crvos-resnet50 --sizes 480x854 --objects 1 3 --json speed.json
     python tools/benchmark.py speed --models all --stages all --baseline crvos
+    python tools/benchmark.py speed --models crvos --runs torch:float32 torch:bfloat16 onnxruntime:int8 --baseline crvos
     python tools/benchmark.py memory --model crvos --frames 300 3000 --size 480x854 --json memory.json
     python tools/benchmark.py roofline --models all
     python tools/benchmark.py loader crvos --data DATA --workers 1 2
@@ -110,8 +111,8 @@ def speed(options: argparse.Namespace) -> int:
     measured: list[Timing] = []
     machine: dict[str, Any] = {}
     baseline: Baseline | None = None
-    for model in models:
-        segmenter = _segmenter(options, model)
+    for model, run in [(model, run) for model in models for run in options.runs or [None]]:
+        segmenter = _segmenter(options, model, run)
         machine = machine or environment(segmenter.device)
         baseline = baseline or _baseline(options, segmenter)
         for clip in clips:
@@ -216,7 +217,10 @@ def _names(options: argparse.Namespace) -> list[str]:
     return [each.name for each in vos_zoo.list_models() if each.follows] if options.models == ["all"] else options.models
 
 
-def _segmenter(options: argparse.Namespace, model: str) -> vos_zoo.Segmenter:
+def _segmenter(options: argparse.Namespace, model: str, run: tuple[str, str] | None = None) -> vos_zoo.Segmenter:
+    """run: runtime and precision, others than the options say."""
+    if run is not None:
+        return vos_zoo.load(model, device=options.device, runtime=run[0], dtype=run[1])
     without = {each.name for each in vos_zoo.list_models() if not each.has_weights}
     make = vos_zoo.create if options.untrained or model in without else vos_zoo.load
     return make(model, device=options.device, dtype=options.dtype)
@@ -266,6 +270,13 @@ def _parser() -> argparse.ArgumentParser:
         "--stages", nargs="+", default=list(USUAL), help=f"what is timed: all, or of {', '.join(STAGES)} (default: the first two)"
     )
     of_speed.add_argument("--baseline", default="yardstick", help="what times are divided by: yardstick (default), a model, or none")
+    of_speed.add_argument(
+        "--runs",
+        type=_run,
+        nargs="+",
+        metavar="RUNTIME:PRECISION",
+        help="each model in each of these, as in torch:bfloat16 onnxruntime:int8",
+    )
     of_speed.set_defaults(run=speed)
 
     of_memory = commands.add_parser("memory", parents=[shared], help="peak memory over the length of the video")
@@ -304,6 +315,13 @@ def _parser() -> argparse.ArgumentParser:
 def _add_sizes(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--size", "--sizes", dest="sizes", type=frame_size, nargs="+", default=[(480, 854)],
                         help="HEIGHTxWIDTH of the videos (default: 480x854)")  # fmt: skip
+
+
+def _run(text: str) -> tuple[str, str]:
+    runtime, _, precision = text.partition(":")
+    if not runtime or not precision:
+        raise argparse.ArgumentTypeError(f"{text!r} is not RUNTIME:PRECISION, as in onnxruntime:int8")
+    return runtime, precision
 
 
 def _count(text: str) -> int:

@@ -39,19 +39,21 @@ class Case:
     grid: Size  # inside the model, padding included
     objects: int
     trained: bool = True  # False: random weights
+    runtime: str = "torch"
 
     @classmethod
     def of(cls, segmenter: Measurable, clip: SyntheticClip, inside: InputSize = None) -> Case:
         return cls(
             model=segmenter.config.name,
             architecture=segmenter.config.architecture,
-            parameters=sum(p.numel() for p in segmenter.model.parameters()),
+            parameters=segmenter.info()["parameters"],
             device=str(segmenter.device),
-            dtype=str(segmenter.dtype).removeprefix("torch."),
+            dtype=segmenter.precision,
             size=clip.size,
             grid=segmenter.grid_for(clip.size, inside).size,
             objects=clip.objects,
             trained=segmenter.config.weights is not None,
+            runtime=segmenter.runtime,
         )
 
     def __str__(self) -> str:

@@ -99,9 +99,10 @@ def speed(runs: Sequence[Record]) -> list[str]:
     for run in runs:
         head = ["model", "parameters", "video", "grid", "objects", "frames", "what", "ms a frame", "frames/s"]
         head += [f"times the {run['baseline']}"] if run["baseline"] else []
+        several = len({(row.get("runtime", "torch"), row["dtype"]) for row in run["results"]}) > 1
         rows = [
             [
-                f"`{row['model']}`{'' if row['trained'] else ' (untrained)'}",
+                f"`{row['model']}`{'' if row['trained'] else ' (untrained)'}{_way(row) if several else ''}",
                 f"{row['parameters'] / 1e6:.1f} M",
                 *("x".join(map(str, row[name])) for name in ("size", "grid")),
                 str(row["objects"]),
@@ -123,6 +124,11 @@ def speed(runs: Sequence[Record]) -> list[str]:
         about = f"Median of {run['repeats']} runs after one to warm up, on {_machine(run)}.{unit}\n{what}"
         found.append(section + fold("how it was measured, and what each stage is", about))
     return found
+
+
+def _way(row: Record) -> str:
+    """What computed it, and how precisely."""
+    return f", {row.get('runtime', 'torch')}, {row['dtype']}"
 
 
 def fast_path(runs: Sequence[Record]) -> list[str]:

@@ -37,16 +37,18 @@ def memory_table(measured: Sequence[Memory], tolerance: float) -> str:
 
 def speed_table(measured: Sequence[Timing]) -> str:
     """A line a measurement: frames per second, and the time as a multiple of the baseline's."""
-    width = max(len(_name(one.case)) for one in measured)
+    several = len({(one.case.runtime, one.case.dtype) for one in measured}) > 1
+    names = [_name(one.case) + f", {one.case.runtime}, {one.case.dtype}" * several for one in measured]
+    width = max(map(len, names))
     what = f"objects  frames  {'what':<10}  {'seconds a frame':>15}     fps"
     head = f"\n{'model':<{width}}  {'parameters':>10}  {'size':>9}  {'grid':>9}  {what}"
     lines = [head]
-    for one in measured:
+    for name, one in zip(names, measured, strict=True):
         case, millions = one.case, f"{one.case.parameters / 1e6:.1f} M"
         video, grid = ("x".join(map(str, size)) for size in (case.size, case.grid))
         ratio = "" if one.ratio is None else f"  {one.ratio:.3f} times {one.baseline}'s {one.unit:.4f} s"
         what = f"{case.objects:>7}  {one.frames:>6}  {one.what:<10}  {one.seconds:>15.4f}  {one.fps:>6.1f}{ratio}"
-        lines.append(f"{_name(case):<{width}}  {millions:>10}  {video:>9}  {grid:>9}  {what}")
+        lines.append(f"{name:<{width}}  {millions:>10}  {video:>9}  {grid:>9}  {what}")
     return "\n".join(lines)
 
 
