@@ -17,7 +17,7 @@ from studio import cards, theme
 from studio.choices import Choices
 from studio.choose_step import ChooseStep
 from studio.desk import Desk
-from studio.endpoint import Endpoint
+from studio.endpoint import Endpoint, explained, take_null
 from studio.limits import Limits
 from studio.mark_step import MarkStep
 from studio.places import one_place_each
@@ -47,6 +47,9 @@ class Page(gr.Blocks):
                 title="That did not work",
                 print_exception=False,
             ) from error
+
+    def get_api_info(self, *arguments: Any, **options: Any) -> Any:
+        return explained(super().get_api_info(*arguments, **options))
 
     def close(self, *arguments: Any, **options: Any) -> None:
         super().close(*arguments, **options)
@@ -97,7 +100,8 @@ def launch(page: gr.Blocks, *, warm: bool = True, **options: Any) -> Any:
     if warm:
         threading.Thread(target=page.warm_up, daemon=True).start()  # type: ignore[attr-defined]
     warnings.filterwarnings("ignore", "This MCP server includes a tool that has a gr.State input")  # a program needs no state of its own
-    return page.launch(
+    waits = not options.pop("prevent_thread_lock", False)
+    launched = page.launch(
         theme=theme.looks(),
         css_paths=[HERE / "studio" / name for name in ("page.css", "painter.css", "player.css")],
         favicon_path=HERE / "favicon.png",
@@ -109,8 +113,14 @@ def launch(page: gr.Blocks, *, warm: bool = True, **options: Any) -> Any:
         enable_monitoring=False,
         ssr_mode=False,
         app_kwargs={"exception_handlers": {TypeError: _unreadable}},
+        prevent_thread_lock=True,
         **options,
     )
+    if page.mcp_server_obj is not None:
+        take_null(page.mcp_server_obj)
+    if waits:
+        page.block_thread()
+    return launched
 
 
 async def _unreadable(request: Any, error: Exception) -> Any:

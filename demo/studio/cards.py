@@ -14,11 +14,11 @@ import numpy as np
 from studio.clips import Clip
 from studio.drawing import as_uri
 from studio.results import Files, Part
-from studio.speed import in_words
+from studio.speed import in_words, range_in_words
 
 HERE = Path(__file__).parent
 STEPS = """<ol class="vz-steps"><li><b>Choose a clip</b>Yours or an example.</li>
-<li><b>Click on the objects</b>One colour each, on any frame.</li>
+<li><b>Click on an object</b>A click colours all of it. One colour each.</li>
 <li><b>Watch and take away</b>Overlay, cut-out, masks.</li></ol>"""
 
 
@@ -89,7 +89,7 @@ def missing(names: Sequence[str]) -> str:
 
 
 def estimate(seconds: float, frames: int) -> str:
-    return f'<p class="vz-quiet">{frames} frames take {in_words(seconds)} on this machine.</p>'
+    return f'<p class="vz-quiet">{frames} frames take {range_in_words(seconds)} on this machine.</p>'
 
 
 def waiting(before: int, seconds: float) -> str:
@@ -124,6 +124,7 @@ def stopping() -> str:
 
 
 def done(told: dict[str, Any], lost: list[str], notes: list[str]) -> str:
+    """lost: HTML. notes: plain words."""
     seconds = told["seconds"]
     frames, objects = told["frames"], len(told["objects"])
     what = f"{frames} frame{'s' * (frames != 1)}, {objects} object{'s' * (objects != 1)}, {seconds:.0f} s."
@@ -134,9 +135,7 @@ def done(told: dict[str, Any], lost: list[str], notes: list[str]) -> str:
             f"<p>{escape(told['model'])} and {escape(other['model'])} agree on {100 * other['agreement']:.0f} % of the object pixels.</p>"
         )
     if lost:
-        lines.append(
-            f"<ul>{''.join(f'<li>{escape(line)}</li>' for line in lost)}</ul><p>Go to such a frame and mark the object there again.</p>"
-        )
+        lines.append(f"<ul>{''.join(f'<li>{line}</li>' for line in lost)}</ul><p>Go to such a frame and press Correct this frame.</p>")
     return _card("done", "Done" if told["finished"] else "Stopped: this is what was done", "".join(lines))
 
 

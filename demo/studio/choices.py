@@ -12,13 +12,14 @@ from typing import Any
 import vos_zoo
 
 WORDS = {  # of a model's own name, or of its architecture
-    "crvos-resnet18": "The quickest, a little less exact than crvos.",
-    "CRVOS": "For one or a few objects that move moderately; may lose them among look-alikes or once they were hidden.",
+    "crvos-resnet18": "Half the time, a little less exact.",
+    "CRVOS": "For one or a few objects. May lose them among look-alikes.",
     "RVOS": "Light, with a memory of how things moved. For several objects at once.",
     "ACCLVOS": "Like RVOS with a wider view of the frame; quicker.",
     "SCM": "Remembers earlier frames: better when an object comes back, slower.",
 }
-FINDS_OBJECTS = "Finds the objects by itself: nothing to draw."
+FINDS_OBJECTS = "Nothing to mark."
+PLAIN = {"crvos": "Better", "crvos-resnet18": "Fast", "rvos-zeroshot": "Finds objects itself"}  # the first choices, without research names
 IN_MEMORY = 2  # models: the one chosen and the one that it is compared with
 
 
@@ -30,7 +31,7 @@ class Choice:
 
     @property
     def label(self) -> str:
-        return f"{self.title}: {self.words}"
+        return f"{PLAIN.get(self.name, self.title)}: {self.words}"
 
 
 class Choices:
@@ -38,8 +39,11 @@ class Choices:
 
     def __init__(self, names: Sequence[str] | None = None):
         rows = {row.name: row for row in vos_zoo.list_models()}
-        chosen = names if names is not None else [name for name, row in rows.items() if row.has_weights and row.follows]
+        chosen = names
+        if chosen is None:
+            chosen = sorted((name for name, row in rows.items() if row.has_weights and row.follows), key=[*PLAIN, *rows].index)
         self.offered = tuple(_choice(name, rows.get(name)) for name in chosen)
+        self.plain = sum(choice.name in PLAIN for choice in self.offered)
         if not self.offered:
             raise vos_zoo.ModelNotFoundError("no model here has weights, so that there is nothing to show: install vos_zoo again")
         self.missing = tuple(name for name, row in rows.items() if row.follows and not row.has_weights and name not in chosen)

@@ -26,7 +26,7 @@ from studio.marks import Drawing, FrameMasks, Given, read_mask_files
 from studio.pointing import Answers, Question, refused
 from studio.results import Files, Part, write_files
 from studio.speed import Speed
-from studio.summary import lost_in_words, summarise
+from studio.summary import lost_in_links, summarise
 from studio.visit import Visit
 
 log = logging.getLogger("vos_zoo.demo")
@@ -66,18 +66,20 @@ class Desk:
                 visit.marks = read_mask_files([mask], visit.clip, 0, self.limits)
         return visit
 
-    def show(self, visit: Visit, note: str = "") -> dict[str, Any]:
+    def show(self, visit: Visit, note: str = "", correct: bool = False) -> dict[str, Any]:
         with understood(visit), self._decoding:
-            return visit.painter(self.limits, note, points=self.answers.here) if visit.clip is not None else {"mode": "empty"}
+            if visit.clip is None:
+                return {"mode": "empty"}
+            return visit.painter(self.limits, note, self.answers.here, correct)
 
-    def go(self, painted: Any, visit: Visit, frame: Any) -> dict[str, Any]:
-        """Keep what is drawn, and show another frame."""
+    def go(self, painted: Any, visit: Visit, frame: Any, correct: bool = False) -> dict[str, Any]:
+        """Keep what is drawn, and show another frame; correct: its result is what drawing starts from."""
         if visit.clip is None:
             return {"mode": "empty"}
         note = self.keep(painted, visit)
         if isinstance(frame, int):
             visit.frame = min(max(frame, 0), visit.clip.frames - 1)
-        return self.show(visit, note)
+        return self.show(visit, note, correct)
 
     def point(self, data: Any, visit: Visit) -> dict[str, Any]:
         """A click or a box: the mask that it makes, or a sentence on why it makes none."""
@@ -207,13 +209,13 @@ class Desk:
             yield finished
 
     def notes(self, finished: Finished) -> tuple[list[str], list[str]]:
-        """Where objects were lost, and what else is worth a sentence."""
+        """Where objects were lost, as HTML, and what else is worth a sentence."""
         clip, notes = finished.clip, []
         if finished.files.cutouts is None and finished.told["objects"]:
             notes.append("For a clip of this size cut-outs are given as the small moving picture only; the masks have full size.")
         if clip.cut:
             notes.append(f"The clip goes on after frame {clip.frames - 1}; this page uses the first {clip.frames} frames.")
-        return lost_in_words(clip, finished.parts[0]), notes
+        return lost_in_links(clip, finished.parts[0]), notes
 
     def warm_up(self) -> None:
         """Loads the first model and takes its time, so that the first visitor need not wait for it."""
@@ -245,7 +247,7 @@ class Desk:
             if not video:
                 raise vos_zoo.VideoError("there is no clip yet: choose a video file")
             clip = open_clip(video, self.limits)
-            marks = Given(read_mask_files([mask], clip, int(frame or 0), self.limits) if mask else {}, clip)
+            marks = Given(read_mask_files([mask], clip, int(frame or 0), self.limits, exact=True) if mask else {}, clip)
         if finds[0]:
             return clip, {}
         if not marks:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import gradio as gr
+from gradio.utils import get_function_description
 
 from studio import cards
 from studio.desk import Desk, Finished
@@ -84,3 +86,28 @@ class Endpoint:
             self.summary: finished.told,
             self.status: cards.done(finished.told, lost, notes),
         }
+
+
+def explained(info: Any) -> Any:
+    """What Gradio tells programs of the endpoint, with the help of each argument as its docstring has it."""
+    info = copy.deepcopy(info)
+    _, words, _ = get_function_description(Endpoint.segment)
+    for parameter in info["named_endpoints"].get("/segment", {}).get("parameters", ()):
+        parameter["python_type"]["description"] = words.get(parameter["parameter_name"], "")
+    return info
+
+
+def take_null(server: Any) -> None:
+    """Lets the tools of Gradio's MCP server take null for what may be left out: many clients send it."""
+    told = server.get_input_schema
+
+    def with_null(*arguments: Any, **options: Any) -> Any:
+        schema, files = told(*arguments, **options)
+        for name, each in schema["properties"].items():
+            if name not in schema.get("required", ()) and isinstance(each.get("type"), str):
+                each["type"] = [each["type"], "null"]
+                if "enum" in each:
+                    each["enum"] = [*each["enum"], None]
+        return schema, files
+
+    server.get_input_schema = with_null

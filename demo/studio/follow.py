@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -58,19 +58,23 @@ def follow(
     backwards: bool = True,
     cancel: str | os.PathLike[str] = "",
 ) -> Iterator[Step | Outcome]:
-    """Steps, then the Outcome. Frames from the first mark on go forward; those before it backward from it, if asked for.
+    """Steps, then the Outcome. Objects go forward from the first mark on; backward, if asked for, each from its own first mark.
 
     marks: empty for models that find the objects themselves. cancel: a file; once it is there, what is done so far is the outcome.
     """
-    first = min(marks, default=0)
-    backwards = backwards and first > 0
-    total = clip.frames if backwards else clip.frames - first
-    results = [vos_zoo.MaskSequence(clip.size, sorted({k for given in marks.values() for k in given}), fps=clip.fps) for _ in segmenters]
+    begins = _begins(marks)
+    first, turn = min(marks, default=0), max(begins.values(), default=0)
+    total = clip.frames - first + (turn if backwards else 0)
+    results = [vos_zoo.MaskSequence(clip.size, sorted(begins), fps=clip.fps) for _ in segmenters]
+    known: list[dict[int, Found]] = [{} for _ in segmenters]
     shown, done, finished, last = time.perf_counter() - PREVIEW_EVERY, 0, True, -1
     with told_by_name(clip.path), vos_zoo.open_video(clip.path) as video:
-        for index, frame, sessions in _frames(segmenters, video, clip, marks, first, backwards):
-            for session, result in zip(sessions, results, strict=True):
-                result.set(index, session.current(), confidence=session.confidence, lost=session.lost)
+        for index, frame, found in _passes(segmenters, video, clip, marks, begins, backwards):
+            for result, before, new in zip(results, known, found, strict=True):
+                late = {k for k, begin in begins.items() if begin > index}
+                labels = _joined(result[index], new.labels, late) if index in before else new.labels
+                before[index] = new._replace(labels=None).over(before.get(index), late)
+                result.set(index, labels, confidence=before[index].confidence, lost=before[index].lost)
             done, last = done + 1, max(last, index)
             stop = bool(cancel) and os.path.exists(cancel)
             picture = None
@@ -87,9 +91,56 @@ def follow(
     yield Outcome(results, clip, finished)
 
 
-def _frames(
-    segmenters: list[vos_zoo.Segmenter], video: vos_zoo.Video, clip: Clip, marks: Mapping[int, FrameMasks], first: int, backwards: bool
-) -> Iterator[tuple[int, np.ndarray, list[vos_zoo.Session]]]:
+class Found(NamedTuple):
+    """What one model made of a frame in one pass."""
+
+    labels: np.ndarray | None  # (H, W) ids; None where they are kept elsewhere
+    confidence: dict[int, float]
+    lost: tuple[int, ...]
+
+    def over(self, before: Found | None, late: set[int]) -> Found:
+        """With what an earlier pass said of all objects but the late ones, which it had not met yet."""
+        if before is None:
+            return self
+        confidence = before.confidence | {k: score for k, score in self.confidence.items() if k in late}
+        return Found(None, confidence, (*before.lost, *(k for k in self.lost if k in late)))
+
+
+def _begins(marks: Mapping[int, FrameMasks]) -> dict[int, int]:
+    """Object -> the first frame in which it is marked."""
+    begins: dict[int, int] = {}
+    for frame in sorted(marks):
+        for k, mask in marks[frame].items():
+            if mask.any():
+                begins.setdefault(k, frame)
+    return begins
+
+
+def _joined(earlier: np.ndarray, later: np.ndarray, late: set[int]) -> np.ndarray:
+    """The labels of a frame, with late objects of another pass where there was nothing."""
+    return np.where((earlier == 0) & np.isin(later, list(late)), later, earlier)
+
+
+def _passes(
+    segmenters: list[vos_zoo.Segmenter],
+    video: vos_zoo.Video,
+    clip: Clip,
+    marks: Mapping[int, FrameMasks],
+    begins: Mapping[int, int],
+    backwards: bool,
+) -> Iterator[tuple[int, np.ndarray, list[Found]]]:
+    """Forward, then backward from the last object that begins within what the clip turned out to hold."""
+    last = -1
+    for last, frame, found in _forward(segmenters, video, clip, marks, min(marks, default=0)):
+        yield last, frame, found
+    turn = max((begin for begin in begins.values() if begin <= last), default=0)
+    if backwards and turn:
+        yield from _backward(segmenters, video, marks, begins, turn)
+
+
+def _forward(
+    segmenters: list[vos_zoo.Segmenter], video: vos_zoo.Video, clip: Clip, marks: Mapping[int, FrameMasks], first: int
+) -> Iterator[tuple[int, np.ndarray, list[Found]]]:
     sessions: list[vos_zoo.Session] = []
     for index, frame in enumerate(video):
         if index >= clip.frames:
@@ -104,16 +155,30 @@ def _frames(
                     session.annotate(frame, marks[index])
                 else:
                     session.step(frame)
-        yield index, frame, sessions
-    if not backwards or not sessions:
-        return
-    for back, frame in enumerate(video.read_reversed(0, first + 1)):
-        if back == 0:
-            sessions = [segmenter.start(frame, marks[first]) for segmenter in segmenters]
+        yield index, frame, _found(sessions)
+
+
+def _backward(
+    segmenters: list[vos_zoo.Segmenter], video: vos_zoo.Video, marks: Mapping[int, FrameMasks], begins: Mapping[int, int], turn: int
+) -> Iterator[tuple[int, np.ndarray, list[Found]]]:
+    """From the frame where the last object is first marked to the first of the clip; the others join where they are first marked."""
+    sessions: list[vos_zoo.Session] = []
+    for back, frame in enumerate(video.read_reversed(0, turn + 1)):
+        index = turn - back
+        new = {k: mask for k, mask in marks[index].items() if begins[k] == index} if index in begins.values() else {}
+        if not sessions:
+            sessions = [segmenter.start(frame, new) for segmenter in segmenters]
             continue
         for session in sessions:
-            session.step(frame)
-        yield first - back, frame, sessions
+            if new:
+                session.annotate(frame, new)
+            else:
+                session.step(frame)
+        yield index, frame, _found(sessions)
+
+
+def _found(sessions: list[vos_zoo.Session]) -> list[Found]:
+    return [Found(session.current(), dict(session.confidence), tuple(session.lost)) for session in sessions]
 
 
 def _picture(frame: np.ndarray, results: list[vos_zoo.MaskSequence], index: int) -> np.ndarray:

@@ -6,12 +6,14 @@ from typing import Any
 
 import gradio as gr
 
-from studio import cards
+from studio import cards, theme
 from studio.desk import Desk
 from studio.events import QUICK, Update, number
 from studio.painter import painter
 from studio.visit import Visit
 
+PLAIN_CHOICES = 3  # that page.css leaves to see at first
+MORE = """() => { for (const name of [".vz-models", ".vz-more"]) document.querySelector(name).classList.toggle("vz-few"); }"""
 MASKS = [".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".npy", ".zip"]
 
 
@@ -23,6 +25,7 @@ class MarkStep:
         with gr.Column(visible=False, elem_id="vz-mark") as self.column:
             with gr.Row(elem_classes="vz-clip"):
                 self.facts = cards.piece("")
+                self.unfold = gr.Button("Change the marks", size="sm", elem_classes="vz-unfold", scale=0, min_width=140)
                 self.other_clip = gr.Button("Another clip", size="sm", elem_classes="vz-plain", scale=0, min_width=104)
             self.painter = painter(elem_id="vz-painter")
             self._make_upload()
@@ -30,9 +33,8 @@ class MarkStep:
                 with gr.Column(scale=3, min_width=280):
                     self._make_models()
                 with gr.Column(scale=2, min_width=280):
-                    self.backwards = gr.Checkbox(True, label="Also follow back to the beginning", info="From the first marked frame.")
+                    self.backwards = gr.Checkbox(True, label="Also follow back to the beginning", info="Each object from its first mark.")
                     self.estimate = cards.piece("")
-                    self.run = gr.Button("Follow the objects", variant="primary", size="lg", elem_id="vz-go")
         self.opened = [self.column, self.facts, self.painter, self.estimate]  # what `shown` changes
 
     def _make_upload(self) -> None:
@@ -46,7 +48,11 @@ class MarkStep:
     def _make_models(self) -> None:
         choices = self.desk.choices
         offered = [(choice.label, choice.name) for choice in choices.offered]
-        self.model = gr.Radio(offered, value=choices.default, label="Model", elem_classes="vz-models")
+        few = ["vz-few"] if choices.plain == PLAIN_CHOICES else []
+        self.model = gr.Radio(offered, value=choices.default, label="How to follow them", elem_classes=["vz-models", *few])
+        if few and len(offered) > PLAIN_CHOICES:
+            more = gr.Button("More models", size="sm", elem_classes="vz-plain vz-more", scale=0)
+            more.click(None, js=MORE, api_visibility="private")
         self.compare_with = gr.Dropdown(
             [("Nothing", ""), *((choice.title, choice.name) for choice in choices.offered)],
             value="",
@@ -59,6 +65,7 @@ class MarkStep:
 
     def connect(self, visit: gr.State) -> None:
         drawn = [self.painter, visit]
+        self.unfold.click(None, js=theme.fold(False), api_visibility="private")
         self.painter.visit(self.on_visit, drawn, [self.painter], **QUICK)
         self.painter.point(self.on_point, [visit], [self.painter], **QUICK)
         self.painter.forget(self.on_forget, drawn, [self.painter], **QUICK)
@@ -78,6 +85,9 @@ class MarkStep:
 
     def on_visit(self, painted: Any, visit: Visit, event: gr.EventData) -> dict[str, Any]:
         return self.desk.go(painted, visit, number(event, "frame"))
+
+    def on_correct(self, painted: Any, visit: Visit, event: gr.EventData) -> dict[str, Any]:
+        return self.desk.go(painted, visit, number(event, "frame"), correct=True)
 
     def on_point(self, visit: Visit, event: gr.EventData) -> dict[str, Any]:
         return self.desk.point(event._data, visit)

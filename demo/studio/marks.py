@@ -131,8 +131,11 @@ class Given(Mapping[int, FrameMasks]):
         return len(self._ids)
 
 
-def read_mask_files(paths: Sequence[str], clip: Clip, frame: int, limits: Limits) -> dict[int, Mark]:
-    """Frame -> mark. One image belongs to `frame`; of several, also in a zip, each names its own, as in 00030.png."""
+def read_mask_files(paths: Sequence[str], clip: Clip, frame: int, limits: Limits, *, exact: bool = False) -> dict[int, Mark]:
+    """Frame -> mark. One image belongs to `frame`; of several, also in a zip, each names its own, as in 00030.png.
+
+    exact: masks must have the clip's size; otherwise they are scaled to it.
+    """
     found: dict[int, Mark] = {}
     named = [each for path in paths for each in _images(path, limits.marked)]
     if len(named) > limits.marked:
@@ -151,7 +154,7 @@ def read_mask_files(paths: Sequence[str], clip: Clip, frame: int, limits: Limits
             raise vos_zoo.MaskError(f"{name} is for frame {at}, but the clip's frames are 0 to {clip.frames - 1}: choose one of those")
         if at in found:
             raise vos_zoo.MaskError(f"{name} is the second mask for frame {at}: give one a frame")
-        found[at] = Mark.of_file(_read(source, name, clip, limits))
+        found[at] = Mark.of_file(_read(source, name, clip, limits, exact))
     return found
 
 
@@ -182,7 +185,7 @@ def _unpacked(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
         return file.read(member.file_size)
 
 
-def _read(source: Any, name: str, clip: Clip, limits: Limits) -> np.ndarray:
+def _read(source: Any, name: str, clip: Clip, limits: Limits, exact: bool) -> np.ndarray:
     wanted = f"far more than the clip's {clip.width} x {clip.height}: save it in the clip's size"
     if not isinstance(source, str) and max(source.size) > 2 * limits.side:
         raise vos_zoo.MaskError(f"{name} is {source.width} x {source.height} pixels, {wanted}")
@@ -195,6 +198,10 @@ def _read(source: Any, name: str, clip: Clip, limits: Limits) -> np.ndarray:
         raise vos_zoo.MaskError(
             f"{name} is {width} x {height} pixels and the clip {clip.width} x {clip.height}, another shape: make the mask from one of the "
             "clip's frames"
+        )
+    if exact and (height, width) != clip.size:
+        raise vos_zoo.MaskError(
+            f"{name} is {width} x {height} pixels and the clip {clip.width} x {clip.height}: scale it to the clip's size"
         )
     if len(masks.ids) > limits.objects:
         raise vos_zoo.MaskError(

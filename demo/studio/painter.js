@@ -1,66 +1,5 @@
-// The painter's behaviour. Ids lie in `labels`, one byte a pixel of the picture, and go to the server as run lengths.
-const root = element.querySelector(".vp");
-const find = (selector) => root.querySelector(selector);
-const stage = find(".vp-stage"), framed = find(".vp-frame"), painted = find(".vp-paint"), cursor = find(".vp-cursor");
-const range = find(".vp-range"), now = find(".vp-now"), size = find(".vp-size input"), fill = find(".vp-fill input");
-const colours = root.dataset.colours.split(",").map((c) => [1, 3, 5].map((k) => parseInt(c.slice(k, k + 2), 16)));
-
-let at = null; // what the server showed last, without the picture
-let width = 1, height = 1, labels = new Uint8Array(1), result = null;
-let touched = new Set(), loaded = new Set(), past = [];
-const HINTS = { point: "A click finds the whole object. Something is missing? Click there too.", not: "Click on what was coloured by mistake.",
-  box: "Draw a box around the object.", pen: "Paint the object, or circle it.", eraser: "Wipe away what does not belong to it." };
-let object = 1, tool = "point", said = {}, future = [], asking = false, later = null, corner = null, last = null, holes = null, path = [], spot = null, penDown = false, drawing = false;
-
-const decode = (runs) => {
-  const ids = new Uint8Array(width * height);
-  for (let k = 0, i = 0; k < runs.length; k += 2) { ids.fill(runs[k + 1], i, i + runs[k]); i += runs[k]; }
-  return ids;
-};
-const encode = (ids) => {
-  const runs = [];
-  for (let i = 0, from = 0; i <= ids.length; i++)
-    if (i === ids.length || ids[i] !== ids[from]) { runs.push(i - from, ids[from]); from = i; }
-  return runs;
-};
+// The painter's behaviour: what is clicked and drawn, what the server answers, what it shows.
 const seconds = (frame) => (frame / at.fps).toFixed(2) + " s";
-
-// Pixels that the border can't reach without crossing object k.
-const enclosed = (k) => {
-  const free = new Uint8Array(width * height).fill(1), todo = [];
-  const reach = (i) => { if (free[i] && labels[i] !== k) { free[i] = 0; todo.push(i); } };
-  for (let x = 0; x < width; x++) { reach(x); reach((height - 1) * width + x); }
-  for (let y = 0; y < height; y++) { reach(y * width); reach(y * width + width - 1); }
-  while (todo.length) {
-    const i = todo.pop(), x = i % width;
-    if (x > 0) reach(i - 1);
-    if (x < width - 1) reach(i + 1);
-    if (i >= width) reach(i - width);
-    if (i < (height - 1) * width) reach(i + width);
-  }
-  for (let i = 0; i < free.length; i++) if (labels[i] === k) free[i] = 0;
-  return free;
-};
-
-// Pixels inside the way that the brush went, if it came back to where it began: also where the way left the picture.
-const circled = () => {
-  const inside = new Uint8Array(width * height), far = path.reduce((d, [x, y]) => Math.max(d, Math.hypot(x - path[0][0], y - path[0][1])), 0);
-  const open = Math.hypot(path.at(-1)[0] - path[0][0], path.at(-1)[1] - path[0][1]);
-  if (path.length < 8 || open > 0.35 * far) return inside;
-  for (let y = 0; y < height; y++) {
-    const crossings = [];
-    path.forEach(([x0, y0], k) => {
-      const [x1, y1] = path[(k + 1) % path.length];
-      if (y0 <= y + 0.5 !== y1 <= y + 0.5) crossings.push([x0 + ((y + 0.5 - y0) * (x1 - x0)) / (y1 - y0), y1 > y0 ? 1 : -1]);
-    });
-    crossings.sort((a, b) => a[0] - b[0]);
-    for (let k = 0, turns = 0; k < crossings.length - 1; k++) {
-      turns += crossings[k][1];
-      if (turns) inside.fill(1, y * width + Math.min(width, Math.max(0, Math.round(crossings[k][0]))), y * width + Math.min(width, Math.max(0, Math.round(crossings[k + 1][0]))));
-    }
-  }
-  return inside;
-};
 
 const paint = () => {
   drawing = false;
@@ -97,7 +36,7 @@ const send = () => {
   showMarks();
 };
 const snapshot = () => [labels.slice(), new Set(touched), new Set(loaded), structuredClone(said)];
-const remember = () => { past.push(snapshot()); future = []; if (past.length > 30) past.shift(); };
+const remember = () => { past.push(snapshot()); future = []; if (past.length > 30) past.shift(); kept.set(at.frame, { past, future }); };
 
 // What is said of an object by clicks and a box goes to the server, which answers with its mask.
 const saidOf = (k) => (said[k] ??= { points: [], box: null, before: labels.includes(k) ? encode(labels.map((id) => +(id === k))) : null });
@@ -106,6 +45,14 @@ const ask = (k) => {
   asking = true;
   stage.dataset.asking = "yes";
   trigger("point", { frame: at.frame, object: k, ...said[k] });
+};
+// A ring is loose: the server fits it to the object inside. Undo brings the ring back.
+const fit = (k) => {
+  if (asking) return;
+  remember();
+  asking = fitting = true;
+  stage.dataset.asking = "yes";
+  trigger("point", { frame: at.frame, object: k, points: [], box: null, before: encode(labels.map((id) => +(id === k))), snap: true });
 };
 const click = (x, y, positive) => {
   const known = said[object] || labels.includes(object);
@@ -125,9 +72,10 @@ const boxed = (x0, y0, x1, y1) => {
   ask(object);
 };
 const answered = ({ frame, object: k, runs, note }) => {
-  asking = false;
+  const fitted = fitting;
+  asking = fitting = false;
   delete stage.dataset.asking;
-  if (at && frame === at.frame && said[k]) {
+  if (at && frame === at.frame && (said[k] || fitted)) {
     if (!runs) { undo(); future = []; }
     else {
       decode(runs).forEach((inside, i) => {
@@ -140,9 +88,15 @@ const answered = ({ frame, object: k, runs, note }) => {
     }
   }
   if (note) tell(note);
+  else if (fitted && runs) tell("Fitted to the object. Not what you meant? Undo brings your own drawing back.");
+  else tellTiny(k);
   if (later !== null) { const next = later; later = null; if (said[next]) ask(next); }
 };
 const tell = (words) => { find(".vp-note").textContent = words; };
+const tellTiny = (k) => {
+  const pixels = labels.reduce((sum, id) => sum + (id === k), 0);
+  if (pixels && pixels < 0.0004 * labels.length) tell("This mark is tiny. Is it what you meant? Zoom in to see it.");
+};
 
 const stamp = (x, y) => {
   const r = Number(size.value) / 2, erasing = tool === "eraser", value = erasing ? 0 : object;
@@ -181,12 +135,17 @@ const end = () => {
   if (!last) return;
   if (corner) { const [from, to] = [corner, last]; corner = last = null; boxed(...from, ...to); return; }
   last = null;
+  tell("");
+  let filled = 0;
   if (holes) {
     const way = circled();
-    enclosed(object).forEach((inside, i) => { if ((way[i] || (inside && !holes[i])) && !labels[i]) labels[i] = object; });
+    enclosed(object).forEach((inside, i) => { if ((way[i] || (inside && !holes[i])) && !labels[i]) { labels[i] = object; filled++; } });
+    if (!filled && bent()) tell("The ring is not closed, so nothing was filled. Draw on to where you began.");
   }
+  if (tool === "pen" && !find(".vp-note").textContent) tellTiny(object);
   repaint();
   send();
+  if (filled && snap.checked && root.dataset.points === "yes") fit(object);
 };
 
 const place = (event) => {
@@ -200,21 +159,28 @@ const showCursor = (x, y) => {
     left: box.left - outer.left + x * scale - d / 2 + "px", top: box.top - outer.top + y * scale - d / 2 + "px" });
 };
 stage.addEventListener("pointerdown", (event) => {
-  if (event.button) return;
+  if (event.target.closest(".vp-zoom") || held(event) || event.button) return;
   stage.setPointerCapture(event.pointerId);
-  begin(...place(event), event.shiftKey);
+  if (event.pointerType === "touch" && (tool === "point" || tool === "not")) tapped = place(event); // a second finger may follow
+  else begin(...place(event), event.shiftKey);
 });
 stage.addEventListener("pointermove", (event) => {
+  if (moved(event)) return;
   const [x, y] = place(event);
   if (at && at.mode === "draw") showCursor(x, y);
   for (const each of event.getCoalescedEvents?.() ?? []) go(...place(each));
   go(x, y);
 });
-for (const name of ["pointerup", "pointercancel"]) stage.addEventListener(name, end);
+for (const name of ["pointerup", "pointercancel"]) stage.addEventListener(name, (event) => {
+  const tap = tapped;
+  tapped = null;
+  if (released(event) || name === "pointercancel" && tap) return;
+  if (tap) begin(...tap); else end();
+});
 stage.addEventListener("pointerleave", () => (cursor.style.display = "none"));
 
 painted.addEventListener("keydown", (event) => {
-  if (!at || event.ctrlKey || event.metaKey) return;
+  if (!at || event.ctrlKey || event.metaKey || event.altKey) return;
   spot = spot ?? [width / 2, height / 2];
   const far = event.shiftKey ? 16 : 4;
   const moves = { ArrowLeft: [-far, 0], ArrowRight: [far, 0], ArrowUp: [0, -far], ArrowDown: [0, far] };
@@ -228,13 +194,25 @@ painted.addEventListener("keydown", (event) => {
   else if (KEYS[event.key]) hold(KEYS[event.key]);
   else if (event.key === "z") undo();
   else if (event.key === "y") redo();
+  else if (event.key === ",") visit(at.frame - 1);
+  else if (event.key === ".") visit(at.frame + 1);
+  else if (event.key === "?") find(".vp-sheet").showModal();
   else return;
   event.preventDefault();
   showCursor(...spot);
 });
+root.addEventListener("keydown", (event) => { // Ctrl+Z anywhere in the painter
+  if (!at || !(event.ctrlKey || event.metaKey)) return;
+  const key = event.key.toLowerCase();
+  if (key === "z" && !event.shiftKey) undo();
+  else if (key === "y" || key === "z") redo();
+  else return;
+  event.preventDefault();
+});
 painted.addEventListener("blur", () => { if (penDown) { penDown = false; end(); } cursor.style.display = "none"; });
 
 const choose = (k) => { object = k; find(`.vp-object input[value="${k}"]`).checked = true; };
+find(".vp-go").addEventListener("click", () => { if (at && !stage.dataset.asking) trigger("follow"); });
 const KEYS = { c: "point", n: "not", x: "box", b: "pen", e: "eraser" };
 const hold = (chosen) => {
   tool = chosen;
@@ -260,17 +238,28 @@ find(".vp-objects").addEventListener("change", (event) => { choose(Number(event.
 for (const button of root.querySelectorAll("[data-tool]")) button.addEventListener("click", () => hold(button.dataset.tool));
 find(".vp-redo").addEventListener("click", redo);
 find(".vp-undo").addEventListener("click", undo);
-find(".vp-clear").addEventListener("click", () => { if (at) { busy(); trigger("forget", { frame: at.frame }); } });
-find(".vp-use").addEventListener("click", () => {
-  if (!result) return;
+const idsOf = (ids) => new Set([...new Set(ids)].filter(Boolean));
+find(".vp-clear").addEventListener("click", () => {
+  if (!at) return;
+  touched = idsOf(labels); // so that undo brings back what came from a file too
   remember();
-  labels = result.slice();
-  loaded = new Set(result);
-  loaded.delete(0);
+  busy();
+  trigger("forget", { frame: at.frame });
+});
+let started = false; // from the result
+const startFrom = (ids) => {
+  remember();
+  labels = ids ? ids.slice() : new Uint8Array(width * height);
+  loaded = ids ? idsOf(ids) : new Set();
+  touched = new Set();
+  said = {};
+  started = Boolean(ids);
+  find(".vp-use").textContent = started ? "Start empty" : "Start from the result";
   repaint();
   send();
-  find(".vp-note").textContent = "The result is on the picture now. Click, draw or erase what is wrong: only the objects you touch are corrected.";
-});
+  tell(started ? "This is the result. Click, draw or erase what is wrong: only the objects you touch are corrected." : "");
+};
+find(".vp-use").addEventListener("click", () => { if (result) startFrom(started ? null : result); });
 
 const busy = () => { stage.dataset.busy = "yes"; };
 const visit = (frame) => {
@@ -321,12 +310,21 @@ const showMarks = () => {
     list.append(row);
   }
   find(".vp-unmarked").hidden = marks.size > 0;
+  find(".vp-dots").replaceChildren(...[...marks.keys()].map((frame) => {
+    const dot = document.createElement("i");
+    dot.style.left = (100 * frame) / Math.max(1, at.frames - 1) + "%";
+    return dot;
+  }));
+  const ready = at.mode === "none" || [...marks.values()].some(({ objects }) => objects.length);
+  find(".vp-go").disabled = !ready;
+  find(".vp-why").textContent = ready ? "" : "First click on an object in the picture.";
 };
 
 const show = () => {
   const value = props.value;
   if (!value || !value.mode) return;
   if (value.mode === "mask") { answered(value); return; }
+  if (value.mode === "note") { tell(value.note); if (at) send(); return; }
   root.dataset.mode = value.mode;
   delete stage.dataset.busy;
   if (value.mode === "empty") { at = null; return; }
@@ -339,11 +337,11 @@ const show = () => {
   result = value.result ? decode(value.result) : null;
   touched = new Set(value.touched);
   loaded = new Set(value.loaded);
-  past = [];
-  future = [];
+  if (value.fresh) { kept.clear(); whole(); }
+  ({ past, future } = kept.get(value.frame) ?? { past: [], future: [] });
   said = {};
   later = corner = null;
-  asking = false;
+  asking = fitting = false;
   delete stage.dataset.asking;
   spot = null;
   root.dataset.points = value.points ? "yes" : "no";
@@ -356,8 +354,11 @@ const show = () => {
   showNow(value.frame);
   find(".vp-note").textContent = value.note || "";
   find(".vp-use").hidden = !result;
+  started = false;
+  find(".vp-use").textContent = "Start from the result";
   paint();
   showMarks();
+  if (value.correct && result && !touched.size && !labels.some(Boolean)) startFrom(result);
 };
 watch("value", show);
 hold(tool);

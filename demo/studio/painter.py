@@ -10,6 +10,7 @@ import gradio as gr
 from studio.drawing import COLOURS
 
 HERE = Path(__file__).parent
+TEMPLATE, SCRIPTS = "painter.html", ("painter_state.js", "painter_view.js", "painter.js")  # the scripts are one scope
 _OBJECTS = "".join(
     f'<label class="vp-object" style="--c:{colour}"><input type="radio" name="vp-object" value="{k}" aria-label="Object {k}"'
     f'{" checked" if k == 1 else ""}><span aria-hidden="true">{k}</span></label>'
@@ -20,11 +21,12 @@ _OBJECTS = "".join(
 def painter(**options: Any) -> gr.HTML:
     """The component. Its value: to the browser `show(...)`, from it what `marks.Drawing.read` takes.
 
-    Events: "visit" and "forget" a frame, "point" at an object. To a "point" it also takes an answer, `pointing.Answers.answer`.
+    Events: "visit" and "forget" a frame, "point" at an object, "follow" what is marked. To a "point" it also takes an answer,
+    `pointing.Answers.answer`, and {"mode": "note", "note": words} at any time.
     """
-    template, script = ((HERE / name).read_text(encoding="utf-8") for name in ("painter.html", "painter.js"))
+    template, *scripts = ((HERE / name).read_text(encoding="utf-8") for name in (TEMPLATE, *SCRIPTS))
     template = template.replace("OBJECTS", _OBJECTS).replace("COLOURS", ",".join(COLOURS))
-    return gr.HTML({"mode": "empty"}, html_template=template, js_on_load=script, apply_default_css=False, **options)
+    return gr.HTML({"mode": "empty"}, html_template=template, js_on_load="\n".join(scripts), apply_default_css=False, **options)
 
 
 def show(
@@ -43,8 +45,13 @@ def show(
     note: str,
     draws: bool,
     points: bool,
+    fresh: bool,
+    correct: bool,
 ) -> dict[str, Any]:
-    """What the painter shows: a frame's picture (a data URI), ids over it as run lengths, an earlier result there, all marked frames."""
+    """What the painter shows: a frame's picture (a data URI), ids over it as run lengths, an earlier result there, all marked frames.
+
+    fresh: the clip is new. correct: what is drawn starts from the result.
+    """
     return {
         "mode": "draw" if draws else "none",
         "serial": serial,
@@ -61,4 +68,6 @@ def show(
         "marks": marks,
         "note": note,
         "points": points,
+        "fresh": fresh,
+        "correct": correct,
     }

@@ -3,12 +3,16 @@ const root = element.querySelector(".vl");
 const find = (selector) => root.querySelector(selector);
 const stage = find(".vl-stage"), canvas = find(".vl-canvas"), video = find(".vl-video"), divider = find(".vl-divider"), line = find(".vl-line");
 const time = find(".vl-time"), now = find(".vl-now"), play = find(".vl-play"), left = find(".vl-left"), right = find(".vl-right");
-let value = null, url = "", pending = 0;
+let value = null, url = "", pending = 0, beside = false; // both panels whole, beside each other, or one wiped over the other
 
 const draw = () => {
   if (!value || video.readyState < 2) return;
   const { width, height } = value, context = canvas.getContext("2d"), cut = Math.round((width * divider.value) / 100);
   const panel = (k) => Number(k) * width;
+  if (beside) {
+    for (const [k, side] of [left, right].entries()) context.drawImage(video, panel(side.value), 0, width, height, k * width, 0, width, height);
+    return;
+  }
   if (cut > 0) context.drawImage(video, panel(left.value), 0, cut, height, 0, 0, cut, height);
   if (cut < width) context.drawImage(video, panel(right.value) + cut, 0, width - cut, height, cut, 0, width - cut, height);
 };
@@ -29,10 +33,27 @@ const onFrame = () => {
 };
 const moveLine = () => {
   line.style.left = divider.value + "%";
-  find(".vl-name-left").textContent = divider.value > 12 ? value?.panels[left.value] ?? "" : "";
-  find(".vl-name-right").textContent = divider.value < 88 ? value?.panels[right.value] ?? "" : "";
+  line.hidden = divider.hidden = beside;
+  find(".vl-name-left").textContent = beside || divider.value > 12 ? value?.panels[left.value] ?? "" : "";
+  find(".vl-name-right").textContent = beside || divider.value < 88 ? value?.panels[right.value] ?? "" : "";
   draw();
 };
+const arrange = () => {
+  if (!value) return;
+  canvas.width = value.width * (beside ? 2 : 1);
+  canvas.height = value.height;
+  stage.style.setProperty("--ratio", `${canvas.width} / ${canvas.height}`);
+  find(".vl-beside").setAttribute("aria-pressed", String(beside));
+  moveLine();
+};
+find(".vl-beside").addEventListener("click", () => { beside = !beside; arrange(); });
+// Whatever on the page names a frame, such as a stretch where an object was lost, shows it here.
+document.addEventListener("click", (event) => {
+  const link = event.target.closest("[data-frame-shown]");
+  if (!link || !value || !root.isConnected) return;
+  seek(Math.min(value.frames - 1, Math.max(0, Number(link.dataset.frameShown) - value.begin)));
+  stage.scrollIntoView({ block: "center" });
+});
 const seek = (frame) => { video.pause(); video.currentTime = (frame + 0.5) / value.fps; };
 
 divider.addEventListener("input", moveLine);
@@ -52,15 +73,13 @@ const show = () => {
   root.dataset.mode = shown?.mode ?? "empty";
   if (!shown || shown.mode !== "ready") { value = null; url = ""; video.pause(); video.removeAttribute("src"); return; }
   value = shown;
-  canvas.width = shown.width;
-  canvas.height = shown.height;
-  stage.style.setProperty("--ratio", `${shown.width} / ${shown.height}`);
   time.max = shown.frames - 1;
   const compared = shown.panels.length > 2;
   left.replaceChildren(...shown.panels.map(option));
   right.replaceChildren(...shown.panels.map(option));
   left.value = compared ? 1 : 0;
   right.value = compared ? 2 : 1;
+  divider.value = compared ? 50 : 0; // the overlay is seen whole
   find(".vl-sides").hidden = !compared;
   find(".vl-failed").hidden = true;
   find(".vl-strip").replaceChildren(...shown.strip.map(({ frame, picture }) => {
@@ -81,7 +100,7 @@ const show = () => {
     video.load();
     if (!matchMedia("(prefers-reduced-motion: reduce)").matches) video.play().catch(() => {});
   }
-  moveLine();
+  arrange();
 };
 watch("value", show);
 show();

@@ -22,6 +22,7 @@ class Question:
     points: list[tuple[float, float, int]]
     box: tuple[float, float, float, float] | None
     before: list[int] | None  # run lengths of the object as it was before it was pointed at; None: there was nothing of it
+    snap: bool = False  # what was there is loose, and is to be fitted to the object
 
     @classmethod
     def read(cls, data: Any) -> Question:
@@ -34,7 +35,7 @@ class Question:
             raise ValueError("the click can't be read") from error
         if not (frame >= 0 and 1 <= object_id <= PAINTABLE and len(points) <= 200 and (box is None or len(box) == 4)):
             raise ValueError("the click can't be read")
-        return cls(frame, object_id, points, box, data.get("before"))  # type: ignore[arg-type]
+        return cls(frame, object_id, points, box, data.get("before"), bool(data.get("snap")))  # type: ignore[arg-type]
 
 
 class Answers:
@@ -60,7 +61,10 @@ class Answers:
             box = (max(0, box[0]), max(0, box[1]), min(width, box[2]), min(height, box[3]))
         before = None if asked.before is None else decode_runs(asked.before, height, width) > 0
         with self._lock:
-            mask = pointer.mask(points=points or None, boxes=box, mask=before)
+            if asked.snap and before is not None:
+                mask = pointer.snapped(before).labels
+            else:
+                mask = pointer.mask(points=points or None, boxes=box, mask=before)
         return {
             "mode": "mask",
             "frame": asked.frame,

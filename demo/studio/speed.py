@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 
@@ -62,6 +63,16 @@ class Speed:
     def _raw(self, clip: Clip, names: list[str], frames: int) -> float:
         models = sum(self._frame.get(name, self._unit) for name in names)
         return frames * (models + PIXELS * self._unit * clip.megapixels * (1 + 0.5 * (len(names) - 1)))
+
+
+def range_in_words(seconds: float) -> str:
+    """A time with what it may become: from 0.7 to 1.4 times, in round numbers. "about 1 to 2 minutes"."""
+    low, high = 0.7 * seconds / MARGIN, 1.4 * seconds / MARGIN
+    if high < 90:
+        low, high = 5 * max(1, round(low / 5)), 5 * max(1, math.ceil(high / 5))
+        return f"about {low} to {high} seconds" if low < high else f"about {high} seconds"
+    low, high = max(1, round(low / 60)), math.ceil(high / 60)
+    return f"about {low} to {high} minutes" if low < high else f"about {high} minutes"
 
 
 def in_words(seconds: float) -> str:

@@ -12,6 +12,8 @@ from studio.clips import Clip
 from studio.drawing import colour_of
 from studio.results import Part
 
+MOST_LINKS = 8  # of an object's lost stretches
+
 
 def summarise(clip: Clip, parts: list[Part], *, finished: bool, seconds: float, predicted: float) -> dict[str, Any]:
     """Frames count from 0; stretches are [first, last]."""
@@ -113,22 +115,40 @@ def _lane(k: int, gone: list[tuple[int, int]], begin: int, count: int, fps: floa
         f'title="Object {k}: frames {begin + a} to {begin + b}"></i>'
         for a, b in gone
     )
-    return f'<div class="vz-lane" role="img" aria-label="{escape(in_words(k, gone, begin, fps))}">{bars}</div>'
+    return f'<div class="vz-lane" role="img" aria-label="{escape(in_words(k, gone, begin, count, fps))}">{bars}</div>'
 
 
-def in_words(k: int, gone: list[tuple[int, int]], begin: int, fps: float) -> str:
-    """Object 1: lost from 1.2 s to 1.6 s and ..."""
+def in_words(k: int, gone: list[tuple[int, int]], begin: int, count: int, fps: float) -> str:
+    """Object 1: lost 1.2 to 1.6 s, on the last frame. count: frames that there are."""
     if not gone:
         return f"Object {k}: never lost"
-    told = [f"{(begin + a) / fps:.1f} to {(begin + b + 1) / fps:.1f} s" for a, b in gone[:3]]
+    told = [_stretch(begin, count, fps, *each) for each in gone[:3]]
     more = f" and {len(gone) - 3} more times" if len(gone) > 3 else ""
     return f"Object {k}: lost {', '.join(told)}{more}"
 
 
-def lost_in_words(clip: Clip, part: Part) -> list[str]:
-    """A sentence for each object that was lost somewhere."""
-    found = [(k, stretches(part.masks.lost[:, n])) for n, k in enumerate(part.masks.object_ids)]
-    return [in_words(k, gone, part.begin, clip.fps) for k, gone in found if gone]
+def _stretch(begin: int, count: int, fps: float, a: int, b: int) -> str:
+    if a == b == count - 1:
+        return "on the last frame"
+    if a == b:
+        return f"at {(begin + a) / fps:.1f} s"
+    return f"from {(begin + a) / fps:.1f} s to the end" if b == count - 1 else f"{(begin + a) / fps:.1f} to {(begin + b + 1) / fps:.1f} s"
+
+
+def lost_in_links(clip: Clip, part: Part) -> list[str]:
+    """A line of HTML for each object that was lost somewhere; each stretch shows its first frame when it is pressed."""
+    lines = []
+    for n, k in enumerate(part.masks.object_ids):
+        gone = stretches(part.masks.lost[:, n])
+        links = [
+            f'<button type="button" class="vz-link" data-frame-shown="{part.begin + a}">'
+            f"{_stretch(part.begin, len(part.masks), clip.fps, a, b)}</button>"
+            for a, b in gone[:MOST_LINKS]
+        ]
+        if links:
+            more = f" and {len(gone) - MOST_LINKS} more times" if len(gone) > MOST_LINKS else ""
+            lines.append(f"Object {k}: lost {', '.join(links)}{more}")
+    return lines
 
 
 def _spoken(what: str, values: np.ndarray, ids: tuple[int, ...]) -> str:

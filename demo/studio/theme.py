@@ -76,3 +76,11 @@ def scroll_to(element: str) -> str:
         f"() => document.getElementById('{element}')?.scrollIntoView({{block: 'start', behavior: "
         "matchMedia('(prefers-reduced-motion: reduce)').matches ? 'auto' : 'smooth'})"
     )
+
+
+def fold(folded: bool, finished: bool = False) -> str:
+    """JavaScript that folds the second step away while a run works and beside its result, or unfolds it."""
+    return (
+        "() => { const names = document.getElementById('vz-mark').classList; "
+        f"names.toggle('vz-folded', {str(folded).lower()}); names.toggle('vz-finished', {str(finished).lower()}); }}"
+    )

@@ -33,6 +33,7 @@ class Visit:
         self.error = ""  # of the last run
         self.finished: Any = None  # what the last run brought, until the page has taken it over
         self._serial = 0
+        self._fresh = True  # the painter has not shown this clip yet
         self._pointer: tuple[int, tuple[int, int], vos_zoo.Pointer] | None = None  # frame, its size, what encoded it
         self._folder: Path | None = None
 
@@ -62,7 +63,7 @@ class Visit:
 
     def begin(self, clip: Clip) -> None:
         self.leave()
-        self.scrubber = Scrubber(clip)
+        self.scrubber, self._fresh = Scrubber(clip), True
 
     def leave(self) -> None:
         """No clip, as at the start."""
@@ -83,8 +84,8 @@ class Visit:
             self.marks.pop(drawing.frame, None)
         return ""
 
-    def painter(self, limits: Limits, note: str = "", points: bool = True) -> dict[str, Any]:
-        """What the painter shows of the frame that the visitor is at."""
+    def painter(self, limits: Limits, note: str = "", points: bool = True, correct: bool = False) -> dict[str, Any]:
+        """What the painter shows of the frame that the visitor is at. correct: what is drawn starts from the result."""
         assert self.scrubber is not None
         self.frame, frame = self.scrubber.frame(self.frame)
         clip, size = self.scrubber.clip, fitted(frame.shape[:2], limits.preview)
@@ -92,6 +93,7 @@ class Visit:
         shown = mark.shown(size)
         drawing = mark.drawing
         self._serial += 1
+        fresh, self._fresh = self._fresh, False
         return show(
             serial=self._serial,
             frame=self.frame,
@@ -107,6 +109,8 @@ class Visit:
             note=note,
             draws=self.draws,
             points=points,
+            fresh=fresh,
+            correct=correct,
         )
 
     def pointer(self, answers: Answers, limits: Limits) -> vos_zoo.Pointer:

@@ -36,29 +36,33 @@ class WatchStep:
                         cards.piece('<h2 class="vz-label">Take away</h2>')
                         self.files = cards.file_list(elem_id="vz-files")
         self.opened = [self.status, self.results]  # what `cleared` changes
-        self.failed = [self.status, mark.run, self.cancel]  # what `on_failure` changes
+        self.failed = [self.status, mark.painter, self.cancel]  # what `on_failure` changes
 
     def connect(self, visit: gr.State, endpoint: Endpoint) -> None:
         """Binds the events. The run itself is the endpoint's, the same that programs call."""
         mark = self.mark
-        corrected = self.player.correct(mark.on_visit, [mark.painter, visit], [mark.painter], **QUICK)
-        corrected.then(None, js=theme.scroll_to("vz-mark"), api_visibility="private")
+        corrected = self.player.correct(mark.on_correct, [mark.painter, visit], [mark.painter], **QUICK)
+        corrected.then(None, js=theme.fold(False), api_visibility="private").then(
+            None, js=theme.scroll_to("vz-mark"), api_visibility="private"
+        )
         self.cancel.click(self.desk.stop, [visit], [self.status], **QUICK)
-        asked = mark.run.click(
+        asked = mark.painter.follow(
             self.on_run,
             [mark.model, mark.compare_with, mark.painter, visit],
-            [visit, self.status, self.results, mark.run, self.cancel, self.clock],
+            [visit, self.status, self.results, self.cancel, self.clock],
             **QUICK,
         )
         self.clock.tick(self.on_tick, [visit], [self.status, self.clock], **QUICK)
-        asked.then(None, js=theme.scroll_to("vz-result"), api_visibility="private")
+        asked.success(None, js=theme.fold(True), api_visibility="private")
         started = endpoint.connect(asked.success)
         finished = started.success(
-            self.on_finish, [visit], [mark.run, self.cancel, self.results, self.player, self.charts, self.files, self.cutout], **QUICK
+            self.on_finish, [visit], [self.cancel, self.results, self.player, self.charts, self.files, self.cutout], **QUICK
         )
         tidied = finished.then(Visit.tidy, [visit], None, **QUICK)
-        tidied.then(None, js=theme.scroll_to("vz-result"), api_visibility="private")
-        started.failure(self.on_failure, [visit], self.failed, **QUICK)
+        tidied.then(None, js=theme.fold(True, finished=True), api_visibility="private")
+        for failed in (asked, started):
+            told = failed.failure(self.on_failure, [visit], self.failed, **QUICK)
+            told.then(None, js=theme.fold(False), api_visibility="private")
 
     def cleared(self) -> Update:
         """The step without a result."""
@@ -66,18 +70,18 @@ class WatchStep:
 
     def on_run(self, model: str, other: str | None, painted: Any, visit: Visit) -> tuple[Any, ...]:
         card = self.desk.ask(model, other, painted, visit)
-        return visit, card, gr.Column(visible=False), gr.Button(visible=False), gr.Button(visible=True), gr.Timer(active=True)
+        return visit, card, gr.Column(visible=False), gr.Button(visible=True), gr.Timer(active=True)
 
     def on_tick(self, visit: Visit) -> tuple[Any, Any]:
         card = self.desk.turn(visit)
         return (gr.skip(), gr.Timer(active=False)) if card is None else (card, gr.skip())
 
     def on_finish(self, visit: Visit) -> Update:
-        buttons = {self.mark.run: gr.Button("Follow again", visible=True), self.cancel: gr.Button(visible=False)}
+        stopped = {self.cancel: gr.Button(visible=False)}
         if (finished := visit.finished) is None:
-            return buttons
+            return stopped
         return {
-            **buttons,
+            **stopped,
             self.results: gr.Column(visible=True),
             self.player: play(finished.clip, finished.parts, finished.files),
             self.charts: "".join(chart(finished.clip, part) for part in finished.parts),
@@ -86,4 +90,5 @@ class WatchStep:
         }
 
     def on_failure(self, visit: Visit) -> tuple[Any, ...]:
-        return cards.failed(visit.error), gr.Button(visible=True), gr.Button(visible=False)
+        note = gr.skip() if visit.clip is None else {"mode": "note", "note": visit.error}
+        return cards.failed(visit.error), note, gr.Button(visible=False)

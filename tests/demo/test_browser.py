@@ -109,6 +109,7 @@ def at(page, x, y):
 def circle(page, object_id, x, y, radius):
     """Draws a line around (x, y), in the clip's pixels, with the colour of an object."""
     page.locator(".vp-pen").click()
+    page.locator(".vp-snap input").uncheck()
     page.locator(f".vp-object input[value='{object_id}']").check(force=True)
     turns = [2 * math.pi * k / 20 for k in range(21)]
     points = [at(page, x + radius * math.cos(turn), y + radius * math.sin(turn)) for turn in turns]
@@ -149,7 +150,10 @@ def marked(page):
 
 
 def start(page):
+    if page.locator(".vz-unfold").is_visible():
+        page.locator(".vz-unfold").click()
     page.locator("#vz-go").click()
+    page.wait_for_selector("#vz-mark.vz-folded")
 
 
 def wait_for_card(page, state, words):
@@ -246,11 +250,11 @@ def test_a_late_object_and_a_correction(visitor, clip, one, tmp_path):
     page.locator(".vl-correct").click()
     page.wait_for_function("() => document.querySelector('.vp-now').textContent.endsWith('frame 5')")
     wait_for_painter(page)
-    page.locator(".vp-use").click()
     result = painted(page)
-    assert np.array_equal(result, one.propagate(clip, masks=given)[5])
-    page.locator(".vp-clear").click()
-    wait_for_painter(page)
+    assert np.array_equal(result, one.propagate(clip, masks=given)[5]), "correcting begins with the result"
+    assert page.locator(".vp-use").inner_text() == "Start empty" and len(marked(page)) == 2, "what is not touched is not corrected"
+    page.locator(".vp-use").click()
+    assert not painted(page).any()
     circle(page, 1, 70, 20, 9)
     start(page)
     wait_for_card(page, "busy", "")
@@ -300,8 +304,7 @@ def test_what_goes_wrong_is_said_and_the_page_goes_on(visitor, place, clip):
     page.wait_for_selector(".vz-shelf button")
     upload(page, clip)
     wait_for_painter(page)
-    start(page)
-    assert "Nothing is marked yet" in wait_for_card(page, "error", "Nothing is marked")
+    assert page.locator("#vz-go").is_disabled() and "First click on an object" in page.locator(".vp-why").inner_text()
     page.locator("label", has_text="finder").first.click()
     page.wait_for_selector(".vp-none", state="visible")
     start(page)
@@ -354,5 +357,4 @@ def test_two_visitors_do_not_see_each_other(visitor, clip):
     upload(second, clip)
     wait_for_painter(second)
     assert marked(second) == [] and marked(first) == ["Frame 0, objects 1: show"]
-    start(second)
-    assert "Nothing is marked yet" in wait_for_card(second, "error", "Nothing")
+    assert second.locator("#vz-go").is_disabled() and first.locator("#vz-go").is_enabled()

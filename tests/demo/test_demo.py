@@ -35,7 +35,7 @@ app = demo_page.app()
 from studio import cards, clips, drawing, follow, limits, line, marks, results, storage, summary  # noqa: E402
 from studio.choices import Choices  # noqa: E402
 from studio.choose_step import EXAMPLES  # noqa: E402
-from studio.speed import Speed, in_words  # noqa: E402
+from studio.speed import Speed, in_words, range_in_words  # noqa: E402
 from studio.visit import Visit  # noqa: E402
 
 LIMITS = limits.Limits()
@@ -256,6 +256,18 @@ def test_frames_before_the_first_mark_are_followed_backwards(clip, one):
     assert (part.begin, len(part.masks)) == (4, FRAMES - 4)
 
 
+def test_each_object_is_followed_back_from_its_own_first_mark(clip, one):
+    ids = scene()[1]
+    given = {2: {1: ids[2] == 1}, 5: {2: ids[5] == 2}}
+    *steps, end = follow.follow([one], clip, given)
+    (masks,) = end.masks
+    back, on = (one.propagate(clip.path, masks=given, direction=way) for way in ("backward", "forward"))
+    for t in range(FRAMES):
+        expected = back[t] if t < 2 else on[t] if t >= 5 else np.where((on[t] == 0) & (back[t] == 2), 2, on[t])
+        assert np.array_equal(masks[t], expected)
+    assert masks.complete and not np.isnan(masks.confidence).any() and len(steps) == steps[0].total == FRAMES - 2 + 5
+
+
 def test_two_models_follow_side_by_side_as_each_alone(clip, one, choices, models):
     two, given = choices.segmenter(models["two"]), {0: {1: scene()[1][0] == 1}}
     both = outcome(follow.follow([one, two], clip, given)).masks
@@ -453,7 +465,10 @@ def test_numbers_of_a_run_by_hand(clip):
     (told,) = summary.summarise(clip, [part], finished=True, seconds=1.26, predicted=2)["objects"]
     assert told == {"id": 1, "frames_seen": 2, "mean_share_of_picture": 0.2, "mean_confidence": 0.375, "lost": [[7, 8]]}
     assert summary.stretches(np.array([True, False, True, True])) == [(0, 0), (2, 3)]
-    assert summary.lost_in_words(clip, part) == ["Object 1: lost 0.7 to 0.9 s"]
+    assert summary.lost_in_links(clip, part) == [
+        'Object 1: lost <button type="button" class="vz-link" data-frame-shown="7">0.7 to 0.9 s</button>'
+    ]
+    assert summary.in_words(1, [(0, 0), (3, 5), (9, 9)], 10, 10, 10) == "Object 1: lost at 1.0 s, 1.3 to 1.6 s, on the last frame"
     assert 'title="Object 1: frames 7 to 8"' in summary.chart(clip, part)
     other = vos_zoo.MaskSequence((2, 5))
     for labels in masks:
@@ -478,6 +493,7 @@ def test_the_time_that_is_predicted_grows_with_the_work_and_learns(clip):
     assert speed.predict(long, ["one"]) > 2.5 * before
     told = {1: "about 5 seconds", 12: "about 15 seconds", 89: "about 90 seconds", 91: "about 2 minutes", 300: "about 5 minutes"}
     assert {seconds: in_words(seconds) for seconds in told} == told
+    assert range_in_words(13) == "about 5 to 15 seconds" and range_in_words(130) == "about 1 to 3 minutes"
 
 
 def test_a_line_knows_who_is_before_whom():
@@ -637,7 +653,40 @@ def test_a_program_sees_typed_arguments_and_a_description(client):
     assert all(each["parameter_has_default"] for each in arguments)
     assert [each["python_type"]["type"] for each in arguments[:3]] == ["filepath", "filepath", "int"]
     assert "Follow objects through a video" in info["/segment"]["description"]
+    assert arguments[2]["python_type"]["description"] == "number of the frame that a single mask image belongs to, counted from 0."
+    assert all(each["python_type"]["description"] for each in arguments)
     assert len(info["/segment"]["returns"]) == 6
+
+
+def test_an_mcp_client_may_leave_out_what_is_optional_or_send_null(client, clip, first, models):
+    pytest.importorskip("mcp", reason="mcp is not installed: pip install 'gradio[mcp]'")
+    import asyncio
+    import base64
+
+    from mcp import ClientSession
+    from mcp.client.streamable_http import streamablehttp_client
+
+    def inside(path: str, kind: str) -> str:
+        return f"data:{kind};base64,{base64.b64encode(Path(path).read_bytes()).decode()}"
+
+    async def ask() -> tuple[dict, list]:
+        async with (
+            streamablehttp_client(f"{client.src.rstrip('/')}/gradio_api/mcp/") as (read, write, _),
+            ClientSession(read, write) as session,
+        ):
+            await session.initialize()
+            (tool,) = (await session.list_tools()).tools
+            given = {"video": inside(clip.path, "video/mp4"), "mask": inside(str(first), "image/png"), "model": models["one"]}
+            nothing = {"frame": None, "compare_with": None, "backwards": None}
+            return tool.inputSchema, [await session.call_tool(tool.name, each) for each in (given | nothing, given, given | {"mask": None})]
+
+    schema, (with_null, left_out, unmarked) = asyncio.run(ask())
+    assert (
+        schema["properties"]["mask"]["type"] == ["string", "null"] and "an image, one number" in schema["properties"]["mask"]["description"]
+    )
+    assert not with_null.isError and not left_out.isError
+    assert '"frames": 8' in "".join(str(getattr(each, "text", "")) for each in with_null.content).replace("'", '"')
+    assert unmarked.isError and "Nothing is marked yet" in unmarked.content[0].text
 
 
 def test_late_frames_other_models_and_none_at_all(client, clip, place, one, choices, models, tmp_path):
@@ -666,10 +715,12 @@ def test_one_frame_a_phone_and_4k(client, place, models):
     assert (told["width"], told["frames"]) == (3840, 2)
 
 
-def test_every_argument_may_be_missing_or_nonsense(client, clip, first, models):
+def test_every_argument_may_be_missing_or_nonsense(client, clip, first, models, place):
     good = {"video": clip.path, "mask": first, "model": models["one"]}
     assert call(client, good["video"], good["mask"], frame=None, model=None, compare_with=None, backwards=None)[4]["finished"]
     assert "There is no clip yet: choose a video file." in refusal(client, None, first)
+    doubled = write_mask(place / "doubled.png", np.kron(scene()[1][0], np.ones((2, 2), np.uint8)))
+    assert "doubled.png is 192 x 128 pixels and the clip 96 x 64: scale it" in refusal(client, clip.path, doubled)
     assert "Nothing is marked yet: click on an object" in refusal(client, clip.path)
     assert "first.png is for frame 99, but the clip's frames are 0 to 7" in refusal(client, clip.path, first, frame=99)
     assert "frame -1" in refusal(client, clip.path, first, frame=-1)
