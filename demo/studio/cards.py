@@ -159,6 +159,11 @@ def downloads(files: Files, parts: Sequence[Part]) -> list[dict[str, Any]]:
     return [{"title": title, "words": words, "bytes": Path(path).stat().st_size, "file": file(path)} for title, words, path in rows if path]
 
 
+def extra(title: str, path: Path) -> dict[str, Any]:
+    """A row of `file_list`."""
+    return {"title": title, "words": path.suffix[1:], "bytes": path.stat().st_size, "file": file(str(path))}
+
+
 def _live(uri: list[str]) -> str:
     return f'<img class="vz-live" src="{uri[0]}" alt="The newest frame with its objects">' if uri else ""
 

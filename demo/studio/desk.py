@@ -19,6 +19,7 @@ import vos_zoo
 from studio import cards
 from studio.choices import Choices
 from studio.clips import Clip, open_clip
+from studio.extras import FORMS, make_extra
 from studio.follow import Outcome, Step, follow, on_gpu
 from studio.limits import Limits
 from studio.line import Line
@@ -150,6 +151,7 @@ class Desk:
                 raise vos_zoo.VosZooError("your run is being worked on already: wait for it, or stop it")
             visit.error = self.keep(painted, visit)
             visit.tidy()
+            visit.drop_extras()
             visit.cancel.unlink(missing_ok=True)
             visit.asked = True
             if visit.clip is not None:
@@ -216,6 +218,15 @@ class Desk:
         if clip.cut:
             notes.append(f"The clip goes on after frame {clip.frames - 1}; this page uses the first {clip.frames} frames.")
         return lost_in_links(clip, finished.parts[0]), notes
+
+    def make(self, form: str, picture: str | None, visit: Visit) -> list[dict[str, Any]]:
+        """One more file of the last result, beside those that were made before."""
+        with understood(visit):
+            if visit.result is None or visit.clip is None:
+                raise vos_zoo.MaskError("there is no result yet: follow something first")
+            path = make_extra(visit.extras_folder(), visit.clip, visit.result, form, picture)
+            visit.extras = [row for row in visit.extras if row["file"]["path"] != str(path)] + [cards.extra(FORMS[form], path)]
+        return visit.extras
 
     def warm_up(self) -> None:
         """Loads the first model and takes its time, so that the first visitor need not wait for it."""

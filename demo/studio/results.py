@@ -68,12 +68,14 @@ def write_files(folder: Path, clip: Clip, parts: list[Part], limits: Limits) -> 
                 if part is main and in_full:
                     files.cutouts = str(folder / f"{stem}_cutouts.zip")
                     archive = stack.enter_context(zipfile.ZipFile(files.cutouts, "w", zipfile.ZIP_STORED))
-                files.overlays.append(_video(folder / f"{name}_overlay.mp4", clip, _full(clip, part, archive), clip.size, len(part.masks)))
+                files.overlays.append(
+                    write_video(folder / f"{name}_overlay.mp4", clip, _full(clip, part, archive), clip.size, len(part.masks))
+                )
         files.panel = fitted(clip.size, limits.preview, even=True)
         height, width = files.panel
         cutouts: list[Image.Image] = []
         panels = _panels(clip, parts, files, cutouts)
-        files.player = _video(folder / "player.mp4", clip, panels, (height, width * (1 + len(parts))), len(main.masks))
+        files.player = write_video(folder / "player.mp4", clip, panels, (height, width * (1 + len(parts))), len(main.masks))
         if main.masks.object_ids:
             files.cutout = str(folder / f"{stem}_cutout.webp")
             milliseconds = round(1000 * _cutout_step(main) / clip.fps)
@@ -81,7 +83,7 @@ def write_files(folder: Path, clip: Clip, parts: list[Part], limits: Limits) -> 
     return files
 
 
-def _read(clip: Clip, part: Part) -> Iterator[tuple[int, np.ndarray]]:
+def read_part(clip: Clip, part: Part) -> Iterator[tuple[int, np.ndarray]]:
     """(number in the part, frame)."""
     with vos_zoo.open_video(clip.path) as video:
         yield from enumerate(islice(video, part.begin, part.begin + len(part.masks)))
@@ -90,7 +92,7 @@ def _read(clip: Clip, part: Part) -> Iterator[tuple[int, np.ndarray]]:
 def _full(clip: Clip, part: Part, archive: zipfile.ZipFile | None) -> Iterator[np.ndarray]:
     """Frames with their objects tinted; on the way the objects cut out go to the archive."""
     lost = part.lost
-    for at, frame in _read(clip, part):
+    for at, frame in read_part(clip, part):
         labels = part.masks[at]
         if archive is not None:
             with archive.open(f"{part.begin + at:05d}.png", "w") as file:
@@ -104,7 +106,7 @@ def _panels(clip: Clip, parts: list[Part], files: Files, cutouts: list[Image.Ima
     count = len(main.masks)
     in_strip = {round(k) for k in np.linspace(0, count - 1, min(STRIP_FRAMES, count))}
     strip_size, cutout_size = fitted(clip.size, STRIP_SIDE), fitted(clip.size, CUTOUT_SIDE)
-    for at, frame in _read(clip, main):
+    for at, frame in read_part(clip, main):
         small = shrink(frame, files.panel)
         views = [tint(small, shrink_labels(part.masks[at], files.panel), gone[at]) for part, gone in zip(parts, lost, strict=True)]
         if at in in_strip:
@@ -118,7 +120,7 @@ def _cutout_step(part: Part) -> int:
     return -(-len(part.masks) // CUTOUT_FRAMES)
 
 
-def _video(path: Path, clip: Clip, frames: Iterator[np.ndarray], size: tuple[int, int], count: int) -> str:
+def write_video(path: Path, clip: Clip, frames: Iterator[np.ndarray], size: tuple[int, int], count: int) -> str:
     """Writes ready-made frames: masks without an object, drawn on them, leave them as they are."""
     nothing = vos_zoo.MaskSequence(size, fps=clip.fps)
     nothing.reserve(count)

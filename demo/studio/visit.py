@@ -32,6 +32,7 @@ class Visit:
         self.asked = False  # the button was pressed, and the run has not begun yet
         self.error = ""  # of the last run
         self.finished: Any = None  # what the last run brought, until the page has taken it over
+        self.extras: list[dict[str, Any]] = []  # files that were made of the result when they were asked for
         self._serial = 0
         self._fresh = True  # the painter has not shown this clip yet
         self._pointer: tuple[int, tuple[int, int], vos_zoo.Pointer] | None = None  # frame, its size, what encoded it
@@ -61,6 +62,17 @@ class Visit:
             shutil.rmtree(self.finished.folder, ignore_errors=True)
             self.finished = None
 
+    def extras_folder(self) -> Path:
+        """For files that are made of the last result when they are asked for."""
+        folder = self.folder / "extras"
+        folder.mkdir(exist_ok=True)
+        return folder
+
+    def drop_extras(self) -> None:
+        self.extras = []
+        if self._folder is not None:
+            shutil.rmtree(self._folder / "extras", ignore_errors=True)
+
     def begin(self, clip: Clip) -> None:
         self.leave()
         self.scrubber, self._fresh = Scrubber(clip), True
@@ -70,6 +82,7 @@ class Visit:
         if self.scrubber is not None:
             self.scrubber.close()
         self.scrubber, self.marks, self.result, self.frame, self._pointer = None, {}, None, 0, None
+        self.drop_extras()
 
     def take(self, drawing: Drawing | None, limits: Limits) -> str:
         """Keeps what was drawn on the frame that the painter showed. Returns a sentence if it can't."""

@@ -10,6 +10,7 @@ from studio import cards, theme
 from studio.desk import Desk
 from studio.endpoint import Endpoint
 from studio.events import QUICK, Update
+from studio.extras import FORMS, PICTURE
 from studio.mark_step import MarkStep
 from studio.player import play, player
 from studio.summary import chart
@@ -35,8 +36,16 @@ class WatchStep:
                     with gr.Column(scale=2, min_width=280):
                         cards.piece('<h2 class="vz-label">Take away</h2>')
                         self.files = cards.file_list(elem_id="vz-files")
+                        self._make_extras()
         self.opened = [self.status, self.results]  # what `cleared` changes
         self.failed = [self.status, mark.painter, self.cancel]  # what `on_failure` changes
+
+    def _make_extras(self) -> None:
+        with gr.Accordion("More: transparent video, other backgrounds", open=False):
+            self.form = gr.Dropdown([(words, form) for form, words in FORMS.items()], value="webm", label="What", elem_id="vz-form")
+            self.picture = gr.File(label="Picture for the background", file_types=["image"], height=110, visible=False)
+            self.make = gr.Button("Make it", size="sm", elem_id="vz-make")
+        self.extras = cards.file_list(elem_id="vz-extras")
 
     def connect(self, visit: gr.State, endpoint: Endpoint) -> None:
         """Binds the events. The run itself is the endpoint's, the same that programs call."""
@@ -56,10 +65,19 @@ class WatchStep:
         asked.success(None, js=theme.fold(True), api_visibility="private")
         started = endpoint.connect(asked.success)
         finished = started.success(
-            self.on_finish, [visit], [self.cancel, self.results, self.player, self.charts, self.files, self.cutout], **QUICK
+            self.on_finish, [visit], [self.cancel, self.results, self.player, self.charts, self.files, self.extras, self.cutout], **QUICK
         )
         tidied = finished.then(Visit.tidy, [visit], None, **QUICK)
         tidied.then(None, js=theme.fold(True, finished=True), api_visibility="private")
+        self.form.change(lambda form: gr.File(visible=form == PICTURE), [self.form], [self.picture], **QUICK)
+        self.make.click(
+            self.desk.make,
+            [self.form, self.picture, visit],
+            [self.extras],
+            concurrency_limit=1,
+            concurrency_id="model",
+            api_visibility="private",
+        )
         for failed in (asked, started):
             told = failed.failure(self.on_failure, [visit], self.failed, **QUICK)
             told.then(None, js=theme.fold(False), api_visibility="private")
@@ -85,6 +103,7 @@ class WatchStep:
             self.results: gr.Column(visible=True),
             self.player: play(finished.clip, finished.parts, finished.files),
             self.charts: "".join(chart(finished.clip, part) for part in finished.parts),
+            self.extras: [],
             self.files: cards.downloads(finished.files, finished.parts),
             self.cutout: finished.files.cutout and cards.file(finished.files.cutout),
         }

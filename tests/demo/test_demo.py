@@ -32,7 +32,7 @@ from vos_zoo.errors import MaskError, VideoError, VosZooError
 
 app = demo_page.app()
 
-from studio import cards, clips, drawing, follow, limits, line, marks, results, storage, summary  # noqa: E402
+from studio import cards, clips, drawing, extras, follow, limits, line, marks, results, storage, summary  # noqa: E402
 from studio.choices import Choices  # noqa: E402
 from studio.choose_step import EXAMPLES  # noqa: E402
 from studio.speed import Speed, in_words, range_in_words  # noqa: E402
@@ -474,6 +474,28 @@ def test_numbers_of_a_run_by_hand(clip):
     for labels in masks:
         other.append(np.where(np.arange(5) < 2, labels, 0))
     assert summary.agreement(masks, other) == 0.5
+
+
+def test_other_backgrounds_and_transparent_video(clip, tmp_path):
+    ids = scene()[1]
+    masks = vos_zoo.MaskSequence(SIZE, fps=10)
+    for labels in ids:
+        masks.append(labels)
+    part = results.Part("one", 0, masks)
+    frames = list(vos_zoo.open_video(clip.path))
+    Image.fromarray(np.full((40, 200, 3), (200, 30, 90), np.uint8)).save(tmp_path / "wall.png")
+    for form, ground in (("white", (255, 255, 255)), ("picture", (200, 30, 90)), ("blur", None)):
+        made = list(vos_zoo.open_video(extras.make_extra(tmp_path, clip, part, form, str(tmp_path / "wall.png"))))
+        inside, outside = ids[3] > 0, drawing._rim(ids[3], 6) | (ids[3] > 0)
+        assert len(made) == FRAMES and np.abs(made[3][inside].astype(int) - frames[3][inside]).mean() < 12
+        if ground is not None:
+            assert np.abs(made[3][~outside].astype(int) - ground).mean() < 12
+    assert extras.make_extra(tmp_path, clip, part, "webm").suffix == ".webm" and set(extras.FORMS) >= {"mov", "green"}
+    with pytest.raises(VideoError, match="which picture"):
+        extras.make_extra(tmp_path, clip, part, "picture")
+    (tmp_path / "wall.png").write_text("no picture")
+    with pytest.raises(VideoError, match="wall.png can't be read as a picture"):
+        extras.make_extra(tmp_path, clip, part, "picture", str(tmp_path / "wall.png"))
 
 
 def test_a_chart_says_what_a_model_did_not_find(clip):
