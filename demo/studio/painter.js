@@ -91,6 +91,7 @@ const answered = ({ frame, object: k, runs, note }) => {
   else if (fitted && runs) tell("Fitted to the object. Not what you meant? Undo brings your own drawing back.");
   else tellTiny(k);
   if (later !== null) { const next = later; later = null; if (said[next]) ask(next); }
+  if (waiting && !asking) follow();
 };
 const tell = (words) => { find(".vp-note").textContent = words; };
 const tellTiny = (k) => {
@@ -212,7 +213,9 @@ root.addEventListener("keydown", (event) => { // Ctrl+Z anywhere in the painter
 painted.addEventListener("blur", () => { if (penDown) { penDown = false; end(); } cursor.style.display = "none"; });
 
 const choose = (k) => { object = k; find(`.vp-object input[value="${k}"]`).checked = true; };
-find(".vp-go").addEventListener("click", () => { if (at && !stage.dataset.asking) trigger("follow"); });
+let waiting = false; // the button was pressed before the answer to a click came
+const follow = () => { waiting = asking; if (at && !waiting) trigger("follow"); };
+find(".vp-go").addEventListener("click", follow);
 const KEYS = { c: "point", n: "not", x: "box", b: "pen", e: "eraser" };
 const hold = (chosen) => {
   tool = chosen;
