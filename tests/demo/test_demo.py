@@ -237,7 +237,7 @@ def test_wrong_mask_files_are_refused_in_words(tmp_path, clip, names, frame, mes
 def test_following_equals_propagate_with_late_objects_and_corrections(clip, one):
     ids = scene()[1]
     given = {0: {1: ids[0] == 1}, 3: {2: ids[3] == 2}, 5: {1: ids[5] == 1, 2: np.zeros(SIZE, bool)}}
-    steps = list(follow.follow([one], clip, given))
+    steps = list(follow.follow([one], clip, given, backwards=False))
     assert [step.index for step in steps[:-1]] == list(range(FRAMES)) and steps[0].picture is not None
     truth = one.propagate(clip.path, masks=given)
     (masks,) = steps[-1].masks
