@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import time
@@ -14,6 +15,7 @@ from demo_page import SIZE, scene, write_clip
 from pointing_toy import toy_pointer
 
 import vos_zoo
+from vos_zoo.videos.writer import VideoWriter
 
 app = demo_page.app()
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install playwright")
@@ -130,7 +132,7 @@ def test_not_this_takes_away_and_undo_and_redo_go_back_and_forth(browser, server
     click(page, *middle(truth[0], 1))
     assert "First click on the object" in page.locator(".vp-note").inner_text() and not painted(page).any()
     page.locator(".vp-boxer").click()
-    (x0, y0), (x1, y1) = at(page, 4, 4), at(page, 30, 28)
+    (x0, y0), (x1, y1) = at(page, 9, 9), at(page, 23, 23)
     page.mouse.move(x0, y0)
     page.mouse.down()
     page.mouse.move((x0 + x1) / 2, (y0 + y1) / 2)
@@ -141,7 +143,7 @@ def test_not_this_takes_away_and_undo_and_redo_go_back_and_forth(browser, server
     assert (boxed == 1).any()
     page.locator(".vp-not").click()
     click(page, 1, 60)
-    assert (painted(page) == 1).sum() <= (boxed == 1).sum()
+    assert (painted(page)[:50] == 1).sum() <= (boxed == 1).sum()  # below it is the dot of the click, drawn in the same colour
     page.locator(".vp-undo").click()
     assert (painted(page) == boxed).all()
     page.locator(".vp-undo").click()
@@ -178,12 +180,20 @@ def test_a_finger_on_a_phone(browser, server, clip):
     assert page.evaluate("() => document.documentElement.scrollWidth <= 400") and page.failed == []
 
 
+def beginning(clip, path, frames=8):
+    """A clip's first frames, so that the test takes seconds."""
+    with vos_zoo.open_video(clip) as video, VideoWriter(path, fps=25, size=(video.height, video.width)) as writer:
+        for frame in itertools.islice(video, frames):
+            writer.write(frame)
+    return path
+
+
 @pytest.mark.skipif(not {"pointer", "crvos-resnet18"} <= HERE, reason="the weights of pointer or crvos-resnet18 are not here")
 def test_a_stranger_clicks_once_on_the_example_and_gets_its_masks(browser, place):
     from vos_zoo.evaluation.metrics import jaccard
 
     with demo_page.served(Choices(["crvos-resnet18"]), Limits(), place / "real", None) as address:
-        page = opened(browser, address, str(app.HERE / "examples" / "koi.mp4"))
+        page = opened(browser, address, str(beginning(app.HERE / "examples" / "koi.mp4", place / "koi.mp4")))
         truth = vos_zoo.read_mask(app.HERE / "examples" / "koi_first_mask.png").labels == 1
         size = page.evaluate("() => { const c = document.querySelector('.vp-paint'); return [c.height, c.width]; }")
         ys, xs = np.nonzero(truth)

@@ -142,7 +142,8 @@ def test_a_further_click_changes_only_what_hangs_together_with_it():
     after[40:55, 50:70] = 1  # what was clicked on
     found = merged(before, after, Point(60, 47))
     assert found[10:30, 10:30].min() == 1 and found[40:55, 50:70].min() == 1
-    assert torch.equal(merged(before, after, Point(20, 20)) > 0.5, torch.zeros(60, 80, dtype=torch.bool))
+    assert not (merged(before, after, Point(20, 20, False)) > 0.5).any(), "what was clicked on as wrong goes, and nothing comes"
+    assert torch.equal(merged(before, torch.zeros(60, 80), Point(20, 20)), before), "a click on the object takes nothing away"
 
 
 def test_a_loose_mask_is_fitted_to_the_objects_in_it():

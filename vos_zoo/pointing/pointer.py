@@ -313,9 +313,10 @@ def merged(before: Tensor, after: Tensor, click: Point) -> Tensor:
     """The answer to a further click, where it changes the mask in one piece with the click; elsewhere what was there before.
 
     So a click never undoes what was right far from it (the progressive merge of FocalClick, Chen et al. 2022, 3.3); one that changes
-    nothing where it lies is taken for the whole. before, after (H, W) in
-    [0, 1]. The pieces are told apart at MERGE_SIDE pixels a side.
+    nothing where it lies is taken for the whole. Beyond that paper: a click on the object only adds, another only takes away.
+    before, after (H, W) in [0, 1]. The pieces are told apart at MERGE_SIDE pixels a side.
     """
+    after = torch.maximum(before, after) if click.positive else torch.minimum(before, after)
     changed = (before > 0.5) != (after > 0.5)
     factor = max(1, -(-max(changed.shape) // MERGE_SIDE))
     coarse = F.max_pool2d(changed[None, None].float(), factor, ceil_mode=True)
