@@ -239,6 +239,7 @@ def test_a_late_object_and_a_correction(visitor, clip, one, tmp_path):
     go_to(page, 0)
     assert np.array_equal(painted(page), first), "a drawing is kept while another frame is shown"
     assert marked(page) == ["Frame 0, objects 1: show", "Frame 3, objects 2: show"]
+    page.get_by_label("Also follow back to the beginning").uncheck()  # as `propagate` goes, forward
     start(page)
     wait_for_card(page, "done", "8 frames, 2 objects")
     given = {0: {1: first == 1}, 3: {2: late == 2}}
