@@ -59,6 +59,7 @@ class MarkStep:
             label="Compare with",
             info="Both follow the same marks; you see them side by side.",
             visible=len(offered) > 1,
+            elem_classes="vz-compare",
         )
         if choices.missing:
             cards.piece(cards.missing(choices.missing))
