@@ -20,6 +20,7 @@ from vos_zoo.errors import EvaluationError
 from vos_zoo.masks.beginnings import smaller_on_top
 from vos_zoo.masks.palette import davis_palette
 from vos_zoo.masks.read import read_mask
+from vos_zoo.system.upright import upright
 from vos_zoo.system.whole_pictures import whole_pictures
 
 if TYPE_CHECKING:
@@ -168,7 +169,7 @@ class Clip:
                             f"{path} is a picture in {image.mode}, from which ids can't be told; save it as an indexed (mode P) PNG"
                         )
                     return None
-                values = np.asarray(image).astype(np.int32)
+                values = np.asarray(upright(image)).astype(np.int32)
                 palette = image.getpalette("RGB") or []
         except (OSError, SyntaxError):
             return None  # read_mask says what is wrong

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from vos_zoo.errors import MaskError, VosZooError
 from vos_zoo.masks.arrays import objects_first
 from vos_zoo.masks.labels import check_claim
 from vos_zoo.system.limits import check_limit, limit
+from vos_zoo.system.upright import orientation, upright
 from vos_zoo.system.whole_pictures import whole_pictures
 
 LARGEST_DOCUMENT = 2**28  # bytes of a JSON or XML file
@@ -72,7 +73,7 @@ def loaded(image: Image.Image, size: tuple[int, int] | None, resize: bool, name:
     """The image with its pixels decoded, after the size that it claims was checked. Raises MaskError if they are damaged."""
     if 0 in image.size:
         raise MaskError(f"{name} is an image without pixels: export the mask again")
-    check_claim(image.size if _orientation(image) > 4 else image.size[::-1], size, resize, name)
+    check_claim(image.size if orientation(image) > 4 else image.size[::-1], size, resize, name)
     if (pictures := _pictures(image)) > 1:
         raise MaskError(
             f"{name} holds {pictures} pictures, as a stack or an animation, but a mask is one: save each as a PNG named like its frame, "
@@ -82,11 +83,7 @@ def loaded(image: Image.Image, size: tuple[int, int] | None, resize: bool, name:
         image.load()
     except Exception as error:  # a decoder of damaged data raises whatever it meets
         raise MaskError(f"{name} is damaged or cut off ({error}): export the mask again") from error
-    if _orientation(image) == 1:
-        return image
-    turned = ImageOps.exif_transpose(image)
-    turned.format = image.format  # that of a JPEG tells what its grey levels are
-    return turned
+    return upright(image)
 
 
 def _pictures(image: Image.Image) -> int:
@@ -94,15 +91,6 @@ def _pictures(image: Image.Image) -> int:
         return int(getattr(image, "n_frames", 1))
     except Exception:  # damaged pages, of which Pillow raises whatever it meets; the first tells more when it is decoded
         return 1
-
-
-def _orientation(image: Image.Image) -> int:
-    """How it is to be turned, from 1 (not at all) to 8, by its EXIF data; 5 to 8 lay it on its side."""
-    try:
-        found = image.getexif().get(0x112)
-    except Exception:  # damaged EXIF data, of which Pillow raises whatever it meets
-        return 1
-    return found if isinstance(found, int) and 1 < found <= 8 else 1
 
 
 def read_json(path: Path, name: str) -> Any:

@@ -8,11 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from training_data import clips_of, save, write_clip
 
 from vos_zoo.errors import DataError
 from vos_zoo.train.sources.clips import Clip, ClipOnDisk, training_clips, unbroken_runs
+from vos_zoo.train.sources.pictures import read_index_mask, read_picture
 from vos_zoo.train.sources.problems import Problems
+from vos_zoo.videos.images import read_frame
 
 
 def at(*columns: int | None) -> np.ndarray:
@@ -153,3 +156,14 @@ def test_problems_of_clips_that_are_not_for_training_are_not_told(tmp_path: Path
     assert len(problems) == 0
     training_clips(tmp_path, None, problems)
     assert "bad/masks/00000.png: a mask without a frame" in problems.report()
+
+
+def test_photos_are_turned_by_exif_as_they_are_when_a_model_sees_them(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 255, (12, 16, 3), dtype=np.uint8)
+    exif = Image.Exif()
+    exif[0x112] = 6
+    Image.fromarray(noise).save(tmp_path / "a.png", exif=exif)
+    learned = read_picture(tmp_path / "a.png")
+    assert (np.asarray(learned) == read_frame(tmp_path / "a.png", "a")).all() and learned.size == (12, 16)
+    Image.fromarray(noise[..., 0] // 128).save(tmp_path / "mask.png", exif=exif)
+    assert (np.asarray(read_index_mask(tmp_path / "mask.png", learned, tmp_path / "a.png")) == np.rot90(noise[..., 0] // 128, -1)).all()

@@ -10,6 +10,7 @@ from PIL import Image
 from vos_zoo.errors import DataError
 from vos_zoo.system.file_order import in_order
 from vos_zoo.system.limits import check_picture
+from vos_zoo.system.upright import upright
 from vos_zoo.system.whole_pictures import whole_pictures
 
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp"}
@@ -57,9 +58,10 @@ def images_in(folder: Path) -> list[Path]:
 @whole_pictures()
 def _decoded(path: Path) -> Image.Image:
     try:
-        image = Image.open(path)
+        image: Image.Image = Image.open(path)
         check_picture(image.height, image.width, "the image", DataError)
         image.load()
+        image = upright(image)
     except Exception as error:  # decoders raise all kinds; the other files go on
         raise BadFile(path, f"can't be read as an image ({error}); replace it or take it out") from error
     return image
