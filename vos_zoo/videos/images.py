@@ -87,7 +87,8 @@ def to_numpy(item: object) -> np.ndarray:
     try:
         return np.asarray(item.detach().cpu())
     except (RuntimeError, TypeError, NotImplementedError) as error:  # sparse, quantized, or without values
-        raise VideoError(f"a tensor of {item.dtype} on {item.device} can't be read as frames: {str(error)[:80]}") from error
+        kind = f"{getattr(item, 'dtype', '')} on {getattr(item, 'device', '')}"
+        raise VideoError(f"a tensor of {kind} can't be read as frames: {str(error)[:80]}") from error
 
 
 def check_pixels(item: object, label: str, *, frames: bool = False) -> None:
