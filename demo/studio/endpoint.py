@@ -72,7 +72,7 @@ class Endpoint:
             summary with the area, confidence and lost stretches of each object, and the same in words, as HTML.
         """
         visit = visit or Visit(self.storage.visits)
-        with self.storage.using(video, mask, visit.clip and visit.clip.path, str(visit.folder)):
+        with visit.working(), self.storage.using(video, mask, visit.clip and visit.clip.path, str(visit.folder)):
             for news in self.desk.run(video, mask, frame, model, compare_with, backwards, visit):
                 yield {self.status: news} if isinstance(news, str) else self._shown(news)
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +39,7 @@ class Visit:
         self._fresh = True  # the painter has not shown this clip yet
         self._pointer: tuple[int, tuple[int, int], vos_zoo.Pointer] | None = None  # frame, its size, what encoded it
         self._folder: Path | None = None
+        self._runs, self._left = 0, False  # runs that are being worked on, and whether the visitor has gone meanwhile
 
     def __deepcopy__(self, memo: Any) -> Visit:
         return Visit(self._home)  # every session begins with nothing
@@ -135,7 +138,21 @@ class Visit:
             self._pointer = self.frame, size, answers.look(np.ascontiguousarray(shrink(frame, size)))
         return self._pointer[2]
 
+    @contextlib.contextmanager
+    def working(self) -> Iterator[None]:
+        """While a run is worked on: a visit that ends meanwhile is closed after it."""
+        self._runs += 1
+        try:
+            yield
+        finally:
+            self._runs -= 1
+            if self._left and not self._runs:
+                self.close()
+
     def close(self) -> None:
+        if self._runs:
+            self._left = True
+            return
         self.leave()
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)

@@ -107,12 +107,14 @@ class Visitor:
     # What is done
 
     def program(self) -> None:
-        """The endpoint, with a clip and a mask as files."""
+        """The endpoint, with a clip and a mask as files, called by a program: it has no page."""
+        self.session = uuid.uuid4().hex
         video, mask = self._upload("clip.mp4", self.clip), self._upload("mask.png", self._mask())
         self._check(self._run([video, mask, 0, self.place.model, "", True]))
 
     def drawing(self) -> None:
         """The page: a clip is uploaded, an object drawn, the button pressed; now and then stopped on the way."""
+        self.session = uuid.uuid4().hex
         self._open()
         self._mark(self._painted())
         stopped = self.rng.random() < 0.3
@@ -125,6 +127,7 @@ class Visitor:
 
     def reload(self) -> None:
         """A run is begun, and the page loaded anew before it ends."""
+        self.session = uuid.uuid4().hex
         self._open()
         self._mark_and_ask()
         if self._join([None, None, 0, self.place.model, "", True]).status_code == 200:
@@ -135,6 +138,7 @@ class Visitor:
 
     def twice(self) -> None:
         """The button pressed twice: there is one place in the queue for each."""
+        self.session = uuid.uuid4().hex
         video, mask = self._upload("clip.mp4", self.clip), self._upload("mask.png", self._mask())
         data = [video, mask, 0, self.place.model, "", True]
         first = self._join(data)

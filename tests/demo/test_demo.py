@@ -545,6 +545,16 @@ def test_a_visit_is_nobody_elses(clip):
     assert visit.clip is None and not folder.exists()
 
 
+def test_a_visit_that_ends_amid_a_run_is_closed_after_it(clip, tmp_path):
+    visit = Visit(tmp_path)
+    visit.begin(clip)
+    with visit.working():
+        (visit.folder / "masks.zip").touch()
+        visit.close()
+        assert (visit.folder / "masks.zip").exists() and visit.clip is not None
+    assert visit.clip is None and list(tmp_path.iterdir()) == []
+
+
 def test_a_visit_takes_drawings_up_to_its_limit(clip):
     visit, few = Visit(), limits.Limits(marked=1)
     visit.begin(clip)
