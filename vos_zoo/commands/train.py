@@ -83,6 +83,10 @@ def run(args: argparse.Namespace) -> int:
     else:
         trainer = Trainer(model, recipe, args.device, args.precision == "bfloat16")
     with own(args.out, trainer.processes.main):
+        if recipe.keep:
+            from vos_zoo.train.kept import KeptMaps
+
+            trainer.encode = KeptMaps(model, args.out / "kept").encode
         return train_in(args, recipe, trainer, fresh)
 
 
@@ -154,8 +158,9 @@ def prepare(args: argparse.Namespace, fresh: bool) -> tuple[VOSModel, Recipe]:
             raise DataError(f"{args.start} is another model than the recipe's: {config.model_args} against {recipe.model_args}")
         given.load_state_dict(model.state_dict())
         return given, recipe
-    if recipe.backbone and fresh and args.backbones is None:
-        raise VosZooError(f"this recipe starts from {recipe.backbone}: say --backbones FOLDER, or --set backbone=null for random weights")
+    for entry, file in (("backbone", recipe.backbone), ("dinov2", recipe.dinov2)):
+        if file and fresh and args.backbones is None:
+            raise VosZooError(f"this recipe starts from {file}: say --backbones FOLDER, or --set {entry}=null for random weights")
     import torch
 
     torch.manual_seed(recipe.seed)
@@ -207,6 +212,16 @@ def build(recipe: Recipe, backbones: Path | None) -> VOSModel:
         try:
             for trunk in trunks:
                 trunk.load_imagenet(file)  # type: ignore[operator]
+        except ValueError as error:
+            raise DataError(str(error)) from error
+    if recipe.dinov2 and backbones is not None:
+        dino, file = getattr(model, "dino", None), backbones / recipe.dinov2
+        if dino is None:
+            raise DataError(f"{recipe.architecture} has no DINOv2 to start from {recipe.dinov2}; take `dinov2` out of the recipe")
+        if not file.is_file():
+            raise DataError(f"there is no {file}, the DINOv2 that this recipe starts from; say --backbones FOLDER")
+        try:
+            dino.load_dinov2(file)
         except ValueError as error:
             raise DataError(str(error)) from error
     return model

@@ -44,8 +44,9 @@ from torch import Tensor, nn
 
 from vos_zoo.models.base import Prediction, VOSModel
 from vos_zoo.models.parts.backbones import Trunk, check_trunk
+from vos_zoo.models.parts.blocks import Residual
 from vos_zoo.models.parts.memory import read_memory, start_alike, unit
-from vos_zoo.models.parts.ops import aggregate, check_threshold, fed_back
+from vos_zoo.models.parts.ops import add_per_object, aggregate, by_position, check_threshold, fed_back, inside
 
 FIRST, PREVIOUS = 0, 1  # slots of the memory; kept frames follow
 
@@ -148,18 +149,6 @@ class SpatialConstraint(nn.Module):
     def forward(self, embedding: Tensor, mask: Tensor) -> Tensor:
         """embedding (B*K, width, h, w), mask (B*K, 1, h, w) in [0, 1]."""
         return embedding * self.conv(torch.cat([embedding, mask.to(embedding.dtype)], 1)).sigmoid()
-
-
-class Residual(nn.Module):
-    """STM's residual block: ReLU and convolution, twice, without norm."""
-
-    def __init__(self, width: int):
-        super().__init__()
-        self.conv1 = nn.Conv2d(width, width, 3, padding=1)
-        self.conv2 = nn.Conv2d(width, width, 3, padding=1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x + self.conv2(F.relu(self.conv1(F.relu(x))))
 
 
 class Level(nn.Module):
@@ -340,30 +329,7 @@ class SCM(VOSModel[Features, State]):
         return self.memorise(features, grown)
 
 
-def by_position(maps: Tensor, b: int) -> Tensor:
-    """(B*K, C, h, w) -> (B, K, h * w, C)."""
-    return maps.flatten(2).transpose(1, 2).unflatten(0, (b, -1))
-
-
-def add_per_object(of_objects: Tensor, of_frame: Tensor) -> Tensor:
-    """(B*K, C, h, w) + (B, C, h, w), the latter the same for the K objects of a frame."""
-    b = of_frame.shape[0]
-    return (of_objects.unflatten(0, (b, -1)) + of_frame[:, None]).flatten(0, 1)
-
-
 def log_odds(two_channels: Tensor, b: int, k: int) -> Tensor:
     """(B*K, 2, h, w) scores of background and object -> (B, K, h, w) float32; enlarged, it is that of the enlarged scores."""
     two_channels = two_channels.float()
     return (two_channels[:, 1] - two_channels[:, 0]).unflatten(0, (b, k))
-
-
-def inside(frames: Tensor, stride: int) -> Tensor:
-    """(B, 3, H, W) in [0, 1] -> (B, 1, H, W) bool: False on black rows and columns at the border, as many as padding can give."""
-    lit = (frames > 0).any(1)
-
-    def line(lit: Tensor) -> Tensor:
-        place = torch.arange(lit.shape[1], device=lit.device)
-        middle = (place >= (stride - 1) // 2) & (place < lit.shape[1] - stride // 2)
-        return (lit.cumsum(1) > 0) & (lit.flip(1).cumsum(1).flip(1) > 0) | middle
-
-    return line(lit.any(2))[:, None, :, None] & line(lit.any(1))[:, None, None, :]

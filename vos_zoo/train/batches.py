@@ -76,6 +76,8 @@ class Batches(torch.utils.data.Dataset[Draft | Sample]):
         stage, within = self.recipe.stage_at(step)
         rng = torch.Generator().manual_seed(self.recipe.seed * 1_000_003 + step)
         real = self.stills is None or float(torch.rand((), generator=rng)) < stage.real
+        if not real and stage.scenes:
+            rng.manual_seed(self.recipe.seed * 1_000_003 + step % stage.scenes)
         drawn = self._window(stage, within, rng) if real else self._synthetic[stage.name].plan(stage.batch, rng)
         return Draft(step, drawn, rng.get_state())
 
@@ -87,6 +89,8 @@ class Batches(torch.utils.data.Dataset[Draft | Sample]):
         if isinstance(draft.drawn, Scenes):
             skip = stage.skip_limit(within) if stage.gaps == "random" else None
             clip = self._synthetic[stage.name].render(draft.drawn, stage.frames, rng, device, skip)
+            if stage.scenes:
+                rng.manual_seed(self.recipe.seed * 1_000_003 + draft.step)
         else:
             clip = draft.drawn
         if self.recipe.shuffle_slots:

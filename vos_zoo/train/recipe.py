@@ -35,6 +35,7 @@ class Stage:
     leaks: float = 0.0  # share of the objects in corrupted masks that leak onto places far away, too
     aligned: float = 0.0  # share of the leaks, spills and missing parts in corrupted masks that follow the picture's colours
     ghosts: float = 0.0  # share of the objects out of sight whose corrupted mask shows a leak all the same
+    scenes: int = 0  # so many batches of synthetic clips, which come again and again; 0: each is new
     blind: float = 0.0  # share of the true masks fed back that tell nothing, the whole frame or none of it: what is left is the memory
     remember_fed: bool = False  # true masks fed back are remembered too, with the same mistakes, not the model's own (SCM)
     lr: float = 6e-4  # of the head; the trunk's is trunk_lr times this
@@ -63,6 +64,8 @@ class Stage:
             raise DataError(f"{where}: rehearsal {self.rehearsal} must be 0, none, or the largest number of frames")
         if self.rehearsal and self.own != 1:
             raise DataError(f"{where}: a rehearsal is played with the model's own masks; leave out `own`, or set it to 1")
+        if self.scenes < 0:
+            raise DataError(f"{where}: scenes {self.scenes} must be 0, each batch is new, or how many there are")
         for name in ("steps", "batch", "accumulate"):
             if getattr(self, name) < 1:
                 raise DataError(f"{where}: {name} {getattr(self, name)} must be at least 1")
@@ -132,6 +135,8 @@ class Recipe:
     loss: dict[str, Any] = field(default_factory=dict)  # {kind: bce_dice | nll | soft_iou | scm, and its weights}
     backbone: str | None = None  # file name of the ImageNet trunk under --backbones
     trunk_of: str | None = None  # a checkpoint whose trunk to start from instead: its name, folder or Hub repository
+    dinov2: str | None = None  # file name of DINOv2's weights under --backbones, for a model that has it
+    keep: bool = False  # what trunks that never learn show of a frame is computed once and kept in the run's folder (kept.py)
     encoder: str | None = None  # of a head that points: the shipped checkpoint whose features it reads
     stills: tuple[str, ...] = ()  # folder names under --data
     kept_out: int = 0  # one still in so many, by a hash of its name, is kept out for testing (datasets/kept_out.py); 0: none

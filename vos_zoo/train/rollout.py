@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -24,6 +25,7 @@ def rollout(
     detach: bool = False,
     loss: Loss | None = None,
     total: Tensor | None = None,
+    encode: Callable[[Tensor], Any] | None = None,
 ) -> tuple[Tensor, Tensor]:
     """(loss, IoU of the last frame): scalars, the loss a mean over the frames that carry one.
 
@@ -39,20 +41,21 @@ def rollout(
         rehearsal: so many frames more are run like that in front of them, the clip played to and fro, so that a short clip has a history of
             any length; then the frames that learn are where the play has come to, and `own` must be None.
         detach: no gradient through the masks fed back.
+        encode: in place of the model's own.
         total: what the loss's sums are divided by, default that of this batch; see `losses`.
     """
     if rehearsal and own is not None:
         raise ValueError("a rehearsal is played with the model's own masks: own must be None")
-    loss = loss or BceDice()
+    loss, encode = loss or BceDice(), encode or model.encode
     b, t = clip.frames.shape[:2]
     finds = model.finds_objects
     begin = 0 if finds else 1
     unseen = warm + rehearsal  # predicted frames without gradient
     together = 0 if rehearsal else max(1, begin + warm)  # frames from here on are encoded at once
-    encoded: Any = _encoded(model, clip, 0) if rehearsal else None
+    encoded: Any = _encoded(encode, clip, 0) if rehearsal else None
     features = None
     if model.needs_first_frame or finds:
-        features = model.encode(clip.frames[:, 0]) if encoded is None else _rows(encoded, 0, b)
+        features = encode(clip.frames[:, 0]) if encoded is None else _rows(encoded, 0, b)
     if finds:
         state = model.start(features, None)
     else:
@@ -66,11 +69,11 @@ def rollout(
             torch.clear_autocast_cache()  # older torch keeps the low-precision weights made without gradient, which would get none here
         with torch.set_grad_enabled(learns and torch.is_grad_enabled()):
             if i >= together and encoded is None:
-                encoded = _encoded(model, clip, together)
+                encoded = _encoded(encode, clip, together)
             if i >= together:
                 seen = _rows(encoded, (i - together) * b, (i - together + 1) * b)
             else:
-                seen = features if i == 0 else model.encode(clip.frames[:, i])
+                seen = features if i == 0 else encode(clip.frames[:, i])
             fed = played > begin or (played > 0 and clip.remembered is not None)  # a memory holds the first frame's mask beside the one fed
             if fed and own is not None and not own[i]:
                 state = model.replace_masks(state, truth.before(i))
@@ -105,9 +108,9 @@ def _to_and_fro(played: int, frames: int) -> int:
     return min(at, 2 * (frames - 1) - at)
 
 
-def _encoded(model: VOSModel, clip: ClipBatch, first: int) -> Any:
+def _encoded(encode: Callable[[Tensor], Any], clip: ClipBatch, first: int) -> Any:
     """Features of all frames from `first` on, the frames first."""
-    return model.encode(clip.frames[:, first:].transpose(0, 1).flatten(0, 1))
+    return encode(clip.frames[:, first:].transpose(0, 1).flatten(0, 1))
 
 
 class _Truth:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import pickle
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -51,6 +51,7 @@ class Trainer:
         ]
         self.optimizer: torch.optim.Optimizer = OPTIMIZERS[recipe.optimizer](groups, lr=1e-3, weight_decay=recipe.weight_decay)  # type: ignore[call-arg]
         self.average: dict[str, Tensor] = {n: p.detach().clone() for n, p in model.state_dict().items()}
+        self.encode: Callable[[Tensor], Any] | None = None  # in place of the model's own
         self.step = 0
         self.whole = True  # False amid an update: not the moment to save
 
@@ -109,6 +110,7 @@ class Trainer:
                     detach=stage.detach,
                     loss=loss_of,
                     total=total,
+                    encode=self.encode,
                 )
             loss.backward()
             losses.append(loss.detach())

@@ -102,3 +102,26 @@ def resized(x: Tensor, size: tuple[int, ...]) -> Tensor:
     if not torch.compiler.is_compiling() and tuple(x.shape[-2:]) == tuple(size):  # a graph for any size can't ask
         return x
     return torch.nn.functional.interpolate(x, size=tuple(size), mode="bilinear", align_corners=True)
+
+
+def by_position(maps: Tensor, b: int) -> Tensor:
+    """(B*K, C, h, w) -> (B, K, h * w, C)."""
+    return maps.flatten(2).transpose(1, 2).unflatten(0, (b, -1))
+
+
+def add_per_object(of_objects: Tensor, of_frame: Tensor) -> Tensor:
+    """(B*K, C, h, w) + (B, C, h, w), the latter the same for the K objects of a frame."""
+    b = of_frame.shape[0]
+    return (of_objects.unflatten(0, (b, -1)) + of_frame[:, None]).flatten(0, 1)
+
+
+def inside(frames: Tensor, stride: int) -> Tensor:
+    """(B, 3, H, W) in [0, 1] -> (B, 1, H, W) bool: False on black rows and columns at the border, as many as padding can give."""
+    lit = (frames > 0).any(1)
+
+    def line(lit: Tensor) -> Tensor:
+        place = torch.arange(lit.shape[1], device=lit.device)
+        middle = (place >= (stride - 1) // 2) & (place < lit.shape[1] - stride // 2)
+        return (lit.cumsum(1) > 0) & (lit.flip(1).cumsum(1).flip(1) > 0) | middle
+
+    return line(lit.any(2))[:, None, :, None] & line(lit.any(1))[:, None, None, :]

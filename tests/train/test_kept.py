@@ -1,0 +1,74 @@
+"""What trunks that never learn show of frames is kept, and is what the model computes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from training_data import bank_of, write_stills
+
+from vos_zoo.errors import DataError
+from vos_zoo.models.crvos import CRVOS
+from vos_zoo.models.lightscm import LightSCM
+from vos_zoo.train.batches import Batches
+from vos_zoo.train.kept import KeptMaps
+from vos_zoo.train.keys import fit_keys
+from vos_zoo.train.recipe import Recipe, Stage
+
+
+def model() -> LightSCM:
+    torch.manual_seed(0)
+    return LightSCM(LightSCM.Config(**LightSCM.debug)).eval()
+
+
+def test_maps_are_computed_once_and_features_are_the_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    light = model()
+    frames = (torch.rand(2, 3, 32, 48) * 255).round() / 255
+    with torch.no_grad():
+        expected = light.encode(frames)
+        kept = KeptMaps(light, tmp_path / "kept")
+        kept.encode(frames)
+        monkeypatch.setattr(light, "maps", None)
+        found = kept.encode(frames.flip(0))
+    for one, other in zip(expected, found, strict=True):
+        torch.testing.assert_close(one, other.flip(0), atol=5e-3, rtol=5e-3)
+    assert len(list((tmp_path / "kept").iterdir())) == 2
+
+
+def test_what_learns_learns_through_kept_maps(tmp_path: Path) -> None:
+    light = model()
+    KeptMaps(light, tmp_path).encode(torch.rand(1, 3, 32, 48)).s4.sum().backward()
+    assert light.skip4.weight.grad is not None and light.show4.weight.grad is None
+
+
+def test_a_model_without_such_trunks_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="keep is for a model whose trunks do not learn"):
+        KeptMaps(CRVOS(CRVOS.Config(**CRVOS.debug)), tmp_path)
+
+
+def test_shows_begin_as_principal_directions_about_the_mean(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vos_zoo.train.keys.SHORT_SIDE", 64)
+    bank = bank_of(write_stills(tmp_path / "stills", 3), cache=tmp_path / "cache")
+    light = model()
+    seen: list[np.ndarray] = []
+    plain = light.seen
+    monkeypatch.setattr(light, "seen", lambda x: (seen.append(plain(x)[3][0].flatten(1).numpy()), plain(x))[1])
+    fit_keys(light, bank, 3)
+    cells = np.concatenate(seen, 1).astype(np.float64)
+    variances, directions = np.linalg.eigh(np.cov(cells, bias=True))
+    shown = light.show_tokens.weight[:, :, 0, 0].detach().numpy() @ cells + light.show_tokens.bias.detach().numpy()[:, None]
+    np.testing.assert_allclose(shown.mean(1), 0, atol=1e-2)
+    np.testing.assert_allclose((shown**2).mean(), 1, rtol=1e-2)
+    np.testing.assert_allclose((shown**2).mean(1) / (shown**2).mean(), variances[::-1][:8] / variances[::-1][:8].mean(), rtol=2e-2)
+
+
+def test_scenes_come_again(tmp_path: Path) -> None:
+    bank = bank_of(write_stills(tmp_path / "stills", 3), cache=tmp_path / "cache")
+    stage = Stage("one", 6, (32, 48), batch=1, frames=2, scenes=2)
+    batches = Batches(Recipe("LightSCM", {}, [stage], clips=False, stills=("stills",)), bank, {})
+    first, second, third = (batches[n].clip.frames for n in (0, 1, 2))
+    assert torch.equal(first, third) and not torch.equal(first, second)
+    with pytest.raises(DataError, match="scenes -1 must be 0"):
+        Stage("one", 6, (32, 48), scenes=-1)

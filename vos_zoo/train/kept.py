@@ -1,0 +1,56 @@
+"""What trunks that never learn show of frames: computed once, kept on disk, found again by the frame itself.
+
+For models with `maps(frames)`, which does not learn, and `prepared(maps)`, which does (LightSCM). It pays where frames come again as they
+were: whole frames of real clips (`windows: {view: frame, flip: 0, photometry: false}`) and a stage's `scenes`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from vos_zoo.errors import DataError
+from vos_zoo.models.base import VOSModel
+from vos_zoo.system.atomic import atomic_write
+
+
+class KeptMaps:
+    """Encodes frames as the model does, with what does not learn read from a folder.
+
+    Args:
+        model: with `maps` and `prepared`.
+        folder: where half-precision maps are kept, some 2 MB a frame of 288 x 512 pixels.
+
+    Raises:
+        DataError: the model has no such parts.
+    """
+
+    def __init__(self, model: VOSModel, folder: Path):
+        if not hasattr(model, "maps") or not hasattr(model, "prepared"):
+            raise DataError(f"keep is for a model whose trunks do not learn (LightSCM), and {type(model).__name__} is none; leave it out")
+        self.model: Any = model
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def encode(self, frames: Tensor) -> Any:
+        """frames (B, 3, H, W) in [0, 1] -> the model's features."""
+        shown = [self._maps(frame[None]) for frame in frames]
+        return self.model.prepared(type(shown[0])(*(torch.cat(each) for each in zip(*shown, strict=True))))
+
+    def _maps(self, frame: Tensor) -> Any:
+        pixels = (frame * 255).round().to("cpu", torch.uint8)
+        name = hashlib.sha256(pixels.numpy().tobytes() + str(tuple(pixels.shape)).encode()).hexdigest()
+        path = self.folder / f"{name[:32]}.pt"
+        if not path.exists():
+            with torch.no_grad(), torch.autocast(frame.device.type, enabled=False):
+                maps = self.model.maps(pixels.to(frame) / 255)
+            with atomic_write(path) as temporary:
+                torch.save([each.cpu().half() if each.is_floating_point() else each.cpu() for each in maps], temporary)
+        kind = type(self.model).Maps
+        return kind(
+            *(each.to(frame) if each.is_floating_point() else each.to(frame.device) for each in torch.load(path, weights_only=True))
+        )
