@@ -13,7 +13,7 @@ One object's frame costs little beside the trunks. Letters: B clips, K objects, 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -101,7 +101,7 @@ class State(NamedTuple):
 
 class LightSCM(VOSModel[Features, State]):
     Config = LightSCMConfig
-    Maps = Maps
+    shown: ClassVar[type[Maps]] = Maps
     debug = {
         "backbone": "resnet10t", "blocks": 1, "tokens": 16, "key": 8, "skips": (8, 8), "widths": (8, 8, 8), "value": 4, "memory_every": 2,
         "max_memory": 3,
@@ -209,7 +209,7 @@ class LightSCM(VOSModel[Features, State]):
             found = [weight.to(value.dtype) @ value for weight, value in zip(weights, known, strict=True)]
             likeness = torch.cat([own * self.config.temperature, ((own - rest) / 8).clamp(-3, 3)], -1)
             parts.append((*found, likeness.to(values.dtype)))
-        return tuple(torch.cat(each, 2).flatten(0, 1).transpose(1, 2).unflatten(2, (h, w)) for each in zip(*parts, strict=True))  # type: ignore[return-value]
+        return tuple(torch.cat(each, 2).flatten(0, 1).transpose(1, 2).unflatten(2, (h, w)) for each in zip(*parts, strict=True))
 
     def advance(self, features: Features, prediction: Prediction, state: State) -> tuple[Tensor, State]:
         probs = aggregate(prediction.logits, state.active, self.config.background)

@@ -50,7 +50,7 @@ class KeptMaps:
                 maps = self.model.maps(pixels.to(frame) / 255)
             with atomic_write(path) as temporary:
                 torch.save([each.cpu().half() if each.is_floating_point() else each.cpu() for each in maps], temporary)
-        kind = type(self.model).Maps
+        kind = self.model.shown
         return kind(
             *(each.to(frame) if each.is_floating_point() else each.to(frame.device) for each in torch.load(path, weights_only=True))
         )

@@ -23,13 +23,13 @@ SHORT_SIDE = 224  # of the stills, pixels
 @torch.no_grad()
 def fit_keys(model: VOSModel, bank: StillBank, count: int) -> None:
     """Set the model's keys by `count` stills of the bank, evenly spaced. DataError if the model has none to set, or the bank too few."""
-    keys = getattr(model, "keys", None)
-    shows = getattr(model, "shows", None)
-    if keys is None and shows is None:
+    keys: Any = getattr(model, "keys", None)
+    shows = hasattr(model, "shows")
+    if keys is None and not shows:
         raise DataError("keys_from is for a model that matches, and this one does not: set model_args: {matched: 128}, or keys_from to 0")
     if count > len(bank):
         raise DataError(f"keys_from wants {count} stills, and there are {len(bank)}")
-    if shows is not None:
+    if shows:
         return _fit_shows(model, bank, count)
     device = keys.project.weight.device
     total: Tensor | None = None

@@ -53,7 +53,8 @@ class DinoV2(nn.Module):
         small: dict[str, Any] = {} if width == 384 else {"embed_dim": width, "num_heads": 2, "img_size": 8 * PATCH}
         self.net: Any = timm.create_model(MODEL, pretrained=False, num_classes=0, dynamic_img_size=True, depth=blocks, **small)
         self.net.norm = nn.Identity()
-        for module in list(self.net.blocks.modules()):
+        layers: Any = self.net.blocks
+        for module in list(layers.modules()):
             for name, child in list(module.named_children()):
                 if isinstance(child, nn.Linear):
                     setattr(module, name, Int8Linear(child))
