@@ -23,6 +23,7 @@ SMALL = {
     "CRVOS": ["model_args.reduced=[4, 4, 4]", "model_args.blended=[4, 4, 4]"],
     "RVOS": ["model_args.hidden=8"],
     "ACCLVOS": ["model_args.hidden=8"],
+    "LightSCM": ["model_args.tokens=16", "model_args.blocks=1", "model_args.key=4", "dinov2=null", "keys_from=3"],
     "PointingNetwork": ["model_args.widths=[8, 8, 8]", "model_args.relations=1"],
     "SCM": ["model_args.key=4", "model_args.value=4", "model_args.decoder=4", "model_args.refine_width=4"],
 }
