@@ -25,7 +25,7 @@ def shown(value: object) -> str:
         return f"a {type(value).__name__}"
 
 
-def whole(value: Any, what: str, low: int, high: int) -> int:
+def whole(value: object, what: str, low: int, high: int) -> int:
     """A whole number from `low` to `high`; 4.0 counts as one, True and "4" don't. Raises MaskError."""
     return values.whole(value, what, low, high, MaskError)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import namedtuple
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ from vos_zoo.models.base import Prediction, VOSModel
 from vos_zoo.runtimes.manifest import Graph, Manifest
 from vos_zoo.runtimes.providers import Provider, onnxruntime
 
+Tensors: TypeAlias = tuple[Tensor, ...]  # the fields of features, or of a state
 DTYPES = {"float32": torch.float32, "bool": torch.bool, "int64": torch.int64}
 
 
@@ -52,35 +53,38 @@ class GraphModel(VOSModel[Any, Any]):
         extent = frames.new_zeros(()).expand(frames.shape[0], *frames.shape[-2:])
         return self._features(*self._run("encode", {"frames": frames}), extent)
 
-    def start(self, features: Any, masks: Tensor | None, active: Tensor | None = None) -> Any:
-        b, k = (features.frame_extent.shape[0], self.manifest.contract.get("slots", 0)) if masks is None else masks.shape[:2]
+    def start(self, features: Tensors | None, masks: Tensor | None, active: Tensor | None = None) -> Any:
+        if masks is not None:
+            (b, k), (height, width) = masks.shape[:2], masks.shape[-2:]
+        else:
+            assert features is not None
+            (b, height, width), k = features[-1].shape, self.manifest.contract.get("slots", 0)
         if active is not None:
             b, k = active.shape
-        height, width = features.frame_extent.shape[-2:] if masks is None else masks.shape[-2:]
         active = torch.ones(b, k, dtype=torch.bool) if active is None else active
         state = self._blank({"B": b, "K": k, "H": height, "W": width}, active)
         return state if masks is None else self.annotate(features, masks, active, state)
 
-    def predict(self, features: Any, state: Any) -> Prediction:
+    def predict(self, features: Tensors, state: Tensors) -> Prediction:
         logits, *carry = self._run("predict", self._named(features, state))
         return Prediction(logits, (), tuple(carry))
 
-    def advance(self, features: Any, prediction: Prediction, state: Any) -> tuple[Tensor, Any]:
+    def advance(self, features: Tensors, prediction: Prediction, state: Tensors) -> tuple[Tensor, Any]:
         carry = {f"carry_{n}": each for n, each in enumerate(prediction.carry)}
         probs, *after = self._run("advance", {**self._named(features, state), **carry, "logits": prediction.logits})
         return probs, self._state(*after)
 
-    def annotate(self, features: Any, masks: Tensor, given: Tensor, state: Any) -> Any:
+    def annotate(self, features: Tensors | None, masks: Tensor, given: Tensor, state: Tensors) -> Any:
         if self.finds_objects:
             raise ValueError("this model finds the objects itself and takes no masks: load a model that is not zero-shot to correct it")
         (b, k), (height, width) = masks.shape[:2], masks.shape[-2:]
-        new = k - state.active.shape[1]
+        new = k - state[0].shape[1]
         if new:
             slots = self._blank({"B": b, "K": new, "H": height, "W": width}, torch.ones(b, new, dtype=torch.bool))
             state = self._state(*(torch.cat(pair, 1) for pair in zip(state, slots, strict=True)))
         return self._state(*self._run("annotate", {**self._named(features, state), "masks": masks, "given": given}))
 
-    def describe(self, features: Any) -> Tensor:
+    def describe(self, features: Tensors) -> Tensor:
         name = self.manifest.describe or ""
         if name == "describe":
             return self._run("describe", self._named(features, ()))[0]
@@ -92,7 +96,7 @@ class GraphModel(VOSModel[Any, Any]):
         fields = {each.name: torch.zeros(each.sizes(sizes), dtype=DTYPES[each.dtype]) for each in self.manifest.state}
         return self._state(*{**fields, "state_active": active}.values())
 
-    def _named(self, features: Any, state: Any) -> dict[str, Tensor]:
+    def _named(self, features: Tensors | None, state: Tensors) -> dict[str, Tensor]:
         seen = {} if features is None else {spec.name: each for spec, each in zip(self.manifest.features, features, strict=False)}
         return {**seen, **{spec.name: each for spec, each in zip(self.manifest.state, state, strict=False)}}
 

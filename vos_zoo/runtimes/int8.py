@@ -12,7 +12,7 @@ import logging
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -98,8 +98,8 @@ def example_clips(frames: int = 6) -> list[Clip]:
 class _Recorder(GraphModel):
     """Keeps what went into its graphs."""
 
-    def __init__(self, *args: Any, **options: Any):
-        super().__init__(*args, **options)
+    def __init__(self, manifest: Manifest, folder: Path):
+        super().__init__(manifest, folder, None, providers=[CPU])
         self.recorded: dict[str, list[dict[str, np.ndarray]]] = {}
 
     def _computed(self, name: str, feeds: dict[str, np.ndarray]) -> list[np.ndarray]:
@@ -109,7 +109,7 @@ class _Recorder(GraphModel):
 
 def _recorded(manifest: Manifest, folder: Path, clips: Sequence[Clip]) -> dict[str, list[dict[str, np.ndarray]]]:
     """What goes into each graph while the clips are followed."""
-    model = _Recorder(manifest, folder, None, providers=[CPU])
+    model = _Recorder(manifest, folder)
     cpu = torch.device("cpu")
     with torch.inference_mode():
         for frames, masks in clips:
@@ -127,7 +127,7 @@ def _grid(manifest: Manifest, video: tuple[int, int]) -> Grid:
     return make_grid(video, short_side=how.get("short_side"), stride=how["stride"], padding=how["padding"], inner=inner)
 
 
-def _quantized(path: Path, out: Path, reader: _Reader, **options: Any) -> None:
+def _quantized(path: Path, out: Path, reader: _Reader, **options: Sequence[str] | Path) -> None:
     try:
         from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
     except ImportError as error:

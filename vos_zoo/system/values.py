@@ -12,13 +12,14 @@ from vos_zoo.errors import VosZooError
 from vos_zoo.system.shown import shown
 
 
-def whole(value: Any, what: str, low: int, high: int, error: type[VosZooError] = VosZooError) -> int:
+def whole(value: object, what: str, low: int, high: int, error: type[VosZooError] = VosZooError) -> int:
     """A whole number from `low` to `high`; 4.0 counts as one, True and "4" don't. Raises `error`."""
     good = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
     good = good or (isinstance(value, (float, np.floating)) and math.isfinite(value) and value == int(value))
-    if not good or not low <= value <= high:
+    number = int(value) if good else low - 1  # type: ignore[call-overload]
+    if not low <= number <= high:
         raise error(f"{what} must be a whole number from {low} to {high}, not {shown(value)}")
-    return int(value)
+    return int(number)
 
 
 def real(value: object, what: str, low: float = -math.inf, high: float = math.inf, error: type[VosZooError] = VosZooError) -> float:

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
 
 from vos_zoo.models.parts.ops import resized
 
+Level: TypeAlias = Callable[..., tuple[Tensor, Tensor]]  # (known, weight, above, neighbour) -> hidden map, cell
 
-def objects_in_turn(levels: Any, known: Sequence[Tensor], weights: Sequence[Tensor], *, spatial: bool) -> list[Tensor]:
+
+def objects_in_turn(levels: Sequence[Level], known: Sequence[Tensor], weights: Sequence[Tensor], *, spatial: bool) -> list[Tensor]:
     """The hidden maps of all objects, a level each: (B, K, hidden, h, w).
 
-    levels: modules (known, weight, above, neighbour) -> hidden map, cell; known: of each level (B, K, 4 * hidden, h, w), what does not
-    wait for the object before; weights: of each level; spatial: whether an object sees the one before it.
+    levels: from deep to shallow; known: of each (B, K, 4 * hidden, h, w), what does not wait for the object before; weights: of each;
+    spatial: whether an object sees the one before it.
     """
     if torch.compiler.is_compiling():
         return _scanned(levels, known, weights, spatial)
@@ -38,7 +40,7 @@ def stack_objects(maps: list[Tensor]) -> Tensor:
     return torch.stack([x.permute(0, 2, 3, 1) for x in maps], 1).permute(0, 1, 4, 2, 3)
 
 
-def _scanned(levels: Any, known: Sequence[Tensor], weights: Sequence[Tensor], spatial: bool) -> list[Tensor]:
+def _scanned(levels: Sequence[Level], known: Sequence[Tensor], weights: Sequence[Tensor], spatial: bool) -> list[Tensor]:
     """The same as one loop of the graph, for any number of objects: the first object's neighbour is zero."""
     from torch._higher_order_ops.scan import scan
 
