@@ -332,7 +332,7 @@ def _next(args: argparse.Namespace, result: dict[str, Any]) -> str:
         return "next:         vos-zoo propagate VIDEO --point X,Y, with a video and a pixel of the object in its first frame"
     if first := min((frames[0] for frames in result["lost"].values() if frames), default=0):
         return f"next:         vos-zoo frame {args.video} --at {first} --out {first:05d}.png, to point at what was lost there"
-    return f"next:         vos-zoo propagate {args.video} ... --save coco,cutout --overwrite, for other forms: {', '.join(FILES)}"
+    return f"next:         vos-zoo propagate {args.video} ... --save coco,cutouts --overwrite, for other forms: {', '.join(FILES)}"
 
 
 def _count(number: int, what: str) -> str:

@@ -28,6 +28,7 @@ from vos_zoo.videos.video import open_video
 
 if TYPE_CHECKING:
     from vos_zoo.pointing.model import PointingModel
+    from vos_zoo.videos.source import VideoSource
 
 MOST_CLICKS = 20
 FEWEST_CLICKS, HIGHEST = 5, 0.9  # clicks that are made in any case; IoU beyond which no more is asked
@@ -121,7 +122,7 @@ def _clicked(pointing: PointingModel, target: Target) -> ObjectClicks:
     return ObjectClicks(target.name, tuple(ious), _iou(truth, boxed), _iou(truth, circle), _iou(truth, snapped))
 
 
-def begun(how: str, video: Any, given: Mapping[int, Any], device: object = "auto") -> dict[int, dict[int, np.ndarray]]:
+def begun(how: str, video: VideoSource, given: Mapping[int, Any], device: object = "auto") -> dict[int, dict[int, np.ndarray]]:
     """What a model is given if a simulated user points at the objects instead of drawing them.
 
     Args:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from vos_zoo.errors import MaskError
-from vos_zoo.masks.annotations import Shape, segmentation_shape
+from vos_zoo.masks.annotations import Patch, Shape, segmentation_shape
 from vos_zoo.masks.packing import LARGEST_ID
 from vos_zoo.masks.rle import checked_size, is_rle, rle_size
 from vos_zoo.masks.values import entry, items, mapping, shown, text, whole
@@ -102,10 +102,10 @@ def _shape(annotation: Mapping[str, Any], segmentation: object, where: str) -> S
     return segmentation_shape(segmentation, where, label=f"category {annotation.get('category_id', '')}"[:80], group=group)
 
 
-def _size_of(drawn: Any) -> tuple[int, int] | None:
-    if is_rle(drawn):
+def _size_of(drawn: object) -> tuple[int, int] | None:
+    if isinstance(drawn, Mapping) and is_rle(drawn):
         return rle_size(drawn)
-    return drawn.inside.shape if hasattr(drawn, "inside") else None
+    return drawn.inside.shape if isinstance(drawn, Patch) else None
 
 
 def _stem(path: object, where: str) -> str:
