@@ -19,18 +19,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import many_clips
-import numpy as np
 import pytest
 import torch
-from PIL import Image
 from publishing import tiny_checkpoint
 
 import vos_zoo
 from vos_zoo.cli import main
+from vos_zoo.engine.session import Session
 from vos_zoo.masks.sequence import MaskSequence
 from vos_zoo.system.lock import LOCK_FILE
 from vos_zoo.system.machine import shortage
-from vos_zoo.videos.writer import VideoWriter
 
 resource = pytest.importorskip("resource", reason="limits of POSIX")
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="runs are forks")
@@ -40,21 +38,17 @@ FRAMES = 4
 
 @pytest.fixture(scope="module")
 def place() -> Iterator[Path]:
-    """A clip, a large one, their masks and a model, where everybody may read."""
+    """A clip, its mask and a model, where everybody may read."""
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         root.chmod(0o755)
         many_clips.write_video(root / "a.mp4", FRAMES)
         many_clips.write_mask(root / "a.png")
-        with VideoWriter(root / "large.mp4", fps=10, size=(720, 1280)) as writer:
-            for _ in range(2):
-                writer.write(np.full((720, 1280, 3), 90, np.uint8))
-        Image.fromarray(np.ones((720, 1280), np.uint8)).save(root / "large.png")
         tiny_checkpoint(root / "tiny")
         yield root
 
 
-def ended(place: Path, out: Path, before: Callable[[], object] = lambda: None, clip: str = "a") -> tuple[int, str]:
+def ended(place: Path, out: Path, before: Callable[[], object] = lambda: None) -> tuple[int, str]:
     """(exit status, what was said) of `vos-zoo propagate` in a fork, in which `before` is called first."""
     mine, theirs = os.pipe()
     if (process := os.fork()) == 0:
@@ -65,8 +59,8 @@ def ended(place: Path, out: Path, before: Callable[[], object] = lambda: None, c
             sys.stdout, sys.stderr = os.fdopen(1, "w", closefd=False), os.fdopen(2, "w", closefd=False)
             before()
             options = ["--model", str(place / "tiny"), "--device", "cpu", "--out", str(out), "--no-progress"]
-            options += ["--save", "masks" if clip == "large" else "masks,overlay"]
-            status = main(["propagate", str(place / f"{clip}.mp4"), "--mask", str(place / f"{clip}.png"), *options])
+            options += ["--save", "masks,overlay"]
+            status = main(["propagate", str(place / "a.mp4"), "--mask", str(place / "a.png"), *options])
             sys.stdout.flush(), sys.stderr.flush()
         except BaseException:
             os.write(2, traceback.format_exc().encode())
@@ -83,8 +77,8 @@ def limited(what: int, most: int) -> None:
 
 
 def no_more_memory() -> None:
-    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
-    limited(resource.RLIMIT_AS, pages * os.sysconf("SC_PAGE_SIZE") + (4 << 20))
+    """torch asks for more than there is as the first frame is followed. A limit on a fork is met or not by what its parent has kept."""
+    Session.run = lambda *_, **__: torch.empty(1 << 50)  # type: ignore[method-assign]
 
 
 def no_more_files() -> None:
@@ -94,21 +88,21 @@ def no_more_files() -> None:
 
 
 @pytest.mark.parametrize(
-    ("before", "clip", "said"),
+    ("before", "said", "kept"),
     [
-        pytest.param(no_more_memory, "large", "memory ran out", marks=pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")),
-        (no_more_files, "a", "oo many open files|too many files are open"),
-        (lambda: limited(resource.RLIMIT_FSIZE, 10), "a", "the file grew beyond what the system allows"),
-        (lambda: limited(resource.RLIMIT_FSIZE, 2000), "a", "not everything could be written, but this was: .*masks"),
+        (no_more_memory, "memory ran out", 1),
+        (no_more_files, "oo many open files|too many files are open", 0),
+        (lambda: limited(resource.RLIMIT_FSIZE, 10), "the file grew beyond what the system allows", 0),
+        (lambda: limited(resource.RLIMIT_FSIZE, 2000), "not everything could be written, but this was: .*masks", FRAMES),
     ],
     ids=["memory", "open files", "disk", "disk for the masks only"],
 )
-def test_what_the_machine_lacks_is_a_sentence(place, tmp_path, before, clip, said):
-    status, told = ended(place, tmp_path / "out", before, clip)
+def test_what_the_machine_lacks_is_a_sentence(place, tmp_path, before, said, kept):
+    status, told = ended(place, tmp_path / "out", before)
     assert status == 2 and "Traceback" not in told, told
     assert re.search(said, told), told
     left = [path for path in tmp_path.rglob("*") if path.name.startswith(".")]
-    assert left == [] and all(len(MaskSequence.load(path)) == FRAMES for path in tmp_path.glob("out/masks"))
+    assert left == [] and all(len(MaskSequence.load(path)) == kept for path in tmp_path.glob("out/masks"))
 
 
 def test_what_is_no_shortage_is_none():

@@ -14,6 +14,7 @@ import re
 import sys
 import warnings
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from vos_zoo import __version__
 from vos_zoo.commands import demo, download, evaluate, export, frame, info, listing, point, propagate, push, train
@@ -21,6 +22,9 @@ from vos_zoo.errors import VosZooError, VosZooWarning
 from vos_zoo.system.machine import shortage
 from vos_zoo.system.streams import tell, usable_streams
 from vos_zoo.system.termination import BROKEN_PIPE, INTERRUPTED, Terminated, TerminationAsInterrupt
+
+if TYPE_CHECKING:
+    from _typeshed import SupportsWrite
 
 FIRST_STEPS = """\
 first steps:
@@ -35,8 +39,18 @@ exit codes: 0 done, 1 unexpected failure, 2 wrong arguments or input, 130 interr
 """
 
 
+class Parser(argparse.ArgumentParser):
+    """One that tells when nobody reads its help; argparse passes over that."""
+
+    def _print_message(self, message: str, file: SupportsWrite[str] | None = None) -> None:
+        if file is sys.stdout:
+            print(message, end="")
+        else:
+            super()._print_message(message, file)
+
+
 def parser() -> argparse.ArgumentParser:
-    top = argparse.ArgumentParser(
+    top = Parser(
         prog="vos-zoo",
         description="Video object segmentation: a video and one mask in, every mask out.",
         epilog=FIRST_STEPS,
@@ -61,6 +75,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     with usable_streams():
         try:
             args = parser().parse_args(argv)
+        except BrokenPipeError:
+            _flushed()
+            return BROKEN_PIPE
         except SystemExit:  # what --help says may have nobody who reads it
             if not _flushed():
                 return BROKEN_PIPE

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from peak import memory_grown
 
 from vos_zoo.errors import MaskError, VosZooError
 from vos_zoo.masks.read import read_mask
@@ -32,11 +33,11 @@ def _npy(shape: str, kind: str = "<i4", tail: bytes = b"\0" * 64) -> bytes:
     return b"\x93NUMPY\1\0" + struct.pack("<H", len(header)) + header + tail
 
 
-def _png(width: int, height: int) -> bytes:
+def _png(width: int, height: int, colour: bool = False, data: bytes = b"x") -> bytes:
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)) + chunk(b"IDAT", b"x")
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2 * colour, 0, 0, 0)) + chunk(b"IDAT", data)
 
 
 @pytest.mark.parametrize(
@@ -215,3 +216,12 @@ def test_any_value_is_a_mask_or_a_sentence(value: object) -> None:
         assert read_mask(value, size=SIZE).labels.shape == SIZE
     except VosZooError as error:
         assert str(error)
+
+
+@pytest.mark.parametrize("size", [(48, 64), None])
+def test_a_large_colour_picture_is_refused_before_its_pixels_are_decoded(size: tuple[int, int] | None, tmp_path: Path) -> None:
+    """Its EXIF data, by which it may lie on its side, would stand behind them."""
+    (tmp_path / "a.png").write_bytes(_png(9100, 9100, colour=True, data=zlib.compress(bytes(9100 * (3 * 9100 + 1)), 1)))
+    with memory_grown() as grown, pytest.raises(MaskError, match=r"9100x9100 but the video|pixels, more than the limit"):
+        read_mask(tmp_path / "a.png", size=size)
+    assert grown.bytes < 100 << 20

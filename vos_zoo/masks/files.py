@@ -15,7 +15,7 @@ from PIL import Image
 from vos_zoo.errors import MaskError, VosZooError
 from vos_zoo.masks.arrays import objects_first
 from vos_zoo.masks.labels import check_claim
-from vos_zoo.system.limits import check_limit, limit
+from vos_zoo.system.limits import check_limit, check_picture, limit
 from vos_zoo.system.upright import orientation, upright
 from vos_zoo.system.whole_pictures import whole_pictures
 
@@ -73,7 +73,12 @@ def loaded(image: Image.Image, size: tuple[int, int] | None, resize: bool, name:
     """The image with its pixels decoded, after the size that it claims was checked. Raises MaskError if they are damaged."""
     if 0 in image.size:
         raise MaskError(f"{name} is an image without pixels: export the mask again")
-    check_claim(image.size if orientation(image) > 4 else image.size[::-1], size, resize, name)
+    shape = image.size[::-1]
+    # before EXIF data are asked: those of a PNG may lie behind its pixels, which are decoded then
+    if size is not None and not resize and sorted(shape) != sorted(size):
+        check_claim(shape, size, resize, name)
+    check_picture(*shape, what=name, error=MaskError)
+    check_claim(shape[::-1] if orientation(image) > 4 else shape, size, resize, name)
     if (pictures := _pictures(image)) > 1:
         raise MaskError(
             f"{name} holds {pictures} pictures, as a stack or an animation, but a mask is one: save each as a PNG named like its frame, "
