@@ -32,7 +32,7 @@ def hangs(case: int) -> None:
 
 def takes_memory(case: int) -> None:
     if case == 0:
-        len(b"a" * (5 << 25))
+        len(b"a" * (3 << 26))
 
 
 TARGETS = {f"proving-{feed.__name__}": Target(f"proving-{feed.__name__}", number, feed) for feed in (raises, crashes, hangs, takes_memory)}
