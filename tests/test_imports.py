@@ -35,15 +35,14 @@ LAYERS = {
     "pointing": "errors system videos masks models/parts models/base models/discovery checkpoints",
     "engine": "errors system videos masks models/parts models/base pointing",
     "runtimes": "errors face example system models/parts models/base models/discovery checkpoints engine",
-    "publish": "errors system checkpoints runtimes",
+    "publish": "errors system checkpoints engine runtimes",
     "datasets": "errors system",
     "train": "errors system masks models/parts models/base pointing engine datasets",
     "jobs": "errors system videos masks datasets",
     "evaluation": "errors system videos masks pointing datasets",
     "benchmark": "errors system videos masks models/base engine checkpoints evaluation",
-    "saving": "errors checkpoints engine publish runtimes",
-    "segmenter": "errors system videos masks models/parts models/base checkpoints pointing engine train runtimes saving",
-    "ensembles": "errors checkpoints engine segmenter",
+    "segmenter": "errors system videos masks models/parts models/base checkpoints pointing engine train runtimes publish",
+    "ensembles": "errors system checkpoints engine segmenter",
     "zoo": "errors models/discovery checkpoints segmenter ensembles",
     "convert": "errors system checkpoints face",
     "commands": "errors system videos masks models/flops models/discovery checkpoints publish pointing datasets train jobs evaluation "
@@ -51,8 +50,8 @@ LAYERS = {
     "cli": "errors system commands face",
 }
 NEED_TORCH = {"models/parts", "models/base", "models/<name>", "models/flops", "engine", "segmenter", "ensembles", "train", "benchmark"}
-NEED_TORCH |= {"convert", "pointing", "runtimes", "saving"}
-MODULES_THAT_NEED_TORCH = {"vos_zoo.system.devices", "vos_zoo.system.host"}
+NEED_TORCH |= {"convert", "pointing", "runtimes"}
+MODULES_THAT_NEED_TORCH = {"vos_zoo.system.devices", "vos_zoo.system.host", "vos_zoo.publish.saving"}
 OUTSIDE = {"tools", "demo", "tests", "toy", "conftest"}
 NAMES_THAT_SAY_NOTHING = {"util", "utils", "helper", "helpers", "misc", "common", "tools", "stuff"}
 

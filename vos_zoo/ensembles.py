@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 from vos_zoo.checkpoints.config import ModelConfig
 from vos_zoo.errors import VosZooError
 from vos_zoo.segmenter import Segmenter
+from vos_zoo.system.values import entries
 
 
 def ensemble(segmenters: Iterable[Segmenter], *, weights: Sequence[float] | None = None) -> Segmenter:
@@ -35,7 +35,7 @@ def ensemble(segmenters: Iterable[Segmenter], *, weights: Sequence[float] | None
     """
     if isinstance(segmenters, Segmenter):
         raise VosZooError("an ensemble is made of a list of Segmenters: ensemble([first, second])")
-    given = _listed(segmenters, "an ensemble is made of a list of Segmenters")
+    given = entries(segmenters, "what an ensemble is made of, Segmenters,")
     if not given:
         raise VosZooError("an ensemble needs at least one Segmenter: ensemble([vos_zoo.load('crvos'), ...])")
     for each in given:
@@ -67,15 +67,8 @@ def _joined(configs: Sequence[ModelConfig]) -> ModelConfig:
 
 
 def _shares(weights: Sequence[float] | None, members: int) -> tuple[float, ...]:
-    given = [1.0] * members if weights is None else _listed(weights, "weights are positive numbers, one a member")
+    given = [1.0] * members if weights is None else entries(weights, "weights, positive numbers, one a member,")
     numbers = all(isinstance(each, (int, float)) and not isinstance(each, bool) and 0 < each < float("inf") for each in given)
     if len(given) != members or not numbers:
         raise VosZooError(f"weights are {members} positive numbers, one a member, not {weights!r:.80}")
     return tuple(each / sum(given) for each in given)
-
-
-def _listed(given: Iterable[Any], what: str) -> list[Any]:
-    try:
-        return list(given)
-    except TypeError:
-        raise VosZooError(f"{what}, not {given!r:.80}") from None

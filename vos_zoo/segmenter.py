@@ -24,8 +24,8 @@ from vos_zoo.masks.source import MaskLike, MasksLike
 from vos_zoo.models.base import VOSModel
 from vos_zoo.pointing.prompts import Prompts, Told
 from vos_zoo.pointing.video import mask_of, pointed
+from vos_zoo.publish.saving import Saving
 from vos_zoo.runtimes.find import check_runtime, graph_model
-from vos_zoo.saving import Saving
 from vos_zoo.system.devices import DeviceLike, DTypeLike
 from vos_zoo.system.progress import Progress
 from vos_zoo.videos.source import FrameLike, VideoSource

@@ -10,8 +10,9 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import save_file
 
-from vos_zoo.models.lightscm import FIRST, MASKS, PREVIOUS, LightSCM
+from vos_zoo.models.lightscm import MASKS, LightSCM
 from vos_zoo.models.parts.dinov2 import DinoV2, Int8Linear
+from vos_zoo.models.parts.memory import FIRST, PREVIOUS
 
 
 def build(**changes: object) -> LightSCM:

@@ -16,8 +16,8 @@ from vos_zoo.engine.grid import make_grid
 from vos_zoo.models import scm
 from vos_zoo.models.base import Prediction
 from vos_zoo.models.parts.folding import fold_batch_norm
-from vos_zoo.models.parts.memory import read_memory, start_alike
-from vos_zoo.models.scm import FIRST, PREVIOUS, SCM, State
+from vos_zoo.models.parts.memory import FIRST, PREVIOUS, MemoryState, read_memory, start_alike
+from vos_zoo.models.scm import SCM
 from vos_zoo.train.batch import ClipBatch
 from vos_zoo.train.rollout import rollout
 
@@ -54,7 +54,7 @@ def clip(frames: int, objects: int, size: tuple[int, int] = (32, 48), seed: int 
     return torch.rand(frames, 1, 3, *size).double() * 0.9 + 0.05, torch.stack([owner == k + 1 for k in range(objects)])[None].double()
 
 
-def run(model: SCM, frames: torch.Tensor, masks: torch.Tensor) -> tuple[list[torch.Tensor], State]:
+def run(model: SCM, frames: torch.Tensor, masks: torch.Tensor) -> tuple[list[torch.Tensor], MemoryState]:
     with torch.no_grad():
         state = model.start(model.encode(frames[0]), masks)
         results = []
@@ -170,7 +170,7 @@ def counted(model: SCM, monkeypatch: pytest.MonkeyPatch) -> SCM:
     return model
 
 
-def held(state: State, k: int = 0) -> list[int]:
+def held(state: MemoryState, k: int = 0) -> list[int]:
     """Numbers of the frames in object k's memory, with repetitions if there were any."""
     return sorted(int(v) for v, used in zip(state.values[0, k, :, 0, 0], state.valid[0, k], strict=True) if used)
 

@@ -14,7 +14,7 @@ from vos_zoo.masks.labels import ObjectMasks, check_claim, stacked
 from vos_zoo.masks.packing import LARGEST_ID
 from vos_zoo.masks.polygons import polygons_to_mask
 from vos_zoo.masks.rle import checked_size, decode_rle, is_rle, rle_size
-from vos_zoo.masks.values import shown
+from vos_zoo.system.shown import shown
 
 # "object 7" is object 7; "category 7" would be a kind of object, of which there may be several
 _NUMBERED = re.compile(r"(?:(?:object|obj|id|instance|track)[ _-]?)?#?([1-9]\d{0,9})", re.IGNORECASE)

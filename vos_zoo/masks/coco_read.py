@@ -12,7 +12,8 @@ from vos_zoo.errors import MaskError
 from vos_zoo.masks.annotations import Patch, Shape, segmentation_shape
 from vos_zoo.masks.packing import LARGEST_ID
 from vos_zoo.masks.rle import checked_size, is_rle, rle_size
-from vos_zoo.masks.values import entry, items, mapping, shown, text, whole
+from vos_zoo.masks.values import entry, items, mapping, text, whole
+from vos_zoo.system.shown import shown
 
 Frames = list[tuple[str, "int | None", tuple[int, int], list[Shape]]]
 _TRACK_KEYS = ("track_id", "instance_id", "object_id")

@@ -10,9 +10,10 @@ import numpy as np
 
 from vos_zoo.errors import MaskError
 from vos_zoo.masks.annotations import Patch, Shape
+from vos_zoo.masks.outlines import ellipse, turned
 from vos_zoo.masks.packing import LARGEST_ID
 from vos_zoo.masks.rle import checked_size
-from vos_zoo.masks.values import shown
+from vos_zoo.system.shown import shown
 
 Frames = list[tuple[str, "int | None", tuple[int, int], list[Shape]]]
 _WITHOUT_AREA = {"points", "polyline", "skeleton", "cuboid"}
@@ -76,23 +77,19 @@ def _shape(element: ET.Element, size: tuple[int, int], where: str) -> Shape:
     if element.tag == "box":
         x0, y0, x1, y1 = (_real(_said(element, key), where) for key in ("xtl", "ytl", "xbr", "ybr"))
         corners = np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]])
-        return Shape([_turned(corners, element, where)], label, group or None, where)
+        return Shape([turned(corners, _rotation(element, where))], label, group or None, where)
     if element.tag == "ellipse":
         x, y, rx, ry = (_real(_said(element, key), where) for key in ("cx", "cy", "rx", "ry"))
-        angles = np.linspace(0, 2 * np.pi, 72, endpoint=False)
-        outline = np.stack([x + rx * np.cos(angles), y + ry * np.sin(angles)], axis=1)
-        return Shape([_turned(outline, element, where)], label, group or None, where)
+        outline = turned(ellipse(np.array([rx, ry])), _rotation(element, where)) + (x, y)
+        return Shape([outline], label, group or None, where)
     top, left, height, width = (_whole(element, key, where) for key in ("top", "left", "height", "width"))
     if height > size[0] or width > size[1]:
         raise MaskError(f"{where} is {width}x{height}, larger than its picture {size[1]}x{size[0]}")
     return Shape(partial(_patch, _said(element, "rle"), height, width, top, left, where), label, group or None, where)
 
 
-def _turned(outline: np.ndarray, element: ET.Element, where: str) -> np.ndarray:
-    """Points (N, 2) of x, y, turned clockwise about their middle by the element's rotation, in degrees."""
-    angle = np.radians(_real(element.get("rotation", "0"), where))
-    middle = (outline.min(0) + outline.max(0)) / 2
-    return (outline - middle) @ np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]]) + middle
+def _rotation(element: ET.Element, where: str) -> float:
+    return _real(element.get("rotation", "0"), where)
 
 
 def _patch(runs: str, height: int, width: int, top: int, left: int, where: str) -> Patch:

@@ -15,10 +15,11 @@ from vos_zoo.errors import MaskError, VosZooWarning
 from vos_zoo.masks.annotations import AnnotatedFrame
 from vos_zoo.masks.exports import SUFFIXES, read_export, read_labelme_files
 from vos_zoo.masks.packing import LARGEST_ID
-from vos_zoo.masks.values import shown, whole
+from vos_zoo.masks.values import whole
 from vos_zoo.system.file_order import in_order, told_order
 from vos_zoo.system.limits import limit
 from vos_zoo.system.paths import user_path
+from vos_zoo.system.shown import shown
 
 if TYPE_CHECKING:
     from vos_zoo.masks.source import MasksLike

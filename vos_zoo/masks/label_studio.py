@@ -13,8 +13,10 @@ import numpy as np
 
 from vos_zoo.errors import MaskError, VosZooWarning
 from vos_zoo.masks.annotations import Patch, Shape
+from vos_zoo.masks.outlines import ellipse, turned
 from vos_zoo.masks.rle import checked_size
-from vos_zoo.masks.values import entry, items, mapping, real, shown, whole
+from vos_zoo.masks.values import entry, items, mapping, real, whole
+from vos_zoo.system.shown import shown
 
 Frames = list[tuple[str, "int | None", tuple[int, int], list[Shape]]]
 _KINDS = ("brushlabels", "polygonlabels", "rectanglelabels", "ellipselabels", "brush", "polygon", "rectangle", "ellipse")
@@ -93,10 +95,8 @@ def _shape(region: Mapping[str, Any], size: tuple[int, int], where: str) -> Shap
 def _ellipse(value: Mapping[str, Any], size: tuple[int, int], where: str) -> np.ndarray:
     """Its outline (N, 2) in pixels: middle and radii are in per cent, the rotation in degrees, clockwise."""
     x, y, rx, ry, angle = (real(value.get(key, 0), f"'{key}' of {where}") for key in ("x", "y", "radiusX", "radiusY", "rotation"))
-    scale, turn = np.array([size[1], size[0]]) / 100, np.radians(angle)
-    angles = np.linspace(0, 2 * np.pi, 72, endpoint=False)
-    upright = np.stack([rx * np.cos(angles), ry * np.sin(angles)], axis=1) * scale
-    return upright @ np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]]) + np.array([x, y]) * scale
+    scale = np.array([size[1], size[0]]) / 100
+    return turned(ellipse(scale * (rx, ry)), angle) + scale * (x, y)
 
 
 def _brush(listed: object, size: tuple[int, int], where: str) -> Patch:

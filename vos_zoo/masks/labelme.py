@@ -19,7 +19,8 @@ from vos_zoo.masks.annotations import Patch, Shape
 from vos_zoo.masks.labels import check_claim
 from vos_zoo.masks.packing import LARGEST_ID
 from vos_zoo.masks.rle import checked_size
-from vos_zoo.masks.values import entry, items, mapping, real, shown, text, whole
+from vos_zoo.masks.values import entry, items, mapping, real, text, whole
+from vos_zoo.system.shown import shown
 from vos_zoo.system.whole_pictures import whole_pictures
 
 _CORNERS = 72  # of a circle's polygon

@@ -1,4 +1,4 @@
-"""Outlines and boxes of masks, for forms that hold no pixels."""
+"""Outlines and boxes of masks, and of shapes, for forms that hold no pixels."""
 
 from __future__ import annotations
 
@@ -12,6 +12,19 @@ def box_of(mask: np.ndarray) -> list[int]:
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     x, y = int(columns[0]), int(rows[0])
     return [x, y, int(columns[-1]) + 1 - x, int(rows[-1]) + 1 - y]
+
+
+def ellipse(radii: np.ndarray) -> np.ndarray:
+    """The outline (72, 2) in (x, y) of an ellipse about the origin, from its radii (rx, ry)."""
+    angles = np.linspace(0, 2 * np.pi, 72, endpoint=False)
+    return np.stack([np.cos(angles), np.sin(angles)], axis=1) * radii
+
+
+def turned(outline: np.ndarray, degrees: float) -> np.ndarray:
+    """Points (N, 2) of (x, y), turned clockwise, as a picture is looked at, about the middle of their box."""
+    angle = np.radians(degrees)
+    middle = (outline.min(0) + outline.max(0)) / 2
+    return (outline - middle) @ np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]]) + middle
 
 
 def outline_of(mask: np.ndarray) -> list[tuple[int, int]]:

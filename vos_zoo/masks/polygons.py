@@ -9,7 +9,7 @@ import numpy as np
 
 from vos_zoo.errors import MaskError
 from vos_zoo.masks.rle import checked_size
-from vos_zoo.masks.values import shown
+from vos_zoo.system.shown import shown
 
 _MOST_POINTS = 200_000
 _MOST_COVERED = 2**30  # pixels of the boxes around all polygons of one mask

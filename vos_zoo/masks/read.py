@@ -23,8 +23,9 @@ from vos_zoo.masks.packing import LARGEST_ID
 from vos_zoo.masks.pipelines import pipeline_masks
 from vos_zoo.masks.polygons import polygons_to_mask
 from vos_zoo.masks.rle import decode_rle, is_rle, rle_size
-from vos_zoo.masks.values import items, shown, whole
+from vos_zoo.masks.values import items, whole
 from vos_zoo.system.paths import user_path
+from vos_zoo.system.shown import shown
 from vos_zoo.system.values import flag
 
 if TYPE_CHECKING:

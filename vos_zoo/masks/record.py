@@ -11,8 +11,9 @@ from vos_zoo.errors import MaskError
 from vos_zoo.masks.packing import LARGEST_ID
 from vos_zoo.masks.rle import checked_size
 from vos_zoo.masks.stored import StoredMasks, frame_files
-from vos_zoo.masks.values import entry, items, mapping, real, shown, text, whole
+from vos_zoo.masks.values import entry, items, mapping, real, text, whole
 from vos_zoo.system.limits import check_limit, limit
+from vos_zoo.system.shown import shown
 
 RECORD = "sequence.json"
 FORMAT = "vos_zoo.masks"

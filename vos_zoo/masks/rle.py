@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 
 from vos_zoo.errors import MaskError
-from vos_zoo.masks.values import items, shown, whole
+from vos_zoo.masks.values import items, whole
 from vos_zoo.system.limits import check_picture
+from vos_zoo.system.shown import shown
 
 _MOST = 2**34  # pixels that one run may have
 

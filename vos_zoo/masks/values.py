@@ -3,26 +3,12 @@
 from __future__ import annotations
 
 import math
-import reprlib
 from collections.abc import Mapping
 from typing import Any
 
 from vos_zoo.errors import MaskError
 from vos_zoo.system import values
-
-_short = reprlib.Repr()
-_short.maxstring = _short.maxother = 60
-_short.maxlong = 40
-_short.maxlist = _short.maxtuple = _short.maxdict = 4
-_short.maxlevel = 2
-
-
-def shown(value: object) -> str:
-    """A value as a message shows it: short, and never an error by itself."""
-    try:
-        return _short.repr(value)
-    except Exception:  # whatever a foreign __repr__ raises; whole numbers of over 4,300 digits raise ValueError
-        return f"a {type(value).__name__}"
+from vos_zoo.system.shown import shown
 
 
 def whole(value: object, what: str, low: int, high: int) -> int:

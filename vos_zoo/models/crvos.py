@@ -126,10 +126,10 @@ class Refine(nn.Module):
     def forward(self, feature: Tensor, guide: Tensor) -> Tensor:
         """feature (B, blended, h, w) from of_feature; guide (B*K, guide, h, w) -> (B*K, handed_on, h*upscale, w*upscale)."""
         b, c, h, w = feature.shape
-        blended = feature[:, None].expand(b, guide.shape[0] // b, c, h, w)
         if guide.shape[1] > 0:
-            by_guide = F.conv2d(guide, self.blend.weight[:, -guide.shape[1] :], padding=1)
-            blended = by_guide.unflatten(0, (b, -1)) + feature[:, None]
+            blended = F.conv2d(guide, self.blend.weight[:, -guide.shape[1] :], padding=1).unflatten(0, (b, -1)) + feature[:, None]
+        else:
+            blended = feature[:, None].expand(b, guide.shape[0] // b, c, h, w)
         blended = F.relu(blended).flatten(0, 1)
         if self.by == "deconvolution":
             return self.deconv(blended)

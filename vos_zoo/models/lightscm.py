@@ -23,10 +23,9 @@ from vos_zoo.models.base import Prediction, VOSModel
 from vos_zoo.models.parts.backbones import Trunk, check_trunk
 from vos_zoo.models.parts.blocks import Residual
 from vos_zoo.models.parts.dinov2 import DinoV2
-from vos_zoo.models.parts.memory import unit
+from vos_zoo.models.parts.memory import FIRST, PREVIOUS, MemoryState, annotated, unit, written
 from vos_zoo.models.parts.ops import add_per_object, aggregate, by_position, check_threshold, fed_back, inside
 
-FIRST, PREVIOUS = 0, 1  # slots of the memory; kept frames follow
 SUB = 4  # sub-cells along a cell's side: the masks in memory lie at stride 4
 MASKS = SUB * SUB + 1  # channels of a place in memory: its sub-cells, and what belongs to others
 BLOCK = 1 << 23  # affinities at once
@@ -90,16 +89,7 @@ class Features(NamedTuple):
     inside: Tensor
 
 
-class State(NamedTuple):
-    masks: Tensor  # (B, K, H, W) in [0, 1]: the previous frame's masks, after aggregation
-    active: Tensor  # (B, K) bool: slots in use
-    keys: Tensor  # (B, K, M, N, 2 * key): memory slots: the first frame, the previous one, the others kept
-    values: Tensor  # (B, K, M, N, MASKS + value)
-    valid: Tensor  # (B, K, M) bool: memory slots in use
-    age: Tensor  # (B, K) int64: frames since the object's first
-
-
-class LightSCM(VOSModel[Features, State]):
+class LightSCM(VOSModel[Features, MemoryState]):
     Config = LightSCMConfig
     shown: ClassVar[type[Maps]] = Maps
     debug = {
@@ -132,9 +122,7 @@ class LightSCM(VOSModel[Features, State]):
         self.predictor = nn.Conv2d(low, 1, 3, padding=1)
         nn.init.zeros_(self.predictor.weight)
         nn.init.zeros_(self.predictor.bias)  # type: ignore[arg-type]
-        self.trust = nn.Parameter(
-            torch.tensor([1.5, 3.0, 1.5])
-        )  # log odds of a place that a read says is the object's, for the three reads
+        self.trust = nn.Parameter(torch.tensor([1.5, 3.0, 1.5]))  # of the three reads: log odds of a place that it says is the object's
 
     def encode(self, frames: Tensor) -> Features:
         return self.prepared(self.maps(frames))
@@ -161,7 +149,7 @@ class LightSCM(VOSModel[Features, State]):
         key = torch.cat([unit(half) for half in maps.s16.chunk(2, 1)], 1) * 0.5**0.5
         return Features(key, self.value_of_frame(maps.s16), self.skip16(maps.s16), self.skip8(maps.s8), self.skip4(maps.s4), maps.inside)
 
-    def start(self, features: Features, masks: Tensor, active: Tensor | None = None) -> State:
+    def start(self, features: Features, masks: Tensor, active: Tensor | None = None) -> MemoryState:
         b, k = masks.shape[:2]
         if active is None:
             active = torch.ones(b, k, dtype=torch.bool, device=masks.device)
@@ -170,9 +158,9 @@ class LightSCM(VOSModel[Features, State]):
         values = features.value.new_zeros(b, k, slots, cells, MASKS + self.config.value)
         age = torch.zeros(b, k, dtype=torch.int64, device=masks.device)
         masks = masks.float() * active[:, :, None, None]
-        return self.memorise(features, State(masks, active, keys, values, active.new_zeros(b, k, slots), age))
+        return self.memorise(features, MemoryState(masks, active, keys, values, active.new_zeros(b, k, slots), age))
 
-    def predict(self, features: Features, state: State) -> Prediction:
+    def predict(self, features: Features, state: MemoryState) -> Prediction:
         b, k = state.active.shape
         first, near, every, evidence = self.read(features.key, state)
         before = F.avg_pool2d(state.masks.flatten(0, 1)[:, None], self.stride).to(first.dtype)
@@ -185,7 +173,7 @@ class LightSCM(VOSModel[Features, State]):
         scores = self.predictor(F.relu(self.block4(x))) + ((2 * fine - 1) * self.trust[:, None, None].to(fine.dtype)).sum(1, keepdim=True)
         return Prediction(F.interpolate(scores.float(), scale_factor=4, mode="bilinear", align_corners=False).unflatten(0, (b, k))[:, :, 0])
 
-    def read(self, query: Tensor, state: State) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def read(self, query: Tensor, state: MemoryState) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """(B*K, C, h, w): what the first frame, the previous one and all say of each cell, and how like its object's cells it is.
 
         The first two are MASKS channels of masks, and the third has the values too. The last are two channels: the likeness to the first
@@ -211,12 +199,12 @@ class LightSCM(VOSModel[Features, State]):
             parts.append((*found, likeness.to(values.dtype)))
         return tuple(torch.cat(each, 2).flatten(0, 1).transpose(1, 2).unflatten(2, (h, w)) for each in zip(*parts, strict=True))
 
-    def advance(self, features: Features, prediction: Prediction, state: State) -> tuple[Tensor, State]:
+    def advance(self, features: Features, prediction: Prediction, state: MemoryState) -> tuple[Tensor, MemoryState]:
         probs = aggregate(prediction.logits, state.active, self.config.background)
         masks = fed_back(probs[:, 1:] * features.inside, self.config.feedback_threshold)
         return probs, self.memorise(features, state._replace(masks=masks, age=state.age + 1))
 
-    def memorise(self, features: Features, state: State) -> State:
+    def memorise(self, features: Features, state: MemoryState) -> MemoryState:
         """Write this frame, with the state's masks, to the slots that belong to the objects' ages."""
         c, age = self.config, state.age
         k = state.masks.shape[1]
@@ -226,8 +214,7 @@ class LightSCM(VOSModel[Features, State]):
         kept = (age > 0) & (age % c.memory_every == 0) & (c.max_memory > 1)
         lasting = torch.where(age == 0, FIRST, torch.where(kept, ring, PREVIOUS))
         here = (place == lasting[:, :, None]) | (place == PREVIOUS)
-        keys = torch.where(here[..., None, None], key[:, :, None].to(state.keys.dtype), state.keys)
-        values = torch.where(here[..., None, None], value[:, :, None].to(state.values.dtype), state.values)
+        keys, values = written(state.keys, here, key), written(state.values, here, value)
         return state._replace(keys=keys, values=values, valid=state.valid | here)
 
     def remembered(self, features: Features, masks: Tensor) -> Tensor:
@@ -242,7 +229,7 @@ class LightSCM(VOSModel[Features, State]):
         own = F.pixel_unshuffle(F.avg_pool2d(masks.flatten(0, 1)[:, None], SUB), SUB)
         return torch.cat([own, F.avg_pool2d(others.flatten(0, 1)[:, None], self.stride)], 1)
 
-    def replace_masks(self, state: State, masks: Tensor) -> State:
+    def replace_masks(self, state: MemoryState, masks: Tensor) -> MemoryState:
         """The previous frame in memory has the other masks too; the value beside them stays."""
         masks = masks.float()
         shares = by_position(self.shares(masks), len(masks)).to(state.values.dtype)
@@ -250,21 +237,8 @@ class LightSCM(VOSModel[Features, State]):
         values = torch.cat([state.values[:, :, :PREVIOUS], previous[:, :, None], state.values[:, :, PREVIOUS + 1 :]], 2)
         return state._replace(masks=masks, values=values)
 
-    def annotate(self, features: Features, masks: Tensor, given: Tensor, state: State) -> State:
-        new = masks.shape[1] - state.masks.shape[1]
-        given_here = given[:, :, None, None]
-        taken = (masks.float() * given_here).sum(1, keepdim=True).clamp(max=1)
-        return self.memorise(
-            features,
-            State(
-                masks=torch.where(given_here, masks.float(), F.pad(state.masks, (0, 0, 0, 0, 0, new)) * (1 - taken)),
-                active=F.pad(state.active, (0, new)) | given,
-                keys=F.pad(state.keys, (0, 0, 0, 0, 0, 0, 0, new)),
-                values=F.pad(state.values, (0, 0, 0, 0, 0, 0, 0, new)),
-                valid=F.pad(state.valid, (0, 0, 0, new)),
-                age=F.pad(state.age, (0, new)),
-            ),
-        )
+    def annotate(self, features: Features, masks: Tensor, given: Tensor, state: MemoryState) -> MemoryState:
+        return self.memorise(features, annotated(state, masks, given))
 
 
 def _doubled(x: Tensor) -> Tensor:

@@ -45,10 +45,8 @@ from torch import Tensor, nn
 from vos_zoo.models.base import Prediction, VOSModel
 from vos_zoo.models.parts.backbones import Trunk, check_trunk
 from vos_zoo.models.parts.blocks import Residual
-from vos_zoo.models.parts.memory import read_memory, start_alike, unit
+from vos_zoo.models.parts.memory import FIRST, PREVIOUS, MemoryState, annotated, read_memory, start_alike, unit, written
 from vos_zoo.models.parts.ops import add_per_object, aggregate, by_position, check_threshold, fed_back, inside
-
-FIRST, PREVIOUS = 0, 1  # slots of the memory; kept frames follow
 
 
 @dataclass(frozen=True)
@@ -102,15 +100,6 @@ class Features(NamedTuple):
     s4: Tensor  # (B, decoder, H/4, W/4)
     frame: Tensor  # (B, 3, H, W) normalised
     inside: Tensor  # (B, 1, H, W) bool: False on padding
-
-
-class State(NamedTuple):
-    masks: Tensor  # (B, K, H, W) in [0, 1]: the previous frame's masks, after aggregation
-    active: Tensor  # (B, K) bool: slots in use
-    keys: Tensor  # (B, K, M, H/16 * W/16, key): memory slots: the first frame, the previous one, the others kept
-    values: Tensor  # (B, K, M, H/16 * W/16, value)
-    valid: Tensor  # (B, K, M) bool: memory slots in use
-    age: Tensor  # (B, K) int64: frames since the object's first; a correction rounds it up to a multiple of memory_every
 
 
 class Mix(nn.Module):
@@ -190,7 +179,7 @@ class Refine(nn.Module):
         return self.leave(x)
 
 
-class SCM(VOSModel[Features, State]):
+class SCM(VOSModel[Features, MemoryState]):
     Config = SCMConfig
     debug = {"backbone": "resnet10t", "key": 8, "value": 16, "decoder": 8, "refine_width": 8, "memory_every": 2, "max_memory": 3}
     stride = 16
@@ -232,7 +221,7 @@ class SCM(VOSModel[Features, State]):
         """What a query's key is multiplied by when it asks, so that key . query / sqrt(channels) is the similarity."""
         return 1.0 if self.config.similarity == "dot" else self.config.key**0.5 / self.config.temperature
 
-    def start(self, features: Features, masks: Tensor, active: Tensor | None = None) -> State:
+    def start(self, features: Features, masks: Tensor, active: Tensor | None = None) -> MemoryState:
         b, k, h, w = masks.shape
         if active is None:
             active = torch.ones(b, k, dtype=torch.bool, device=masks.device)
@@ -241,9 +230,9 @@ class SCM(VOSModel[Features, State]):
         keys = features.key.new_zeros(b, k, slots, positions, self.config.key)
         values = features.value.new_zeros(b, k, slots, positions, self.config.value)
         valid, age = active.new_zeros(b, k, slots), torch.zeros(b, k, dtype=torch.int64, device=masks.device)
-        return self.memorise(features, State(masks.float() * active[:, :, None, None], active, keys, values, valid, age))
+        return self.memorise(features, MemoryState(masks.float() * active[:, :, None, None], active, keys, values, valid, age))
 
-    def predict(self, features: Features, state: State) -> Prediction:
+    def predict(self, features: Features, state: MemoryState) -> Prediction:
         b, k = state.active.shape
         read = read_memory(features.key * self.sharpness, state.keys, state.values, state.valid)
         x = self.mix(read, features.value)
@@ -258,12 +247,12 @@ class SCM(VOSModel[Features, State]):
         refined = log_odds(scores + self.refine(x), b, k)
         return Prediction(F.interpolate(refined, scale_factor=4, mode="bilinear", align_corners=False), (coarse,))
 
-    def advance(self, features: Features, prediction: Prediction, state: State) -> tuple[Tensor, State]:
+    def advance(self, features: Features, prediction: Prediction, state: MemoryState) -> tuple[Tensor, MemoryState]:
         probs = aggregate(prediction.logits, state.active, self.config.background)
         masks = fed_back(probs[:, 1:] * features.inside, self.config.feedback_threshold)
         return probs, self.memorise(features, state._replace(masks=masks, age=state.age + 1))
 
-    def memorise(self, features: Features, state: State) -> State:
+    def memorise(self, features: Features, state: MemoryState) -> MemoryState:
         """Write this frame, with the state's masks, to the memory slots that belong to the objects' ages."""
         key, value = self.encode_memory(features, state.masks)
         slot = self.slot_of(state.age)
@@ -276,9 +265,8 @@ class SCM(VOSModel[Features, State]):
                 keys, values, valid = F.pad(keys, (0, 0, 0, 0, 0, new)), F.pad(values, (0, 0, 0, 0, 0, new)), F.pad(valid, (0, new))
         place = torch.arange(valid.shape[2], device=slot.device)
         here = place == slot[:, :, None]
-        keys = torch.where(here[..., None, None], key[:, :, None].to(keys.dtype), keys)
-        values = torch.where(here[..., None, None], value[:, :, None].to(values.dtype), values)
-        return state._replace(keys=keys, values=values, valid=(valid & (place != PREVIOUS)) | here)
+        valid = (valid & (place != PREVIOUS)) | here
+        return state._replace(keys=written(keys, here, key), values=written(values, here, value), valid=valid)
 
     def slot_of(self, age: Tensor) -> Tensor:
         """The memory slot of a frame, from the objects' ages: first, previous, or the ring of those kept."""
@@ -309,24 +297,14 @@ class SCM(VOSModel[Features, State]):
         key = features.key.repeat_interleave(k, 0) if self.memory_key is None else self.comparable(self.memory_key(s16))
         return by_position(key, b), by_position(value, b)
 
-    def replace_masks(self, state: State, masks: Tensor) -> State:
+    def replace_masks(self, state: MemoryState, masks: Tensor) -> MemoryState:
         return state._replace(masks=masks.float())
 
-    def annotate(self, features: Features, masks: Tensor, given: Tensor, state: State) -> State:
-        new = masks.shape[1] - state.masks.shape[1]
-        given_here = given[:, :, None, None]
-        taken = (masks.float() * given_here).sum(1, keepdim=True).clamp(max=1)
-        every = self.config.memory_every
-        kept_age = (state.age + every - 1) // every * every
-        grown = State(
-            masks=torch.where(given_here, masks.float(), F.pad(state.masks, (0, 0, 0, 0, 0, new)) * (1 - taken)),
-            active=F.pad(state.active, (0, new)) | given,
-            keys=F.pad(state.keys, (0, 0, 0, 0, 0, 0, 0, new)),
-            values=F.pad(state.values, (0, 0, 0, 0, 0, 0, 0, new)),
-            valid=F.pad(state.valid, (0, 0, 0, new)),
-            age=F.pad(torch.where(given[:, : state.age.shape[1]], kept_age, state.age), (0, new)),
-        )
-        return self.memorise(features, grown)
+    def annotate(self, features: Features, masks: Tensor, given: Tensor, state: MemoryState) -> MemoryState:
+        every = self.config.memory_every  # a correction rounds the age up to a multiple of it, so that its frame is kept
+        rounded = (state.age + every - 1) // every * every
+        age = torch.where(given[:, : state.age.shape[1]], rounded, state.age)
+        return self.memorise(features, annotated(state._replace(age=age), masks, given))
 
 
 def log_odds(two_channels: Tensor, b: int, k: int) -> Tensor:

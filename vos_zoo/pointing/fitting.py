@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 FITTED_LOOK = 320 * 320  # pixels of the model's grid
 STEPS = 2  # by which the answer to a first click is fitted
 LEAST = 0.02  # of a loose mask: less than this is no object, and the mask stays as it was
-ROUND = 0.5  # half of a box's side, for the ellipse in it
 
 
 def fitted(encoder: VOSModel, look: Look, mask: Tensor) -> Tensor:
@@ -47,9 +46,9 @@ def agreed(encoder: VOSModel, look: Look, pointed: Tensor, loose: Tensor, inside
 def ellipse(height: int, width: int, box: tuple[float, float, float, float], like: Tensor) -> Tensor:
     """(height, width) of 0 and 1: the ellipse in a box, x0, y0, x1, y1."""
     x0, y0, x1, y1 = box
-    y = (torch.arange(height, device=like.device) + 0.5 - (y0 + y1) / 2) / (ROUND * (y1 - y0))
-    x = (torch.arange(width, device=like.device) + 0.5 - (x0 + x1) / 2) / (ROUND * (x1 - x0))
-    return (y[:, None] ** 2 + x[None] ** 2 <= 1).float()
+    y = (torch.arange(height, device=like.device) + 0.5 - (y0 + y1) / 2) / (y1 - y0)
+    x = (torch.arange(width, device=like.device) + 0.5 - (x0 + x1) / 2) / (x1 - x0)
+    return (y[:, None] ** 2 + x[None] ** 2 <= 0.25).float()
 
 
 def resize(x: Tensor, size: tuple[int, int]) -> Tensor:

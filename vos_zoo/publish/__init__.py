@@ -5,4 +5,5 @@ checkpoint.py  a checkpoint folder -> parcel: config, licence, card, weights, a 
 space.py       a Space's folder -> parcel: front matter, pinned requirements
 repository.py  one repository on the Hub: what lies there, one commit, tags
 push.py        puts them together
+saving.py      what a Segmenter can be written as: a checkpoint, a repository, graphs
 """

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -47,14 +46,6 @@ def flag(value: object, what: str, error: type[VosZooError] = VosZooError) -> bo
         return bool(value)
     except Exception as none:  # whatever a foreign __bool__ raises
         raise error(f"{what} is True or False, not {shown(value)}") from none
-
-
-def choice(value: object, what: str, known: Iterable[str], error: type[VosZooError] = VosZooError) -> str:
-    """One of some words. Raises `error`."""
-    names = tuple(known)
-    if not isinstance(value, str) or value not in names:
-        raise error(f"{what} is one of {', '.join(map(repr, names))}, not {shown(value)}")
-    return value
 
 
 def entries(value: Any, what: str, error: type[VosZooError] = VosZooError) -> list[Any]:

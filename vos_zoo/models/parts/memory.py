@@ -1,15 +1,52 @@
-"""What a frame asks its memory, and what it reads there: the space-time memory of STM (Oh et al., ICCV 2019, arXiv 1904.00607, 3.2).
+"""What is remembered of frames, and what a frame reads there: the space-time memory of STM (Oh et al., ICCV 2019, arXiv 1904.00607, 3.2).
 
 Every position of a query compares its key with those of all memorised positions; the softmax of these affinities weighs their values.
 """
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 BLOCK = 1 << 22  # affinities at once, where the read goes by chunks of queries
+FIRST, PREVIOUS = 0, 1  # slots of the memory; kept frames follow
+
+
+class MemoryState(NamedTuple):
+    """What a model with a space-time memory knows of its objects. C and V are its own channels of keys and values."""
+
+    masks: Tensor  # (B, K, H, W) in [0, 1]: the previous frame's masks, after aggregation
+    active: Tensor  # (B, K) bool: slots in use
+    keys: Tensor  # (B, K, M, H/16 * W/16, C): memory slots: the first frame, the previous one, the others kept
+    values: Tensor  # (B, K, M, H/16 * W/16, V)
+    valid: Tensor  # (B, K, M) bool: memory slots in use
+    age: Tensor  # (B, K) int64: frames since the object's first
+
+
+def written(slots: Tensor, here: Tensor, new: Tensor) -> Tensor:
+    """Keys or values of the memory (B, K, M, N, C) with new ones (B, K, N, C) in the slots where `here` (B, K, M) is True."""
+    return torch.where(here[..., None, None], new[:, :, None].to(slots.dtype), slots)
+
+
+def annotated(state: MemoryState, masks: Tensor, given: Tensor) -> MemoryState:
+    """With the masks (B, K', H, W) of the objects `given` (B, K'), old ones or new behind them; what these cover is no other object's.
+
+    Nothing is written to the memory yet.
+    """
+    new = masks.shape[1] - state.masks.shape[1]
+    given_here = given[:, :, None, None]
+    taken = (masks.float() * given_here).sum(1, keepdim=True).clamp(max=1)
+    return MemoryState(
+        masks=torch.where(given_here, masks.float(), F.pad(state.masks, (0, 0, 0, 0, 0, new)) * (1 - taken)),
+        active=F.pad(state.active, (0, new)) | given,
+        keys=F.pad(state.keys, (0, 0, 0, 0, 0, 0, 0, new)),
+        values=F.pad(state.values, (0, 0, 0, 0, 0, 0, 0, new)),
+        valid=F.pad(state.valid, (0, 0, 0, new)),
+        age=F.pad(state.age, (0, new)),
+    )
 
 
 def read_memory(query: Tensor, keys: Tensor, values: Tensor, valid: Tensor) -> Tensor:
@@ -19,9 +56,8 @@ def read_memory(query: Tensor, keys: Tensor, values: Tensor, valid: Tensor) -> T
     """
     b, k, _, positions, _ = keys.shape
     masked = True
-    if (
-        keys.device.type == "cpu" and not torch.compiler.is_compiling()
-    ):  # a look at `valid` costs nothing here, and spares what no object uses
+    # a look at `valid` costs nothing on a CPU, and spares what no object uses; a graph for any memory can't look
+    if keys.device.type == "cpu" and not torch.compiler.is_compiling():
         used = valid.flatten(0, 1).any(0).nonzero().flatten()
         if len(used) < valid.shape[2]:
             keys, values, valid = keys.index_select(2, used), values.index_select(2, used), valid.index_select(2, used)

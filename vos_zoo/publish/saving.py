@@ -22,16 +22,38 @@ class Saving(Engine):
     from_source: ClassVar[Callable[..., Any]]  # the Segmenter's, with which what is published is loaded back
 
     def save_pretrained(self, folder: str | os.PathLike[str], **options: Any) -> Path:
-        """Write config.json and model.safetensors, so that `vos_zoo.load(folder)` gives this model again; see `checkpoints.save`."""
+        """Writes config.json and model.safetensors, so that `vos_zoo.load(folder)` gives this model again.
+
+        Args:
+            folder: where to; made if it is missing.
+            options: dtype of the stored weights, "float16" by default; overwrite, to replace a checkpoint there; max_shard_bytes, above
+                which the weights go into several files.
+
+        Returns:
+            The folder.
+
+        Raises:
+            SaveError: it is an ensemble, or the folder holds a checkpoint already, or can't be written. Nothing half-written is left.
+            VosZooError: the model does not run in torch.
+        """
         if len(self._members) > 1:
             raise SaveError("an ensemble is several checkpoints: save its members one by one, `for member in ensemble.members: ...`")
         self._check_torch("saved")
         return save(self.model, self.config, folder, **options)
 
     def push_to_hub(self, repo_id: str, **options: Any) -> Published:
-        """Publish this model with a generated card as `repo_id` ("owner/name") on the Hugging Face Hub; see `publish.push.push_model`.
+        """Publishes this model with a generated card on the Hugging Face Hub, in one commit that is loaded back.
 
-        options: private, revision, create_pr, tag, message, token, dtype.
+        Args:
+            repo_id: "owner/name".
+            options: private, revision, create_pr, tag, message, token, dtype; see `publish.push`.
+
+        Returns:
+            What was published: the repository, the commit, the files sent.
+
+        Raises:
+            PublishError: what is to be sent is not fit to be, or the Hub refused it. Nothing is left half-sent.
+            VosZooError: the model does not run in torch.
         """
         from vos_zoo.publish.push import push_model
 
