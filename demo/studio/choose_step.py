@@ -34,7 +34,7 @@ class Example:
 
 EXAMPLES = (
     Example("Koi", "Marked already: just start.", "koi.mp4", "koi.jpg", "koi_first_mask.png"),
-    Example("Two fish, upright", "Circle them yourself.", "pond_upright.mp4", "pond_upright.jpg"),
+    Example("Two fish, upright", "Click on each of them.", "pond_upright.mp4", "pond_upright.jpg"),
 )
 
 
