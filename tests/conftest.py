@@ -21,6 +21,22 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 sys.path.insert(0, str(Path(__file__).parent))
 
 
+LONGEST = (
+    "test_make_checkpoint.py",
+    "test_browser.py",
+    "test_demo.py",
+    "test_shipped.py",
+    "test_graphs.py",
+    "test_added.py",
+    "test_models.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A worker takes whole files: the longest come first, so that none is alone with one at the end."""
+    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
+
+
 @pytest.fixture
 def validation_clips(tmp_path: Path) -> Callable[[str], Path]:
     """validation_clips("car-shadow"): a folder with those clips, CLIP/frames and CLIP/masks; skips where the data are not there."""
