@@ -37,6 +37,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
 
 
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Tells a failure when it happens, not at the end: a run that is stopped has told it then."""
+    if report.failed and "PYTEST_XDIST_WORKER" not in os.environ:
+        print(f"\n{report.nodeid} failed in its {report.when}\n{report.longreprtext}", file=sys.__stdout__, flush=True)
+
+
 @pytest.fixture
 def validation_clips(tmp_path: Path) -> Callable[[str], Path]:
     """validation_clips("car-shadow"): a folder with those clips, CLIP/frames and CLIP/masks; skips where the data are not there."""
