@@ -84,7 +84,7 @@ def build(choices: Choices | None = None, limits: Limits | None = None, answers:
             visit=visit,
             status=watch.status,
         )
-        choose.connect(visit, mark, watch)
+        choose.connect(page, visit, mark, watch)
         mark.connect(visit)
         watch.connect(visit, endpoint)
     page.queue(max_size=limits.waiting)
@@ -108,7 +108,6 @@ def launch(page: gr.Blocks, *, warm: bool = True, **options: Any) -> Any:
         footer_links=["api"],
         max_file_size=f"{page.limits.megabytes}mb",  # type: ignore[attr-defined]
         mcp_server=importlib.util.find_spec("mcp") is not None,
-        allowed_paths=[str(page.storage.visits)],  # type: ignore[attr-defined]
         run_history=False,
         enable_monitoring=False,
         ssr_mode=False,

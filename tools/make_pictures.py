@@ -21,7 +21,7 @@ import vos_zoo
 from vos_zoo.errors import VosZooError
 from vos_zoo.evaluation.datasets import load_dataset
 from vos_zoo.evaluation.scoring import score
-from vos_zoo.example.clip import render_example
+from vos_zoo.example.clip import OVERLAY, render_example
 from vos_zoo.masks.overlay import draw_overlay
 from vos_zoo.masks.sequence import MaskSequence
 from vos_zoo.system.atomic import atomic_write
@@ -64,7 +64,7 @@ def example(model: str, columns: int) -> tuple[Image.Image, list[int]]:
     clip = render_example(size=(480, 864))
     masks = vos_zoo.load(model).propagate(clip.frames, clip.masks[0])
     chosen = _spread(len(masks), 2 * columns)
-    cells = [draw_overlay(clip.frames[t], masks[t]) for t in chosen]
+    cells = [draw_overlay(clip.frames[t], masks[t], colours=OVERLAY) for t in chosen]
     small = [np.asarray(Image.fromarray(cell).resize((432, 240), Image.Resampling.LANCZOS)) for cell in cells]
     return Image.fromarray(np.concatenate([np.concatenate(small[n : n + columns], 1) for n in (0, columns)])), chosen
 

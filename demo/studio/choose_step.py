@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from studio import cards
+from studio import cards, theme
 from studio.desk import Desk
 from studio.events import QUICK, READING, Update, number
 from studio.visit import Visit
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from studio.watch_step import WatchStep
 
 FOLDER = Path(__file__).resolve().parent.parent / "examples"
+KEPT = """() => {
+  try { return [JSON.parse(sessionStorage.getItem("vos-zoo-visit")), null]; } catch { return [null, null]; } }"""
+FOLD = f"(status) => {{ if ((status || '').includes('vz-done')) ({theme.fold(True, finished=True)})(); }}"
 VIDEOS = ["video", ".mkv", ".ts", ".webm", ".gif", ".avi", ".m4v"]
 
 
@@ -47,13 +50,14 @@ class ChooseStep:
             with gr.Row(elem_classes="vz-choose"):
                 with gr.Column(scale=3, min_width=280):
                     self.video = gr.File(label="Your clip", file_types=VIDEOS, elem_id="vz-upload", height=220)
+                    self.kept = gr.JSON(visible=False)  # what the painter keeps in the browser, in case that the page is loaded again
                     cards.piece(f'<p class="vz-quiet">{desk.limits.words()}</p>')
                 with gr.Column(scale=2, min_width=280):
                     cards.piece('<h2 class="vz-label">Or an example</h2>')
                     self.shelf = cards.shelf([(each.title, each.words, cards.picture(FOLDER / each.picture)) for each in EXAMPLES])
             cards.piece(cards.STEPS)
 
-    def connect(self, visit: gr.State, mark: MarkStep, watch: WatchStep) -> None:
+    def connect(self, page: gr.Blocks, visit: gr.State, mark: MarkStep, watch: WatchStep) -> None:
         """Binds the events. What they change lies in this step, in the next one and in the last one."""
         self._visit, self._mark, self._watch = visit, mark, watch
         opened = [visit, self.column, *mark.opened, *watch.opened]
@@ -61,6 +65,8 @@ class ChooseStep:
         uploaded.failure(watch.on_failure, [visit], watch.failed, **QUICK)
         self.shelf.pick(self.on_pick, [mark.model, mark.compare_with, visit], opened, **READING)
 
+        returned = page.load(self.on_return, [self.kept, visit], [*opened, *mark.chosen], js=KEPT, **QUICK)
+        returned.then(None, [watch.status], None, js=FOLD, api_visibility="private")
         mark.other_clip.click(self.on_other_clip, [visit], [*opened, self.video], **QUICK)
 
     def on_upload(self, path: str | None, model: str, other: str | None, visit: Visit) -> Update:
@@ -71,15 +77,25 @@ class ChooseStep:
         mask = None if example.first_mask is None else str(FOLDER / example.first_mask)
         return self._opened(self.desk.pick(str(FOLDER / example.clip), mask, visit), model, other)
 
+    def on_return(self, kept: Any, visit: Visit) -> Update:
+        """The page was loaded, perhaps again: then it shows what it showed before."""
+        before = self.desk.come_back(kept)
+        if before is None:
+            return {self._visit: gr.skip()}
+        model, other = before.model or self.desk.choices.default, before.compared_with
+        note = "The run ended when the page was loaded again. Start it once more." if before.busy else ""
+        before.asked = False
+        return {**self._opened(before, model, other, note), **self._mark.choices_of(before)}
+
     def on_other_clip(self, visit: Visit) -> Update:
         visit.leave()
         return {**self._opened(visit, self.desk.choices.default, None), self.video: None}
 
-    def _opened(self, visit: Visit, model: str, other: str | None) -> Update:
+    def _opened(self, visit: Visit, model: str, other: str | None, note: str = "") -> Update:
         """The page once a clip was chosen, or left."""
         return {
             self._visit: visit,
             self.column: gr.Column(visible=visit.clip is None),
-            **self._mark.shown(visit, model, other),
-            **self._watch.cleared(),
+            **self._mark.shown(visit, model, other, note),
+            **self._watch.shown(visit),
         }

@@ -23,9 +23,11 @@ from studio.extras import FORMS, make_extra
 from studio.follow import Outcome, Step, follow, on_gpu
 from studio.limits import Limits
 from studio.line import Line
+from studio.looks import USUAL, Looks
 from studio.marks import Drawing, FrameMasks, Given, read_mask_files
 from studio.pointing import Answers, Question, refused
 from studio.results import Files, Part, write_files
+from studio.returns import Returns
 from studio.speed import Speed
 from studio.summary import lost_in_links, summarise
 from studio.visit import Visit
@@ -42,12 +44,14 @@ class Finished:
     files: Files
     told: dict[str, Any]
     folder: Path  # where the files lie
+    colours: Mapping[int, str]  # in which the videos have the objects that have not their usual one
 
 
 class Desk:
     def __init__(self, choices: Choices, limits: Limits, answers: Answers | None = None):
         self.answers = answers or Answers()
         self.choices, self.limits, self.speed, self.line = choices, limits, Speed(), Line()
+        self.returns = Returns(limits.keep)
         self._follow = on_gpu(self._followed)
         self._decoding = threading.Lock()  # what is decoded for visitors outside of the queue is decoded for one at a time
 
@@ -58,6 +62,19 @@ class Desk:
             if not path:
                 raise vos_zoo.VideoError("no clip came with this: choose a video file")
             visit.begin(open_clip(path, self.limits))
+            self.returns.begin(visit)
+        return visit
+
+    def come_back(self, kept: Any) -> Visit | None:
+        """The visit that a page had before it was loaded again, with what was drawn last; None if it had none, or its time is over.
+
+        kept: what the painter keeps in the browser, {"key": of the visit, "drawing": what it would have sent next}.
+        """
+        if not isinstance(kept, dict) or (visit := self.returns.find(kept.get("key"))) is None:
+            return None
+        visit.join()
+        with contextlib.suppress(gr.Error):  # it is what is lost at worst
+            self.keep(kept.get("drawing"), visit)
         return visit
 
     def pick(self, path: str, mask: str | None, visit: Visit) -> Visit:
@@ -124,6 +141,7 @@ class Desk:
         with understood(visit):
             note = self.keep(painted, visit)
             self.prepare(model)
+            visit.model = model
             visit.draws = not self.choices.finds_objects(model)
             return self.show(visit, note)
 
@@ -137,6 +155,7 @@ class Desk:
         with understood(visit):
             for name in self._names(model, other):
                 self.prepare(name)
+            visit.compared_with = other or ""
             return self.estimate(model, other, visit)
 
     def estimate(self, model: str, other: str | None, visit: Visit) -> str:
@@ -155,6 +174,7 @@ class Desk:
             visit.cancel.unlink(missing_ok=True)
             visit.asked = True
             if visit.clip is not None:
+                self.returns.refresh(visit)
                 self.line.join(id(visit), self.speed.predict(visit.clip, self._names(model, other)))
         return self.turn(visit) or cards.waiting(0, 0)
 
@@ -190,7 +210,8 @@ class Desk:
             uri: list[str] = []
             outcome: Outcome | None = None
             started = time.perf_counter()
-            for step in self._follow(names, clip, marks, backwards is not False, str(visit.cancel) if asked else ""):
+            looks = visit.looks if asked else USUAL
+            for step in self._follow(names, clip, marks, backwards is not False, str(visit.cancel) if asked else "", looks.colours):
                 if isinstance(step, Outcome):
                     outcome = step
                 elif step.picture is not None:
@@ -199,32 +220,39 @@ class Desk:
             clip = outcome.clip
             yield cards.writing(uri)
             parts = [Part.of(self.choices.title(name), masks) for name, masks in zip(names, outcome.masks, strict=True)]
-            files = write_files(folder, clip, parts, self.limits)
+            files = write_files(folder, clip, parts, self.limits, looks)
             seconds = time.perf_counter() - begun
             told = summarise(clip, parts, finished=outcome.finished, seconds=seconds, predicted=predicted)
-            finished = Finished(clip, parts, files, told, folder)
+            finished = Finished(clip, parts, files, told, folder, looks.colours)
             if outcome.finished:
                 self.speed.learn(clip, names, len(parts[0].masks), seconds)
+            stack.pop_all()  # the files stay for those who take them, until the next run or until their time is over
             if asked:
-                visit.result, visit.finished = parts[0], finished
-                stack.pop_all()  # the page has more to show of it; `tidy` comes later
+                visit.result, visit.finished, visit.backwards = parts[0], finished, backwards is not False
             yield finished
 
-    def notes(self, finished: Finished) -> tuple[list[str], list[str]]:
+    def notes(self, finished: Finished, looks: Looks = USUAL) -> tuple[list[str], list[str]]:
         """Where objects were lost, as HTML, and what else is worth a sentence."""
         clip, notes = finished.clip, []
         if finished.files.cutouts is None and finished.told["objects"]:
             notes.append("For a clip of this size cut-outs are given as the small moving picture only; the masks have full size.")
         if clip.cut:
             notes.append(f"The clip goes on after frame {clip.frames - 1}; this page uses the first {clip.frames} frames.")
-        return lost_in_links(clip, finished.parts[0]), notes
+        return lost_in_links(clip, finished.parts[0], looks), notes
+
+    def look(self, data: Any, visit: Visit) -> None:
+        """Other names or colours for the objects of the result, or others of them shown."""
+        try:
+            visit.looks = Looks.read(data)
+        except ValueError as error:
+            raise gr.Error(f"{error}: load the page again.", title="That did not work") from error
 
     def make(self, form: str, picture: str | None, visit: Visit) -> list[dict[str, Any]]:
         """One more file of the last result, beside those that were made before."""
         with understood(visit):
             if visit.result is None or visit.clip is None:
                 raise vos_zoo.MaskError("there is no result yet: follow something first")
-            path = make_extra(visit.extras_folder(), visit.clip, visit.result, form, picture)
+            path = make_extra(visit.extras_folder(), visit.clip, visit.result, form, picture, visit.looks)
             visit.extras = [row for row in visit.extras if row["file"]["path"] != str(path)] + [cards.extra(FORMS[form], path)]
         return visit.extras
 
@@ -236,10 +264,10 @@ class Desk:
             log.exception("the model could not be loaded ahead; the first run will say why")
 
     def _followed(
-        self, names: list[str], clip: Clip, marks: Mapping[int, FrameMasks], backwards: bool, cancel: str
+        self, names: list[str], clip: Clip, marks: Mapping[int, FrameMasks], backwards: bool, cancel: str, colours: Mapping[int, str]
     ) -> Iterator[Step | Outcome]:
         segmenters = [self.choices.segmenter(name) for name in names]
-        yield from follow(segmenters, clip, marks, backwards=backwards, cancel=cancel)
+        yield from follow(segmenters, clip, marks, backwards=backwards, cancel=cancel, colours=colours)
 
     def _wanted(
         self, names: list[str], video: str | None, mask: str | None, frame: int | None, visit: Visit | None

@@ -4,34 +4,47 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 from PIL import Image
 
 COLOURS = ("#2f9bff", "#ff5c93", "#7fc41c", "#ff8a2b", "#b979ff", "#f2c40c")  # of objects 1, 2, ...; then over again
 PAINTABLE = len(COLOURS)
-_TABLE = np.array([[0, 0, 0], *([int(colour[k : k + 2], 16) for k in (1, 3, 5)] for colour in COLOURS)], np.uint8)
+
+
+def _rgb(colour: str) -> list[int]:
+    return [int(colour[k : k + 2], 16) for k in (1, 3, 5)]
+
+
+_TABLE = np.array([[0, 0, 0], *map(_rgb, COLOURS)], np.uint8)
 
 
 def colour_of(object_id: int) -> str:
     return COLOURS[(object_id - 1) % PAINTABLE]
 
 
-def tint(frame: np.ndarray, labels: np.ndarray, lost: Iterable[int] = (), alpha: float = 0.5) -> np.ndarray:
-    """The frame (H, W, 3) uint8 with each object of labels (H, W) in its colour; objects that are lost are outlined only."""
+def tint(
+    frame: np.ndarray, labels: np.ndarray, lost: Iterable[int] = (), alpha: float = 0.5, colours: Mapping[int, str] | None = None
+) -> np.ndarray:
+    """The frame (H, W, 3) uint8 with each object of labels (H, W) in its colour; objects that are lost are outlined only.
+
+    colours: of objects that have not their usual one, as "#rrggbb".
+    """
     drawn = frame.copy()
     places = np.flatnonzero(labels)
     if not places.size:
         return drawn
     ids = labels.reshape(-1)[places]
-    colours = _TABLE[(ids - 1) % PAINTABLE + 1]
+    colour = _TABLE[(ids - 1) % PAINTABLE + 1]
+    for k, own in (colours or {}).items():
+        colour[ids == k] = _rgb(own)
     pixels = drawn.reshape(-1, 3)
     sure = ~np.isin(ids, list(lost))
-    mixed = pixels[places[sure]] * np.float32(1 - alpha) + colours[sure] * np.float32(alpha)
+    mixed = pixels[places[sure]] * np.float32(1 - alpha) + colour[sure] * np.float32(alpha)
     pixels[places[sure]] = mixed.astype(np.uint8)
     rim = _rim(labels, max(1, round(min(labels.shape) / 240))).reshape(-1)[places]
-    pixels[places[rim]] = colours[rim]
+    pixels[places[rim]] = colour[rim]
     return drawn
 
 

@@ -12,6 +12,7 @@ from gradio.utils import get_function_description
 from studio import cards
 from studio.desk import Desk, Finished
 from studio.events import Update
+from studio.looks import Looks
 from studio.storage import Storage
 from studio.visit import Visit
 
@@ -74,10 +75,10 @@ class Endpoint:
         visit = visit or Visit(self.storage.visits)
         with visit.working(), self.storage.using(video, mask, visit.clip and visit.clip.path, str(visit.folder)):
             for news in self.desk.run(video, mask, frame, model, compare_with, backwards, visit):
-                yield {self.status: news} if isinstance(news, str) else self._shown(news)
+                yield {self.status: news} if isinstance(news, str) else self._shown(news, visit.looks)
 
-    def _shown(self, finished: Finished) -> Update:
-        made, (lost, notes) = finished.files, self.desk.notes(finished)
+    def _shown(self, finished: Finished, looks: Looks) -> Update:
+        made, (lost, notes) = finished.files, self.desk.notes(finished, looks)
         return {
             self.overlay: made.overlays[0],
             self.zipped: made.zips[0],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +11,12 @@ from PIL import Image, ImageFilter, UnidentifiedImageError
 
 import vos_zoo
 from studio.clips import Clip, refuse_giants, told_by_name
-from studio.results import Part, read_part, write_video
+from studio.looks import USUAL, Looks
+from studio.results import Part, read_part, tinted, write_video
 
 PICTURE = "picture"  # the form that wants one
 FORMS = {
+    "overlay": "Overlay as above: these objects, these colours",
     "webm": "Transparent video, WebM",
     "mov": "Transparent video, ProRes 4444",
     "white": "White background",
@@ -26,8 +29,8 @@ BLUR = 40  # the picture's shorter side, over the blur's radius
 LARGEST_PICTURE = 8192  # pixels a side
 
 
-def make_extra(folder: Path, clip: Clip, part: Part, form: str, picture: str | None = None) -> Path:
-    """Writes one of FORMS into the folder and returns its path. picture: an image file, for PICTURE.
+def make_extra(folder: Path, clip: Clip, part: Part, form: str, picture: str | None = None, looks: Looks = USUAL) -> Path:
+    """Writes one of FORMS into the folder and returns its path. picture: an image file, for PICTURE. Hidden objects are left out.
 
     Raises:
         vos_zoo.VosZooError: there is no object to show, or the picture can't be read.
@@ -35,9 +38,13 @@ def make_extra(folder: Path, clip: Clip, part: Part, form: str, picture: str | N
     if not part.masks.object_ids:
         raise vos_zoo.MaskError("there is no object in this result: mark one and follow it first")
     stem = Path(clip.name).stem[:40] or "clip"
+    part = replace(part, masks=looks.only_shown(part.masks))
     with told_by_name(clip.path):
         if form in ("webm", "mov"):
             return part.masks.save_video(folder / f"{stem}_cutout.{form}", clip.path, style="cutout")
+        if form == "overlay":
+            frames = tinted(clip, part, looks)
+            return Path(write_video(folder / f"{stem}_chosen_overlay.mp4", clip, frames, clip.size, len(part.masks)))
         behind = _fitted(picture, clip.size) if form == PICTURE else None
         frames = _replaced(clip, part, form, behind)
         return Path(write_video(folder / f"{stem}_{form}.mp4", clip, frames, clip.size, len(part.masks)))

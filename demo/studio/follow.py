@@ -57,10 +57,12 @@ def follow(
     *,
     backwards: bool = True,
     cancel: str | os.PathLike[str] = "",
+    colours: Mapping[int, str] | None = None,
 ) -> Iterator[Step | Outcome]:
     """Steps, then the Outcome. Objects go forward from the first mark on; backward, if asked for, each from its own first mark.
 
     marks: empty for models that find the objects themselves. cancel: a file; once it is there, what is done so far is the outcome.
+    colours: for the pictures, of objects that have not their usual one.
     """
     begins = _begins(marks)
     first, turn = min(marks, default=0), max(begins.values(), default=0)
@@ -79,7 +81,7 @@ def follow(
             stop = bool(cancel) and os.path.exists(cancel)
             picture = None
             if time.perf_counter() - shown >= PREVIEW_EVERY or done == 1:
-                shown, picture = time.perf_counter(), _picture(frame, results, index)
+                shown, picture = time.perf_counter(), _picture(frame, results, index, colours)
             yield Step(done, max(total, done), index, picture)
             if stop:
                 finished = False
@@ -181,9 +183,9 @@ def _found(sessions: list[vos_zoo.Session]) -> list[Found]:
     return [Found(session.current(), dict(session.confidence), tuple(session.lost)) for session in sessions]
 
 
-def _picture(frame: np.ndarray, results: list[vos_zoo.MaskSequence], index: int) -> np.ndarray:
+def _picture(frame: np.ndarray, results: list[vos_zoo.MaskSequence], index: int, colours: Mapping[int, str] | None) -> np.ndarray:
     size = fitted(frame.shape[:2], PREVIEW_SIDE)
     small = shrink(frame, size)
     lost = [[k for k, gone in zip(r.object_ids, r.lost[index], strict=True) if gone] for r in results]
-    views = [tint(small, shrink_labels(r[index], size), ids) for r, ids in zip(results, lost, strict=True)]
+    views = [tint(small, shrink_labels(r[index], size), ids, colours=colours) for r, ids in zip(results, lost, strict=True)]
     return np.concatenate(views, 1)

@@ -36,6 +36,7 @@ class MarkStep:
                     self.backwards = gr.Checkbox(True, label="Also follow back to the beginning", info="Each object from its first mark.")
                     self.estimate = cards.piece("")
         self.opened = [self.column, self.facts, self.painter, self.estimate]  # what `shown` changes
+        self.chosen = [self.model, self.compare_with, self.backwards]  # what `choices_of` changes
 
     def _make_upload(self) -> None:
         with gr.Accordion("Upload masks instead of drawing", open=False):
@@ -74,15 +75,20 @@ class MarkStep:
         self.model.change(self.on_model, [self.model, self.compare_with, *drawn], [self.painter, self.estimate], **QUICK)
         self.compare_with.change(self.desk.compare, [self.model, self.compare_with, visit], [self.estimate], **QUICK)
 
-    def shown(self, visit: Visit, model: str, other: str | None) -> Update:
-        """The step with the visitor's clip in it; hidden while there is none."""
+    def shown(self, visit: Visit, model: str, other: str | None, note: str = "") -> Update:
+        """The step with the visitor's clip in it; hidden while there is none. note: a sentence below the picture."""
         clip = visit.clip
         return {
             self.column: gr.Column(visible=clip is not None),
             self.facts: "" if clip is None else cards.facts(clip),
-            self.painter: self.desk.show(visit),
+            self.painter: self.desk.show(visit, note),
             self.estimate: self.desk.estimate(model, other, visit),
         }
+
+    def choices_of(self, visit: Visit) -> Update:
+        """What this visitor had chosen before the page was loaded again."""
+        model = visit.model or self.desk.choices.default
+        return {self.model: model, self.compare_with: visit.compared_with, self.backwards: visit.backwards}
 
     def on_visit(self, painted: Any, visit: Visit, event: gr.EventData) -> dict[str, Any]:
         return self.desk.go(painted, visit, number(event, "frame"))

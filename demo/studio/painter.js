@@ -33,6 +33,7 @@ const repaint = () => { if (!drawing) { drawing = true; requestAnimationFrame(pa
 
 const send = () => {
   props.value = { frame: at.frame, height, width, touched: [...touched], loaded: [...loaded], runs: touched.size ? encode(labels) : [] };
+  keep(props.value);
   showMarks();
 };
 const snapshot = () => [labels.slice(), new Set(touched), new Set(loaded), structuredClone(said)];
@@ -180,6 +181,12 @@ for (const name of ["pointerup", "pointercancel"]) stage.addEventListener(name, 
 });
 stage.addEventListener("pointerleave", () => (cursor.style.display = "none"));
 
+const strike = () => { // the keyboard's click, or its brush down and up
+  spot = spot ?? [width / 2, height / 2];
+  if (tool === "point" || tool === "not") begin(...spot);
+  else { penDown = !penDown; if (penDown) begin(...spot); else end(); }
+  showCursor(...spot);
+};
 painted.addEventListener("keydown", (event) => {
   if (!at || event.ctrlKey || event.metaKey || event.altKey) return;
   spot = spot ?? [width / 2, height / 2];
@@ -188,10 +195,8 @@ painted.addEventListener("keydown", (event) => {
   if (moves[event.key]) {
     spot = [Math.min(width, Math.max(0, spot[0] + moves[event.key][0])), Math.min(height, Math.max(0, spot[1] + moves[event.key][1]))];
     if (penDown) go(...spot);
-  } else if (event.key === " ") {
-    if (tool === "point" || tool === "not") begin(...spot);
-    else { penDown = !penDown; if (penDown) begin(...spot); else end(); }
-  } else if (/^[1-6]$/.test(event.key)) choose(Number(event.key));
+  } else if (event.key === " ") strike();
+  else if (/^[1-6]$/.test(event.key)) choose(Number(event.key));
   else if (KEYS[event.key]) hold(KEYS[event.key]);
   else if (event.key === "z") undo();
   else if (event.key === "y") redo();
@@ -330,12 +335,14 @@ const show = () => {
   if (value.mode === "note") { tell(value.note); if (at) send(); return; }
   root.dataset.mode = value.mode;
   delete stage.dataset.busy;
-  if (value.mode === "empty") { at = null; return; }
+  if (value.mode === "empty") { at = null; keep(null); return; }
   ({ width, height } = value);
   for (const canvas of [framed, painted]) { canvas.width = width; canvas.height = height; }
   stage.style.setProperty("--ratio", `${width} / ${height}`);
   const { picture, ...rest } = value;
   at = rest;
+  keep(null);
+  call(value.objects);
   labels = decode(value.runs);
   result = value.result ? decode(value.result) : null;
   touched = new Set(value.touched);

@@ -19,14 +19,14 @@ _OBJECTS = "".join(
 
 
 def painter(**options: Any) -> gr.HTML:
-    """The component. Its value: to the browser `show(...)`, from it what `marks.Drawing.read` takes.
+    """The component. Its value: to the browser `show(...)` or {"mode": "empty"}, from it what `marks.Drawing.read` takes.
 
     Events: "visit" and "forget" a frame, "point" at an object, "follow" what is marked. To a "point" it also takes an answer,
     `pointing.Answers.answer`, and {"mode": "note", "note": words} at any time.
     """
     template, *scripts = ((HERE / name).read_text(encoding="utf-8") for name in (TEMPLATE, *SCRIPTS))
     template = template.replace("OBJECTS", _OBJECTS).replace("COLOURS", ",".join(COLOURS))
-    return gr.HTML({"mode": "empty"}, html_template=template, js_on_load="\n".join(scripts), apply_default_css=False, **options)
+    return gr.HTML({}, html_template=template, js_on_load="\n".join(scripts), apply_default_css=False, **options)
 
 
 def show(
@@ -47,10 +47,13 @@ def show(
     points: bool,
     fresh: bool,
     correct: bool,
+    key: str,
+    objects: list[dict[str, str]],
 ) -> dict[str, Any]:
     """What the painter shows: a frame's picture (a data URI), ids over it as run lengths, an earlier result there, all marked frames.
 
-    fresh: the clip is new. correct: what is drawn starts from the result.
+    fresh: the clip is new. correct: what is drawn starts from the result. key: of the visit, for when the page is loaded again.
+    objects: names and colours of those that can be drawn.
     """
     return {
         "mode": "draw" if draws else "none",
@@ -70,4 +73,6 @@ def show(
         "points": points,
         "fresh": fresh,
         "correct": correct,
+        "key": key,
+        "objects": objects,
     }

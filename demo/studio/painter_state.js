@@ -3,7 +3,19 @@ const root = element.querySelector(".vp");
 const find = (selector) => root.querySelector(selector);
 const stage = find(".vp-stage"), framed = find(".vp-frame"), painted = find(".vp-paint"), cursor = find(".vp-cursor");
 const range = find(".vp-range"), now = find(".vp-now"), size = find(".vp-size input"), fill = find(".vp-fill input"), snap = find(".vp-snap input");
-const colours = root.dataset.colours.split(",").map((c) => [1, 3, 5].map((k) => parseInt(c.slice(k, k + 2), 16)));
+const rgbOf = () => root.dataset.colours.split(",").map((c) => [1, 3, 5].map((k) => parseInt(c.slice(k, k + 2), 16)));
+let colours = rgbOf();
+// Objects as the visitor called and coloured them in a result.
+const call = (objects) => {
+  root.dataset.colours = objects.map(({ colour }) => colour).join(",");
+  colours = rgbOf();
+  objects.forEach(({ name, colour }, k) => {
+    const input = find(`.vp-object input[value="${k + 1}"]`);
+    input.setAttribute("aria-label", name);
+    input.parentElement.title = name;
+    input.parentElement.style.setProperty("--c", colour);
+  });
+};
 
 let at = null; // what the server showed last, without the picture
 let width = 1, height = 1, labels = new Uint8Array(1), result = null;
@@ -12,6 +24,14 @@ const HINTS = { point: "A click finds the whole object. Something is missing? Cl
   box: "Draw a box around the object.", pen: "Paint the object, or circle it.", eraser: "Wipe away what does not belong to it." };
 const kept = new Map(); // frame -> what can be undone there
 let object = 1, tool = "point", said = {}, future = [], asking = false, fitting = false, later = null, corner = null, last = null, holes = null, path = [], spot = null, tapped = null, penDown = false, drawing = false;
+
+// What brings the visit back when the page is loaded again: its key, and what was drawn since the server was told.
+const keep = (drawing) => {
+  try {
+    if (at) sessionStorage.setItem("vos-zoo-visit", JSON.stringify({ key: at.key, drawing }));
+    else sessionStorage.removeItem("vos-zoo-visit");
+  } catch { /* private window, or too much: it holds for this page */ }
+};
 
 const decode = (runs) => {
   const ids = new Uint8Array(width * height);

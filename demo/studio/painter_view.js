@@ -25,7 +25,7 @@ const between = () => {
 
 // Each says whether the event was of the view, and not of the drawing.
 const held = (event) => {
-  if (event.button === 1) { dragged = [event.clientX, event.clientY]; stage.setPointerCapture(event.pointerId); event.preventDefault(); return true; }
+  if (event.button === 1 || space) { dragged = [event.clientX, event.clientY]; stage.setPointerCapture(event.pointerId); event.preventDefault(); return true; }
   if (event.pointerType !== "touch") return false;
   fingers.set(event.pointerId, [event.clientX, event.clientY]);
   if (fingers.size !== 2) return fingers.size > 2;
@@ -36,6 +36,7 @@ const held = (event) => {
   return true;
 };
 const moved = (event) => {
+  if (dragged && space) space = "moved";
   if (dragged) { shift(event.clientX - dragged[0], event.clientY - dragged[1]); dragged = [event.clientX, event.clientY]; return true; }
   if (!fingers.has(event.pointerId)) return false;
   fingers.set(event.pointerId, [event.clientX, event.clientY]);
@@ -61,6 +62,30 @@ stage.addEventListener("wheel", (event) => {
   else return;
   event.preventDefault();
 }, { passive: false });
+// While Space is down, the enlarged picture is dragged. Space alone is a stroke of the keyboard: `strike`, when it comes up.
+let space = "", tabbed = false; // "down", then perhaps "moved"; whether the keyboard chose what has the focus
+document.addEventListener("pointerdown", () => (tabbed = false), true);
+document.addEventListener("keydown", (event) => {
+  if (event.key === "Tab") tabbed = true;
+  const ours = event.target === painted || (stage.matches(":hover") && !tabbed);
+  if (event.key !== " " || !at || zoom === 1 || !ours || !root.isConnected) return;
+  event.preventDefault();
+  event.stopPropagation();
+  space ||= "down";
+  stage.dataset.grab = "yes";
+}, true);
+const raise = (struck) => {
+  const was = space;
+  space = "";
+  delete stage.dataset.grab;
+  if (struck && was === "down") strike();
+};
+document.addEventListener("keyup", (event) => {
+  if (event.key !== " " || !space) return;
+  event.preventDefault();
+  raise(event.target === painted);
+}, true);
+window.addEventListener("blur", () => raise(false));
 find(".vp-in").addEventListener("click", () => enlarge(1.5, ...middle()));
 find(".vp-out").addEventListener("click", () => enlarge(1 / 1.5, ...middle()));
 find(".vp-whole").addEventListener("click", whole);

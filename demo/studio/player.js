@@ -1,22 +1,22 @@
 // The player's behaviour. One video holds all panels beside each other, so that they can't drift apart; the canvas shows two of them.
-const root = element.querySelector(".vl");
-const find = (selector) => root.querySelector(selector);
 const stage = find(".vl-stage"), canvas = find(".vl-canvas"), video = find(".vl-video"), divider = find(".vl-divider"), line = find(".vl-line");
 const time = find(".vl-time"), now = find(".vl-now"), play = find(".vl-play"), left = find(".vl-left"), right = find(".vl-right");
-let value = null, url = "", pending = 0, beside = false; // both panels whole, beside each other, or one wiped over the other
+let url = "", pending = 0, beside = false; // both panels whole, beside each other, or one wiped over the other
+let moment = null; // of the frame that plays, in seconds
 
 const draw = () => {
   if (!value || video.readyState < 2) return;
   const { width, height } = value, context = canvas.getContext("2d"), cut = Math.round((width * divider.value) / 100);
-  const panel = (k) => Number(k) * width;
-  if (beside) {
-    for (const [k, side] of [left, right].entries()) context.drawImage(video, panel(side.value), 0, width, height, k * width, 0, width, height);
-    return;
-  }
-  if (cut > 0) context.drawImage(video, panel(left.value), 0, cut, height, 0, 0, cut, height);
-  if (cut < width) context.drawImage(video, panel(right.value) + cut, 0, width - cut, height, cut, 0, width - cut, height);
+  const put = (side, from, wide, to) => { // a part of a panel: of the video, or drawn anew
+    const panel = Number(side.value), anew = panel > 0 && found && differ();
+    const picture = anew ? drawnAnew(video, panel - 1, frameShown()) : video;
+    if (wide > 0) context.drawImage(picture, (anew ? 0 : panel * width) + from, 0, wide, height, to, 0, wide, height);
+  };
+  if (beside) { put(left, 0, width, 0); put(right, 0, width, width); return; }
+  put(left, 0, cut, 0);
+  put(right, cut, width - cut, cut);
 };
-const frameShown = () => Math.min(value.frames - 1, Math.floor(video.currentTime * value.fps + 0.01));
+const frameShown = () => Math.min(value.frames - 1, Math.floor((video.paused ? video.currentTime : moment ?? video.currentTime) * value.fps + 0.01));
 const tell = () => {
   if (!value) return;
   const frame = frameShown();
@@ -24,7 +24,8 @@ const tell = () => {
   now.textContent = `${((value.begin + frame) / value.fps).toFixed(2)} s · frame ${value.begin + frame}`;
 };
 const refresh = () => { draw(); tell(); };
-const onFrame = () => {
+const onFrame = (_, told) => {
+  moment = told?.mediaTime ?? null;
   refresh();
   if (video.requestVideoFrameCallback) {
     video.cancelVideoFrameCallback(pending);
@@ -81,6 +82,10 @@ const show = () => {
   right.value = compared ? 2 : 1;
   divider.value = compared ? 50 : 0; // the overlay is seen whole
   find(".vl-sides").hidden = !compared;
+  objects = shown.objects.map((each) => ({ ...each }));
+  found = null;
+  listObjects(draw);
+  if (differ()) fetchObjects().then(draw);
   find(".vl-failed").hidden = true;
   find(".vl-strip").replaceChildren(...shown.strip.map(({ frame, picture }) => {
     const button = document.createElement("button"), image = document.createElement("img"), caption = document.createElement("span");

@@ -22,7 +22,9 @@ LOCK = "lock"
 
 
 class Storage:
-    """A folder that no other server shares: `files` for uploads and what visitors are given, `visits` for what a run writes.
+    """A folder that no other server shares: `files` for uploads and all that visitors are given; in it `visits` for what runs write.
+
+    So Gradio gives the files of a run to the browser as they are, and makes no copies.
 
     It lies in GRADIO_TEMP_DIR if that is set, else among the temporary files. Folders that servers left which have died are removed.
 
@@ -45,7 +47,7 @@ class Storage:
                 f"the page can't keep files in {base} ({error.strerror}): set GRADIO_TEMP_DIR to a folder of your own"
             ) from error
         self._lock = _locked(self.folder / LOCK)
-        self.files, self.visits = self.folder / "files", self.folder / "visits"
+        self.files, self.visits = self.folder / "files", self.folder / "files" / "visits"
         for part in (self.files, self.visits):
             part.mkdir()
         os.environ["GRADIO_TEMP_DIR"] = str(self.files)  # where Gradio puts uploads, and its copies of results
@@ -69,9 +71,9 @@ class Storage:
                         os.utime(path)
 
     def sweep(self) -> None:
-        """Deletes what has lain there for too long. Gradio forgets the copies that it makes of results."""
+        """Deletes what has lain there for too long."""
         oldest = time.time() - self.keep
-        for folder, _, names in (found for part in (self.files, self.visits) for found in os.walk(part, topdown=False)):
+        for folder, _, names in os.walk(self.files, topdown=False):
             for name in names:
                 with contextlib.suppress(OSError):
                     path = os.path.join(folder, name)

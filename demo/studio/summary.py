@@ -9,7 +9,7 @@ import numpy as np
 
 import vos_zoo
 from studio.clips import Clip
-from studio.drawing import colour_of
+from studio.looks import USUAL, Looks
 from studio.results import Part
 
 MOST_LINKS = 8  # of an object's lost stretches
@@ -71,7 +71,7 @@ def _objects(part: Part) -> list[dict[str, Any]]:
     return told
 
 
-def chart(clip: Clip, part: Part) -> str:
+def chart(clip: Clip, part: Part, looks: Looks = USUAL) -> str:
     """Each object's share of the picture and how sure the model is of it, over time; where it is lost the ground is hatched. HTML."""
     masks = part.masks
     if not masks.object_ids:
@@ -82,25 +82,25 @@ def chart(clip: Clip, part: Part) -> str:
     peak = float(share.max()) or 1.0
     top = next(nice for nice in (1, 2, 5, 10, 20, 30, 40, 50, 60, 80, 100) if nice >= min(peak, 100))
     lost = [(k, stretches(masks.lost[:, n])) for n, k in enumerate(masks.object_ids)]
-    lanes = "".join(_lane(k, gone, part.begin, count, clip.fps) for k, gone in lost)
+    lanes = "".join(_lane(k, gone, part.begin, count, clip.fps, looks) for k, gone in lost)
     seconds = [(part.begin + t * (count - 1)) / clip.fps for t in (0, 0.5, 1)]
     axis = "".join(f"<span>{moment:.1f} s</span>" for moment in seconds)
-    keys = "".join(f'<li><i style="background:{colour_of(k)}"></i>Object {k}</li>' for k in masks.object_ids)
+    keys = "".join(f'<li><i style="background:{looks.colour(k)}"></i>{escape(looks.name(k))}</li>' for k in masks.object_ids)
     return f"""<figure class="vz-chart"><figcaption><b>{escape(part.title)}</b><ul class="vz-keys">{keys}</ul></figcaption>
-{_plot("Size, share of the picture", f"{top} %", share / top, masks.object_ids, _spoken("size", share, masks.object_ids))}
-{_plot("How sure the model is", "100 %", confidence / 100, masks.object_ids, _spoken("certainty", confidence, masks.object_ids))}
+{_plot("Size, share of the picture", f"{top} %", share / top, masks.object_ids, _spoken("size", share, part, looks), looks)}
+{_plot("How sure the model is", "100 %", confidence / 100, masks.object_ids, _spoken("certainty", confidence, part, looks), looks)}
 <div class="vz-lanes"><p class="vz-plot-name">Lost or out of sight</p>{lanes}</div>
 <div class="vz-axis" aria-hidden="true">{axis}</div></figure>"""
 
 
-def _plot(name: str, top: str, values: np.ndarray, ids: tuple[int, ...], spoken: str) -> str:
+def _plot(name: str, top: str, values: np.ndarray, ids: tuple[int, ...], spoken: str, looks: Looks) -> str:
     count = len(values)
     lines = []
     for column, k in enumerate(ids):
         points = " ".join(f"{100 * t / max(count - 1, 1):.2f},{40 - 38 * min(float(v), 1):.2f}" for t, v in enumerate(values[:, column]))
-        shape = f'<polyline points="{points}" stroke="{colour_of(k)}"/>'
+        shape = f'<polyline points="{points}" stroke="{looks.colour(k)}"/>'
         if count == 1:
-            shape = f'<polyline points="0,{points.split(",")[1]} 100,{points.split(",")[1]}" stroke="{colour_of(k)}"/>'
+            shape = f'<polyline points="0,{points.split(",")[1]} 100,{points.split(",")[1]}" stroke="{looks.colour(k)}"/>'
         lines.append(shape)
     grid = "".join(f'<line x1="0" x2="100" y1="{y}" y2="{y}"/>' for y in (2, 21, 40))
     return (
@@ -109,22 +109,22 @@ def _plot(name: str, top: str, values: np.ndarray, ids: tuple[int, ...], spoken:
     )
 
 
-def _lane(k: int, gone: list[tuple[int, int]], begin: int, count: int, fps: float) -> str:
+def _lane(k: int, gone: list[tuple[int, int]], begin: int, count: int, fps: float, looks: Looks) -> str:
     bars = "".join(
-        f'<i style="left:{100 * a / count:.2f}%;width:{100 * (b - a + 1) / count:.2f}%;color:{colour_of(k)}" '
-        f'title="Object {k}: frames {begin + a} to {begin + b}"></i>'
+        f'<i style="left:{100 * a / count:.2f}%;width:{100 * (b - a + 1) / count:.2f}%;color:{looks.colour(k)}" '
+        f'title="{escape(looks.name(k))}: frames {begin + a} to {begin + b}"></i>'
         for a, b in gone
     )
-    return f'<div class="vz-lane" role="img" aria-label="{escape(in_words(k, gone, begin, count, fps))}">{bars}</div>'
+    return f'<div class="vz-lane" role="img" aria-label="{escape(in_words(looks.name(k), gone, begin, count, fps))}">{bars}</div>'
 
 
-def in_words(k: int, gone: list[tuple[int, int]], begin: int, count: int, fps: float) -> str:
+def in_words(name: str, gone: list[tuple[int, int]], begin: int, count: int, fps: float) -> str:
     """Object 1: lost 1.2 to 1.6 s, on the last frame. count: frames that there are."""
     if not gone:
-        return f"Object {k}: never lost"
+        return f"{name}: never lost"
     told = [_stretch(begin, count, fps, *each) for each in gone[:3]]
     more = f" and {len(gone) - 3} more times" if len(gone) > 3 else ""
-    return f"Object {k}: lost {', '.join(told)}{more}"
+    return f"{name}: lost {', '.join(told)}{more}"
 
 
 def _stretch(begin: int, count: int, fps: float, a: int, b: int) -> str:
@@ -135,7 +135,7 @@ def _stretch(begin: int, count: int, fps: float, a: int, b: int) -> str:
     return f"from {(begin + a) / fps:.1f} s to the end" if b == count - 1 else f"{(begin + a) / fps:.1f} to {(begin + b + 1) / fps:.1f} s"
 
 
-def lost_in_links(clip: Clip, part: Part) -> list[str]:
+def lost_in_links(clip: Clip, part: Part, looks: Looks = USUAL) -> list[str]:
     """A line of HTML for each object that was lost somewhere; each stretch shows its first frame when it is pressed."""
     lines = []
     for n, k in enumerate(part.masks.object_ids):
@@ -147,10 +147,10 @@ def lost_in_links(clip: Clip, part: Part) -> list[str]:
         ]
         if links:
             more = f" and {len(gone) - MOST_LINKS} more times" if len(gone) > MOST_LINKS else ""
-            lines.append(f"Object {k}: lost {', '.join(links)}{more}")
+            lines.append(f"{escape(looks.name(k))}: lost {', '.join(links)}{more}")
     return lines
 
 
-def _spoken(what: str, values: np.ndarray, ids: tuple[int, ...]) -> str:
-    told = [f"object {k} from {values[0, n]:.0f} to {values[-1, n]:.0f} percent" for n, k in enumerate(ids)]
+def _spoken(what: str, values: np.ndarray, part: Part, looks: Looks) -> str:
+    told = [f"{looks.name(k)} from {values[0, n]:.0f} to {values[-1, n]:.0f} percent" for n, k in enumerate(part.masks.object_ids)]
     return f"Chart of {what}: {', '.join(told)}"

@@ -15,6 +15,7 @@ import vos_zoo
 from studio.clips import Clip, Scrubber
 from studio.drawing import PAINTABLE, as_uri, fitted, shrink, shrink_labels
 from studio.limits import Limits
+from studio.looks import USUAL
 from studio.marks import Drawing, Mark, encode_runs
 from studio.painter import show
 from studio.pointing import Answers
@@ -22,24 +23,28 @@ from studio.results import Part
 
 
 class Visit:
-    """Lives in the session's state, where no other session reaches it, and goes with it."""
+    """Lives in the session's state, and goes with it. No other session reaches it but one that shows its key."""
 
     def __init__(self, home: Path | None = None) -> None:
         self._home = home  # the folder for folders of visits
+        self.key = ""  # by which a page that is loaded again finds it; none without a clip
+        self.model, self.compared_with, self.backwards = "", "", True  # chosen last; "": nothing was chosen
         self.scrubber: Scrubber | None = None
         self.marks: dict[int, Mark] = {}
         self.result: Part | None = None  # of the last run, for corrections
+        self.looks = USUAL  # of the objects of a result
         self.frame = 0  # that the painter shows
         self.draws = True  # False for models that find the objects themselves
         self.asked = False  # the button was pressed, and the run has not begun yet
         self.error = ""  # of the last run
-        self.finished: Any = None  # what the last run brought, until the page has taken it over
+        self.finished: Any = None  # what the last run brought
         self.extras: list[dict[str, Any]] = []  # files that were made of the result when they were asked for
         self._serial = 0
         self._fresh = True  # the painter has not shown this clip yet
         self._pointer: tuple[int, tuple[int, int], vos_zoo.Pointer] | None = None  # frame, its size, what encoded it
         self._folder: Path | None = None
         self._runs, self._left = 0, False  # runs that are being worked on, and whether the visitor has gone meanwhile
+        self._sessions = 1  # that have it: one more each time that the page is loaded again
 
     def __deepcopy__(self, memo: Any) -> Visit:
         return Visit(self._home)  # every session begins with nothing
@@ -60,7 +65,7 @@ class Visit:
         return self.folder / "cancel"
 
     def tidy(self) -> None:
-        """Removes the files of the last run: the page has copies of its own by now, which Gradio deletes in time."""
+        """Removes the files of the last run."""
         if self.finished is not None:
             shutil.rmtree(self.finished.folder, ignore_errors=True)
             self.finished = None
@@ -85,6 +90,8 @@ class Visit:
         if self.scrubber is not None:
             self.scrubber.close()
         self.scrubber, self.marks, self.result, self.frame, self._pointer = None, {}, None, 0, None
+        self.key, self.looks = "", USUAL
+        self.tidy()
         self.drop_extras()
 
     def take(self, drawing: Drawing | None, limits: Limits) -> str:
@@ -127,6 +134,8 @@ class Visit:
             points=points,
             fresh=fresh,
             correct=correct,
+            key=self.key,
+            objects=[{"name": self.looks.name(k), "colour": self.looks.colour(k)} for k in range(1, PAINTABLE + 1)],
         )
 
     def pointer(self, answers: Answers, limits: Limits) -> vos_zoo.Pointer:
@@ -138,6 +147,11 @@ class Visit:
             self._pointer = self.frame, size, answers.look(np.ascontiguousarray(shrink(frame, size)))
         return self._pointer[2]
 
+    @property
+    def busy(self) -> bool:
+        """Whether a run was asked for that has not ended."""
+        return self.asked or self._runs > 0
+
     @contextlib.contextmanager
     def working(self) -> Iterator[None]:
         """While a run is worked on: a visit that ends meanwhile is closed after it."""
@@ -147,9 +161,19 @@ class Visit:
         finally:
             self._runs -= 1
             if self._left and not self._runs:
-                self.close()
+                self._end()
+
+    def join(self) -> None:
+        """One more session has it: the page was loaded again."""
+        self._sessions += 1
 
     def close(self) -> None:
+        """A session that has it has ended. With the last one it ends too."""
+        self._sessions -= 1
+        if self._sessions < 1:
+            self._end()
+
+    def _end(self) -> None:
         if self._runs:
             self._left = True
             return

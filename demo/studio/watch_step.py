@@ -7,7 +7,7 @@ from typing import Any
 import gradio as gr
 
 from studio import cards, theme
-from studio.desk import Desk
+from studio.desk import Desk, Finished
 from studio.endpoint import Endpoint
 from studio.events import QUICK, Update
 from studio.extras import FORMS, PICTURE
@@ -37,7 +37,8 @@ class WatchStep:
                         cards.piece('<h2 class="vz-label">Take away</h2>')
                         self.files = cards.file_list(elem_id="vz-files")
                         self._make_extras()
-        self.opened = [self.status, self.results]  # what `cleared` changes
+        self.filled = [self.results, self.player, self.charts, self.files, self.extras, self.cutout]  # what `on_finish` changes
+        self.opened = [self.status, self.cancel, *self.filled]  # what `shown` changes
         self.failed = [self.status, mark.painter, self.cancel]  # what `on_failure` changes
 
     def _make_extras(self) -> None:
@@ -54,6 +55,7 @@ class WatchStep:
         corrected.then(None, js=theme.fold(False), api_visibility="private").then(
             None, js=theme.scroll_to("vz-mark"), api_visibility="private"
         )
+        self.player.look(self.on_look, [visit], [self.status, self.charts], **QUICK)
         self.cancel.click(self.desk.stop, [visit], [self.status], **QUICK)
         asked = mark.painter.follow(
             self.on_run,
@@ -64,11 +66,8 @@ class WatchStep:
         self.clock.tick(self.on_tick, [visit], [self.status, self.clock], **QUICK)
         asked.success(None, js=theme.fold(True), api_visibility="private")
         started = endpoint.connect(asked.success)
-        finished = started.success(
-            self.on_finish, [visit], [self.cancel, self.results, self.player, self.charts, self.files, self.extras, self.cutout], **QUICK
-        )
-        tidied = finished.then(Visit.tidy, [visit], None, **QUICK)
-        tidied.then(None, js=theme.fold(True, finished=True), api_visibility="private")
+        finished = started.success(self.on_finish, [visit], [self.cancel, *self.filled], **QUICK)
+        finished.then(None, js=theme.fold(True, finished=True), api_visibility="private")
         self.form.change(lambda form: gr.File(visible=form == PICTURE), [self.form], [self.picture], **QUICK)
         self.make.click(
             self.desk.make,
@@ -82,9 +81,12 @@ class WatchStep:
             told = failed.failure(self.on_failure, [visit], self.failed, **QUICK)
             told.then(None, js=theme.fold(False), api_visibility="private")
 
-    def cleared(self) -> Update:
-        """The step without a result."""
-        return {self.status: "", self.results: gr.Column(visible=False)}
+    def shown(self, visit: Visit) -> Update:
+        """The step with the visitor's last result, if there is one and its files are still there."""
+        finished: Finished | None = visit.finished
+        if finished is None or not finished.files.are_there():
+            return {self.status: "", self.results: gr.Column(visible=False)}
+        return {**self.on_finish(visit), self.status: self._done(finished, visit)}
 
     def on_run(self, model: str, other: str | None, painted: Any, visit: Visit) -> tuple[Any, ...]:
         card = self.desk.ask(model, other, painted, visit)
@@ -101,12 +103,24 @@ class WatchStep:
         return {
             **stopped,
             self.results: gr.Column(visible=True),
-            self.player: play(finished.clip, finished.parts, finished.files),
-            self.charts: "".join(chart(finished.clip, part) for part in finished.parts),
-            self.extras: [],
+            self.player: play(finished.clip, finished.parts, finished.files, visit.looks, finished.colours),
+            self.charts: self._charts(finished, visit),
+            self.extras: visit.extras,
             self.files: cards.downloads(finished.files, finished.parts),
             self.cutout: finished.files.cutout and cards.file(finished.files.cutout),
         }
+
+    def on_look(self, visit: Visit, event: gr.EventData) -> Update:
+        self.desk.look(event._data, visit)
+        if (finished := visit.finished) is None:
+            return {self.status: gr.skip()}
+        return {self.status: self._done(finished, visit), self.charts: self._charts(finished, visit)}
+
+    def _charts(self, finished: Finished, visit: Visit) -> str:
+        return "".join(chart(finished.clip, part, visit.looks) for part in finished.parts)
+
+    def _done(self, finished: Finished, visit: Visit) -> str:
+        return cards.done(finished.told, *self.desk.notes(finished, visit.looks))
 
     def on_failure(self, visit: Visit) -> tuple[Any, ...]:
         note = gr.skip() if visit.clip is None else {"mode": "note", "note": visit.error}

@@ -359,3 +359,65 @@ def test_two_visitors_do_not_see_each_other(visitor, clip):
     wait_for_painter(second)
     assert marked(second) == [] and marked(first) == ["Frame 0, objects 1: show"]
     assert second.locator("#vz-go").is_disabled() and first.locator("#vz-go").is_enabled()
+
+
+def test_a_reload_finds_the_visit_and_objects_have_names_and_are_hidden(visitor, clip):
+    page = visitor()
+    assert not page.locator(".vp-paint").is_visible()
+    upload(page, clip)
+    wait_for_painter(page)
+    circle(page, 1, 20, 16, 10)
+    circle(page, 2, 60, 40, 14)
+    labels = painted(page)
+    page.reload()
+    wait_for_painter(page)
+    assert marked(page) == ["Frame 0, objects 1, 2: show"] and np.array_equal(painted(page), labels)
+    page.locator("#vz-go").click()
+    wait_for_card(page, "done", "8 frames, 2 objects")
+    page.wait_for_selector(".vl-stage[data-ready]")
+    page.locator(".vl-strip button").first.click()
+    whole = pixels(page, ".vl-canvas")[..., :3]
+    page.get_by_label("Name of object 1").fill("Red fish")
+    page.keyboard.press("Tab")
+    page.wait_for_function("() => document.querySelector('.vz-keys').innerText.includes('Red fish')")
+    page.get_by_label("Show Object 2").uncheck()
+    page.wait_for_function("() => document.querySelector('.vl-hidden')")
+    page.wait_for_timeout(300)
+    some = pixels(page, ".vl-canvas")[..., :3]
+    changed = np.abs(some - whole).sum(-1) > 60
+    assert changed[labels == 2].mean() > 0.8 and changed[labels != 2].mean() < 0.1
+    page.reload()
+    wait_for_card(page, "done", "8 frames, 2 objects")
+    page.wait_for_selector(".vl-stage[data-ready]")
+    assert page.get_by_label("Name of object 1").input_value() == "Red fish" and not page.get_by_label("Show Object 2").is_checked()
+    with page.expect_download():
+        page.locator("#vz-files a").first.click()
+    page.get_by_role("button", name="Another clip").click()
+    page.wait_for_selector(".vz-shelf button", state="visible")
+    page.reload()
+    page.wait_for_selector(".vz-shelf button")
+    page.wait_for_timeout(500)
+    assert not page.locator(".vp-paint").is_visible(), "what was left does not come back"
+
+
+def test_space_drags_the_enlarged_picture_and_compare_lies_behind_more_models(visitor, clip):
+    page = visitor()
+    upload(page, clip)
+    wait_for_painter(page)
+    x, y = at(page, 48, 32)
+    page.mouse.move(x, y)
+    page.locator(".vp-in").click()
+    page.locator(".vp-in").click()
+    page.mouse.move(x, y)
+    before = page.locator(".vp-paint").bounding_box()
+    page.keyboard.down(" ")
+    page.mouse.down()
+    page.mouse.move(x + 40, y + 20)
+    page.mouse.up()
+    page.keyboard.up(" ")
+    after = page.locator(".vp-paint").bounding_box()
+    assert (round(after["x"] - before["x"]), round(after["y"] - before["y"])) == (40, 20)
+    assert not painted(page).any() and marked(page) == []
+    assert page.locator(".vz-compare").is_visible()  # three models of one's own have no "More models"
+    page.evaluate("() => document.querySelector('.vz-models').classList.add('vz-few')")
+    assert not page.locator(".vz-compare").is_visible()

@@ -32,9 +32,10 @@ from vos_zoo.errors import MaskError, VideoError, VosZooError
 
 app = demo_page.app()
 
-from studio import cards, clips, drawing, extras, follow, limits, line, marks, results, storage, summary  # noqa: E402
+from studio import cards, clips, drawing, extras, follow, limits, line, looks, marks, results, storage, summary  # noqa: E402
 from studio.choices import Choices  # noqa: E402
 from studio.choose_step import EXAMPLES  # noqa: E402
+from studio.returns import Returns  # noqa: E402
 from studio.speed import Speed, in_words, range_in_words  # noqa: E402
 from studio.visit import Visit  # noqa: E402
 
@@ -468,7 +469,7 @@ def test_numbers_of_a_run_by_hand(clip):
     assert summary.lost_in_links(clip, part) == [
         'Object 1: lost <button type="button" class="vz-link" data-frame-shown="7">0.7 to 0.9 s</button>'
     ]
-    assert summary.in_words(1, [(0, 0), (3, 5), (9, 9)], 10, 10, 10) == "Object 1: lost at 1.0 s, 1.3 to 1.6 s, on the last frame"
+    assert summary.in_words("Object 1", [(0, 0), (3, 5), (9, 9)], 10, 10, 10) == "Object 1: lost at 1.0 s, 1.3 to 1.6 s, on the last frame"
     assert 'title="Object 1: frames 7 to 8"' in summary.chart(clip, part)
     other = vos_zoo.MaskSequence((2, 5))
     for labels in masks:
@@ -553,6 +554,54 @@ def test_a_visit_that_ends_amid_a_run_is_closed_after_it(clip, tmp_path):
         visit.close()
         assert (visit.folder / "masks.zip").exists() and visit.clip is not None
     assert visit.clip is None and list(tmp_path.iterdir()) == []
+
+
+def test_a_visit_is_found_again_by_its_key_for_an_hour(clip, tmp_path):
+    now = [0.0]
+    known, visit = Returns(3600, lambda: now[0]), Visit(tmp_path)
+    visit.begin(clip)
+    known.begin(visit)
+    key = visit.key
+    assert len(key) >= 40 and known.find(key) is visit
+    assert [known.find(odd) for odd in ("", None, 7, [key], key[:-1], key + "x")] == [None] * 6
+    now[0] = 3601
+    assert known.find(key) is None
+    known.refresh(visit)  # a run began
+    assert known.find(key) is visit
+    visit.begin(clip)
+    known.begin(visit)
+    assert known.find(key) is None and known.find(visit.key) is visit, "another clip, another key"
+    visit.join()
+    visit.close()
+    assert known.find(visit.key) is visit, "the first session has ended, the second has it still"
+    visit.close()
+    assert known.find(key) is None and known.find(visit.key) is None
+
+
+def test_objects_have_names_colours_and_may_be_hidden(clip, tmp_path):
+    rows = [
+        {"id": 1, "name": " Koi <b> ", "colour": "#00FF00", "shown": True},
+        {"id": 2, "name": "Object 2", "colour": drawing.colour_of(2), "shown": False},
+    ]
+    told = looks.Looks.read({"objects": rows})
+    assert (told.names, told.colours, told.hidden) == ({1: "Koi <b>"}, {1: "#00ff00"}, frozenset({2}))
+    for odd in (None, {"objects": 3}, {"objects": [{**rows[0], "colour": "red"}]}, {"objects": [{**rows[0], "name": "x" * 41}]}):
+        with pytest.raises(ValueError, match="the objects can't be read"):
+            looks.Looks.read(odd)
+    masks = vos_zoo.MaskSequence(SIZE, (1, 2), fps=10)
+    for labels in scene()[1]:
+        masks.append(labels, lost=[1])
+    part = results.Part("one", 0, masks)
+    assert "Koi &lt;b&gt;</li>" in summary.chart(clip, part, told) and "#00ff00" in summary.chart(clip, part, told)
+    assert summary.lost_in_links(clip, part, told)[0].startswith("Koi &lt;b&gt;: lost ")
+    left = told.only_shown(masks)
+    assert left.object_ids == (1,) and left.lost.all() and (left[0] == (masks[0] == 1)).all()
+    with pytest.raises(MaskError, match="all objects are hidden"):
+        looks.Looks(hidden=frozenset({1, 2})).only_shown(masks)
+    words = np.frombuffer(results.pack(masks[0], masks.object_ids, [2]), "<u4")
+    assert words[0] == len(words) - 1
+    slots = np.repeat(words[1:] >> 20, words[1:] & 0xFFFFF).reshape(SIZE)
+    assert (slots == np.where(masks[0] == 2, 1024 + 2, masks[0].astype(int))).all()
 
 
 def test_a_visit_takes_drawings_up_to_its_limit(clip):
@@ -904,7 +953,7 @@ def test_a_breakdown_is_told_without_its_inside(client, clip, first, models, mon
     assert "Something went wrong on our side" in told and "secret" not in told and "secret inside" in caplog.text
 
 
-def test_nothing_is_left_of_a_run(client, clip, first, models, monkeypatch):
+def test_a_run_leaves_its_files_once_and_no_copies(client, clip, first, models, place, monkeypatch):
     folders = []
     written = results.write_files
 
@@ -914,7 +963,9 @@ def test_nothing_is_left_of_a_run(client, clip, first, models, monkeypatch):
 
     monkeypatch.setattr(sys.modules["studio.desk"], "write_files", remember)
     call(client, clip.path, first, model=models["one"])
-    assert len(folders) == 1 and not folders[0].exists()
+    (overlay,) = folders[0].glob("*_overlay.mp4")
+    found = [path for path in (place / "files").rglob(overlay.name) if folders[0].parent.parent not in path.parents]
+    assert found == [], "they are served from where they were written, until they are swept"
 
 
 # Time, and machines that lend a GPU

@@ -26,6 +26,7 @@ import json
 import os
 import time
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -106,7 +107,7 @@ def _run_alone(args: argparse.Namespace, forms: list[str], out: Path, overwrite:
     if args.example:
         segmenter = load_model(ModelChoice.of(args))
         say("rendering the example", args.no_progress)
-        from vos_zoo.example.clip import render_example
+        from vos_zoo.example.clip import OVERLAY, render_example
 
         example = render_example(size=EXAMPLE_SIZE)
         video, first_mask = example.frames, example.masks[0]
@@ -136,7 +137,8 @@ def _run_alone(args: argparse.Namespace, forms: list[str], out: Path, overwrite:
     with warnings.catch_warnings():
         if ended is not None:  # that the video goes on after the last mask is no news
             warnings.simplefilter("ignore", VosZooWarning)
-        result["files"] = _save(args, masks, video, out, forms, overwrite)
+        colours = OVERLAY if example is not None else None
+        result["files"] = _save(args, masks, video, out, forms, overwrite, colours)
     print(json.dumps(result, indent=2) if args.json else f"{_words(result)}\n{_next(args, result)}")
     if ended is not None:
         tell(f"vos-zoo: ended early; {_count(done, 'finished frame')} saved in {out}")
@@ -282,13 +284,19 @@ def _propagated(
 
 
 def _save(
-    args: argparse.Namespace, masks: MaskSequence, video: VideoSource, out: Path, forms: list[str], overwrite: bool
+    args: argparse.Namespace,
+    masks: MaskSequence,
+    video: VideoSource,
+    out: Path,
+    forms: list[str],
+    overwrite: bool,
+    colours: Mapping[int, str] | None,
 ) -> dict[str, str]:
     saved: dict[str, str] = {}
     try:
         for form in forms:
             say(f"writing {out / FILES[form]}", args.no_progress)
-            saved[form] = str(save_form(form, masks, video, out, overwrite=overwrite))
+            saved[form] = str(save_form(form, masks, video, out, overwrite=overwrite, colours=colours))
     except BaseException:
         if saved:
             tell(f"vos-zoo: not everything could be written, but this was: {', '.join(saved.values())}")

@@ -45,6 +45,7 @@ BEAT = 22  # frames a stroke of the tail takes
 PAN = 0.45  # how far the camera drifts
 LEAD = 0.6 * PAN  # of that, by how much more a leaf is to the right in the first frame than half-way
 COLOURS = np.array([[97, 93, 86], [87, 33, 9], [86, 70, 36], [33, 32, 30], [93, 62, 16], [62, 66, 70]]) / 100  # koi have two of them
+OVERLAY = {1: "#2f9bff"}  # the koi is red, as object 1 is in the palette: in an overlay it is blue, as on the page
 BOTTOM = np.array([SAND, 0.6 * SAND, *STONES, WEED])  # two of these hide a koi
 
 

@@ -6,7 +6,7 @@ import contextlib
 import math
 import os
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
@@ -15,6 +15,7 @@ from PIL import Image
 
 from vos_zoo.errors import MaskError, SaveError, VosZooWarning
 from vos_zoo.masks.overlay import Style, draw_mask, draw_overlay
+from vos_zoo.masks.palette import read_colours
 from vos_zoo.masks.stored import StoredMasks, frame_files
 from vos_zoo.system.atomic_folder import atomic_folder
 from vos_zoo.system.paths import user_path
@@ -40,9 +41,11 @@ def save_video(
     fps: float | None = None,
     alpha: float = 0.5,
     audio: bool = True,
+    colours: Mapping[int, str] | None = None,
 ) -> Path:
     """See `MaskSequence.save_video`."""
     path, audio = user_path(path), flag(audio, "audio", SaveError)
+    read_colours(colours)
     _check_not_empty(masks, path)
     _check_look(style, alpha)
     fps = None if fps is None else real(fps, "fps", 0, error=SaveError)
@@ -55,7 +58,8 @@ def save_video(
         with VideoWriter(path, fps=speed, size=size, codec=codec, like=like, alpha=see_through) as writer:
             frames = _Frames(masks, opened)
             for i, moment in frames:
-                writer.write(_drawn(moment.frame, masks[i], style, alpha, lost.get(i, ())), moment.time, moment.duration)
+                drawn = _drawn(moment.frame, masks[i], style, alpha, lost.get(i, ()), colours)
+                writer.write(drawn, moment.time, moment.duration)
             writer.close(rest_of_sound=frames.at_end)
     return user_path(path)
 
@@ -190,12 +194,14 @@ def _checked_order(positions: range | list[int]) -> range | list[int]:
     return positions
 
 
-def _drawn(frame: np.ndarray, labels: np.ndarray, style: Style, alpha: float, lost: Iterable[int]) -> np.ndarray:
+def _drawn(
+    frame: np.ndarray, labels: np.ndarray, style: Style, alpha: float, lost: Iterable[int], colours: Mapping[int, str] | None
+) -> np.ndarray:
     if style == "mask":
         return draw_mask(labels)
     if style == "cutout":
         return _cut_out(frame, labels != 0)
-    overlay = draw_overlay(frame, labels, alpha=alpha, lost=lost)
+    overlay = draw_overlay(frame, labels, alpha=alpha, lost=lost, colours=colours)
     return overlay if style == "overlay" else np.concatenate([frame, overlay], axis=1)
 
 

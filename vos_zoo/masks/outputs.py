@@ -58,12 +58,29 @@ def check_forms(forms: Iterable[str], video: Video) -> None:
                 raise SaveError(f"--save {form}: {error}") from None
 
 
-def save_form(form: str, masks: MaskSequence, video: VideoSource, folder: Path, *, overwrite: bool = False) -> Path:
-    """Writes one form into a folder and returns its path. video: that of the masks, as `open_video` takes it. Raises SaveError."""
+def save_form(
+    form: str,
+    masks: MaskSequence,
+    video: VideoSource,
+    folder: Path,
+    *,
+    overwrite: bool = False,
+    colours: Mapping[int, str] | None = None,
+) -> Path:
+    """Writes one form into a folder and returns its path.
+
+    Args:
+        video: that of the masks, as `open_video` takes it.
+        overwrite: replace an older folder of that form.
+        colours: of objects in an overlay, as for `MaskSequence.save_video`.
+
+    Raises:
+        SaveError: it can't be written.
+    """
     path = folder / FILES[form]
     save: dict[str, Callable[[Path], object]] = {
         "masks": partial(masks.save, overwrite=overwrite),
-        **{form: partial(masks.save_video, video=video, style=style) for form, style in _STYLES.items()},
+        **{form: partial(masks.save_video, video=video, style=style, colours=colours) for form, style in _STYLES.items()},
         "cutouts": lambda path: masks.save_cutouts(path, video, overwrite=overwrite),
         "zip": masks.save_zip,
         "coco": masks.save_coco,

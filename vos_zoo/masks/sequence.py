@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -92,6 +92,7 @@ class MaskSequence(StoredMasks):
         fps: float | None = None,
         alpha: float = 0.5,
         audio: bool = True,
+        colours: Mapping[int, str] | None = None,
     ) -> Path:
         """Draws the masks on their video, frame by frame in constant memory, and writes a video file.
 
@@ -105,15 +106,16 @@ class MaskSequence(StoredMasks):
             fps: frames a second, constant; default: the video's own times, else the sequence's rate, else 25.
             alpha: opacity of the tint, 0..1.
             audio: whether the video's sound is copied; it is not encoded again.
+            colours: of objects whose palette colour does not show on them in an overlay, as {1: "#2f9bff"}.
 
         Raises:
-            MaskError: frames and masks differ in size.
+            MaskError: frames and masks differ in size, or colours can't be read.
             SaveError: the file can't be written.
 
         Warns:
             VosZooWarning: the video has fewer or more frames than there are masks, or sound that can't be kept.
         """
-        return save_video(self, path, video, style=style, fps=fps, alpha=alpha, audio=audio)
+        return save_video(self, path, video, style=style, fps=fps, alpha=alpha, audio=audio, colours=colours)
 
     def save_cutouts(
         self,
