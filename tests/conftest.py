@@ -40,7 +40,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """Tells a failure when it happens, not at the end: a run that is stopped has told it then."""
     if report.failed and "PYTEST_XDIST_WORKER" not in os.environ:
-        print(f"\n{report.nodeid} failed in its {report.when}\n{report.longreprtext}", file=sys.__stdout__, flush=True)
+        said = "".join(f"\n{title}\n{text}" for title, text in report.sections)
+        print(f"\n{report.nodeid} failed in its {report.when}\n{report.longreprtext}{said}", file=sys.__stdout__, flush=True)
 
 
 @pytest.fixture

@@ -120,6 +120,8 @@ def test_every_door_keeps_the_promise(doors: dict[str, tuple[Callable[..., Any],
                 for value in VALUES if SHARE >= 1 else rng.sample(VALUES, max(1, round(SHARE * len(VALUES)))):
                     if callable(value) and argument in ("stop", "progress"):
                         continue  # the caller's own function: what it raises goes through
+                    if argument == "steps" and isinstance(value, int) and value > 9:
+                        continue  # a good number, and hours of work
                     tried += 1
                     try:
                         door(**{**good, argument: _copied(value)})

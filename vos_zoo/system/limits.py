@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from vos_zoo.errors import VosZooError
+from vos_zoo.system.shown import shown
 
 DEFAULTS: Mapping[str, int] = MappingProxyType(
     {"side": 2**15, "pixels": 2**26, "frames": 10**6, "unpacked": 2**32, "nesting": 64},
@@ -64,7 +65,7 @@ def set_limits(**limits: int | None) -> None:
         if name not in DEFAULTS:
             raise VosZooError(f"there is no limit {name!r}: the limits are {', '.join(DEFAULTS)}")
         if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-            raise VosZooError(f"the limit {name} must be a whole number above 0, not {value!r}")
+            raise VosZooError(f"the limit {name} must be a whole number above 0, not {shown(value)}")
     for name, value in limits.items():
         if value is None:
             _raised.pop(name, None)
@@ -90,6 +91,6 @@ def check_limit(name: str, found: int, what: str, error: type[VosZooError] = Vos
 
 def check_picture(height: int, width: int, what: str, error: type[VosZooError] = VosZooError) -> None:
     """`check_limit` of a picture's longer side and of its pixels, before it is decoded."""
-    shown = f"{what} ({width}x{height}, width x height)"
-    check_limit("side", max(height, width), shown, error)
-    check_limit("pixels", height * width, shown, error)
+    named = f"{what} ({width}x{height}, width x height)"
+    check_limit("side", max(height, width), named, error)
+    check_limit("pixels", height * width, named, error)
