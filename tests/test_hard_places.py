@@ -21,6 +21,7 @@ from pathlib import Path
 import many_clips
 import pytest
 import torch
+from forked import set_apart
 from publishing import tiny_checkpoint
 
 import vos_zoo
@@ -54,6 +55,7 @@ def ended(place: Path, out: Path, before: Callable[[], object] = lambda: None) -
     if (process := os.fork()) == 0:
         status = 99
         try:
+            set_apart()
             torch.set_num_threads(1)
             os.dup2(theirs, 1), os.dup2(theirs, 2)
             sys.stdout, sys.stderr = os.fdopen(1, "w", closefd=False), os.fdopen(2, "w", closefd=False)

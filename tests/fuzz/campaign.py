@@ -20,6 +20,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from forked import set_apart
+
 from . import proving
 from .target import all_targets
 
@@ -106,6 +108,7 @@ class _Child:
                 os.dup2(theirs, 1)
                 os.dup2(self._said.fileno(), 2)
                 sys.stdout = os.fdopen(1, "w", encoding="utf-8", closefd=False)
+                set_apart()
                 child(target, seed, first, count)
             except BaseException:
                 os.write(2, traceback.format_exc().encode())

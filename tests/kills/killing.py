@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from forked import set_apart
+
 from .scenarios import Scenario, leftovers
 
 
@@ -96,6 +98,7 @@ def _forked(work: Callable[[], None]) -> int:
     """The number of a process that does the work: a fork, since the library takes seconds to import."""
     if (process := os.fork()) == 0:
         try:
+            set_apart()
             work()
         except BaseException:
             traceback.print_exc()
