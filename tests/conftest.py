@@ -7,11 +7,12 @@ import signal
 import sys
 import tarfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tqdm import tqdm
 
 if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)  # under nohup, or in the background: tests interrupt, and so do their children
@@ -42,6 +43,26 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     if report.failed and "PYTEST_XDIST_WORKER" not in os.environ:
         said = "".join(f"\n{title}\n{text}" for title, text in report.sections)
         print(f"\n{report.nodeid} failed in its {report.when}\n{report.longreprtext}{said}", file=sys.__stdout__, flush=True)
+
+
+@pytest.fixture(autouse=True)
+def progress_lock() -> Iterator[None]:
+    """No test may leave tqdm's lock locked, by a killed fork or an error amid a bar: a later one would wait for it for ever."""
+    yield
+    found: list[bool] = []
+
+    def try_lock() -> None:
+        for lock in getattr(tqdm.get_lock(), "locks", [tqdm.get_lock()]):
+            found.append(lock.acquire(True, 2))
+            if found[-1]:
+                lock.release()
+
+    thread = threading.Thread(target=try_lock)
+    thread.start()
+    thread.join()
+    if not all(found):
+        tqdm.set_lock(threading.RLock())
+        pytest.fail("tqdm's lock was left locked")
 
 
 @pytest.fixture

@@ -143,7 +143,7 @@ def _warning_printer(plain: Callable[..., None]) -> Callable[..., None]:
         shown.add(text)
         if "tqdm" in sys.modules:  # a bar may stand on the line
             with contextlib.suppress(OSError, ValueError):
-                sys.modules["tqdm"].tqdm.write(text, file=sys.stderr)
+                sys.modules["tqdm"].tqdm.write(text, file=sys.stderr, nolock=True)  # its lock may be held by a fork that was killed
         else:
             tell(text)
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import torch
+from forked import set_apart
 from torch import Tensor
 from training_data import bank_of, clips_of, recipe, tiny_crvos, write_clip, write_stills
 
@@ -395,6 +396,7 @@ def test_a_run_killed_amid_goes_on_bit_for_bit(tmp_path: Path, batches: Batches)
 
 def endless(batches: Batches, out: Path) -> None:
     """A run that writes a line a step, saves every second step, and hangs before its end."""
+    set_apart()
     torch.set_num_threads(1)
     run = trainer()
     follow = run._follow

@@ -41,8 +41,10 @@ def reporter(progress: Progress, total: int | None, what: str, unit: str = "fram
         yield lambda done: None
         return
     bar: Any = None
-    with contextlib.suppress(OSError, ValueError):
+    try:
         bar = _bar(total, what, unit)
+    except (OSError, ValueError):
+        _unlock()
 
     def show(done: int) -> None:
         nonlocal bar
@@ -51,6 +53,7 @@ def reporter(progress: Progress, total: int | None, what: str, unit: str = "fram
                 bar.update(done - bar.n)
         except (OSError, ValueError):
             bar.disable, bar = True, None
+            _unlock()
 
     try:
         yield show
@@ -58,6 +61,14 @@ def reporter(progress: Progress, total: int | None, what: str, unit: str = "fram
         with contextlib.suppress(OSError, ValueError):
             if bar is not None:
                 bar.close()
+
+
+def _unlock() -> None:
+    """Releases tqdm's lock, which it keeps where drawing failed: another thread with something to say would wait for ever."""
+    from tqdm import tqdm
+
+    with contextlib.suppress(AssertionError, RuntimeError, ValueError):  # it is not locked
+        tqdm.get_lock().release()
 
 
 def _bar(total: int | None, what: str, unit: str) -> Any:
