@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import shutil
 import sys
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from programs import program
 from torch import Tensor
 
 import vos_zoo
@@ -25,6 +27,7 @@ from vos_zoo.models.discovery import architecture_class, architectures
 from vos_zoo.publish.checkpoint import checkpoint_parcel
 from vos_zoo.runtimes import find
 from vos_zoo.runtimes.int8 import Clip, quantize
+from vos_zoo.runtimes.layout import layout_of
 from vos_zoo.runtimes.manifest import Manifest, size_of, words_for
 from vos_zoo.segmenter import Segmenter
 
@@ -36,7 +39,7 @@ EVERY: dict[str, tuple[str, dict[str, Any]]] = {
     "CRVOS matched": ("CRVOS", {**architecture_class("CRVOS").debug, "matched": 8, "lasting": 2}),
     "RVOS zero-shot": ("RVOS", {**architecture_class("RVOS").debug, "zero_shot": True, "slots": 3}),
 }
-# Writing the graphs of one architecture takes half a minute to a minute of a CPU: all of them on request.
+# Writing the graphs of one architecture takes half a minute to two minutes of a CPU: all of them on request.
 CASES = {case: entry for case, entry in EVERY.items() if case == "CRVOS" or os.environ.get("VOS_ZOO_EVERY_GRAPH")}
 ONNX: dict[str, Any] = {"runtime": "onnxruntime", "device": "cpu"}
 TORCH: dict[str, Any] = {"device": "cpu", "dtype": "float32"}
@@ -171,6 +174,24 @@ def test_the_command_line_gives_the_same_pictures(folder_of, tmp_path, capsys):
     assert all(np.array_equal(*(np.asarray(Image.open(folder / name)) for folder in folders)) for name in pictures)
 
 
+def test_the_table_of_runtimes(folder_of, tmp_path, capsys):
+    """tools/compare_runtimes.py scores, times and weighs each runtime, in one run."""
+    for name in ("frames", "masks"):
+        (tmp_path / "clips" / "noise" / name).mkdir(parents=True)
+    for n, (frame, ids) in enumerate(zip(*clip(3, 1, size=(48, 64)), strict=True)):
+        Image.fromarray(frame).save(tmp_path / "clips" / "noise" / "frames" / f"{n:05d}.png")
+        Image.fromarray(ids).save(tmp_path / "clips" / "noise" / "masks" / f"{n:05d}.png")
+    options = ["--models", str(folder_of("CRVOS")), "--dataset", f"folder:{tmp_path / 'clips'}", "--runs", "torch:float32",
+               "onnxruntime:float32", "--size", "48x64", "--frames", "2", "--repeats", "1", "--baseline", "none"]  # fmt: skip
+    assert program("compare_runtimes").main([*options, "--out", str(tmp_path / "out")]) == 0
+    record = json.loads((tmp_path / "out" / "runtimes.json").read_text())
+    torchs, graphs = record["results"]
+    assert (torchs["runtime"], torchs["times"], graphs["runtime"], graphs["precision"]) == ("torch", 1, "onnxruntime", "float32")
+    assert graphs["mean_jf"] == pytest.approx(torchs["mean_jf"], abs=0.02) and min(graphs["times"], graphs["seconds"]) > 0
+    assert graphs["bytes"] == sum(path.stat().st_size for path in (folder_of("CRVOS") / "onnx").glob("*.onnx"))
+    assert "| model | runtime | precision | J&F |" in capsys.readouterr().out and str(tmp_path) not in record["command"]
+
+
 def test_what_export_json_says(folder_of):
     manifest = Manifest.read(folder_of("CRVOS") / "onnx")
     assert set(manifest.graphs) == {"encode", "predict", "advance", "annotate"} and manifest.opset == 18
@@ -182,6 +203,15 @@ def test_what_export_json_says(folder_of):
     assert [spec.name for spec in manifest.graphs["annotate"].inputs] == ["masks", "given", "state_masks", "state_active"]
     text = (folder_of("CRVOS") / "onnx" / "encode.onnx").read_bytes()
     assert str(Path.home()).encode() not in text and b"test_graphs" not in text, "a graph tells where it was made"
+
+
+@pytest.mark.parametrize("name", sorted(architectures()))
+def test_no_two_inputs_of_a_graph_are_one_tensor(name):
+    """torch would take them for one input, and the graph would hand on the wrong one."""
+    kind = architecture_class(name)
+    for method in layout_of(kind(kind.Config(**kind.debug)).eval()).methods.values():
+        places = [each.untyped_storage().data_ptr() for each in method.example]
+        assert len(set(places)) == len(places)
 
 
 def test_sizes_in_words():

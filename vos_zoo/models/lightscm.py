@@ -23,7 +23,7 @@ from vos_zoo.models.base import Prediction, VOSModel
 from vos_zoo.models.parts.backbones import Trunk, check_trunk
 from vos_zoo.models.parts.blocks import Residual
 from vos_zoo.models.parts.dinov2 import DinoV2
-from vos_zoo.models.parts.memory import FIRST, PREVIOUS, MemoryState, annotated, unit, written
+from vos_zoo.models.parts.memory import FIRST, PREVIOUS, MemoryState, annotated, of_cells, of_objects, unit, written
 from vos_zoo.models.parts.ops import add_per_object, aggregate, by_position, check_threshold, fed_back, inside
 
 SUB = 4  # sub-cells along a cell's side: the masks in memory lie at stride 4
@@ -181,13 +181,15 @@ class LightSCM(VOSModel[Features, MemoryState]):
         """
         (b, k, slots, cells), (h, w) = state.keys.shape[:4], query.shape[2:]
         keys, values = state.keys.flatten(2, 3).transpose(-1, -2), state.values.flatten(2, 3)
-        none = ~state.valid.repeat_interleave(cells, 2)[:, :, None]
+        none = ~of_cells(state.valid, cells)[:, :, None]
         share = state.values[:, :, FIRST, :, : SUB * SUB].float().mean(-1)[:, :, None]
         place = _places(h, w, query)
-        far = torch.cdist(place, place) ** 2 / (2 * self.config.reach**2)
+        far = (place[:, None] - place).square().sum(-1) / (2 * self.config.reach**2)
         asked = query.flatten(2).transpose(1, 2)[:, None] / self.config.temperature
         parts = []
-        for part, away in zip(*(each.split(max(16, BLOCK // (b * k * slots * cells)), -2) for each in (asked, far)), strict=True):
+        whole = torch.compiler.is_compiling()  # a graph for any size can't count its chunks
+        chunks = [(each,) if whole else each.split(max(16, BLOCK // (b * k * slots * cells)), -2) for each in (asked, far)]
+        for part, away in zip(*chunks, strict=True):
             alike = (part @ keys).float() if part.dtype != torch.float64 else part @ keys
             of_first, of_previous = alike[..., :cells], alike[..., cells : 2 * cells]
             own, rest = (of_first + each.clamp(min=1e-4).log() for each in (share, 1 - share))
@@ -208,7 +210,7 @@ class LightSCM(VOSModel[Features, MemoryState]):
         """Write this frame, with the state's masks, to the slots that belong to the objects' ages."""
         c, age = self.config, state.age
         k = state.masks.shape[1]
-        key, value = by_position(features.key.repeat_interleave(k, 0), len(age)), self.remembered(features, state.masks)
+        key, value = by_position(of_objects(features.key, k), age.shape[0]), self.remembered(features, state.masks)
         place = torch.arange(c.max_memory + 1, device=age.device)
         ring = PREVIOUS + 1 + (age // c.memory_every - 1) % max(c.max_memory - 1, 1)
         kept = (age > 0) & (age % c.memory_every == 0) & (c.max_memory > 1)
@@ -221,7 +223,7 @@ class LightSCM(VOSModel[Features, MemoryState]):
         """A frame with its masks (B, K, H, W) -> (B, K, N, MASKS + value)."""
         shares = self.shares(masks).to(features.value.dtype)
         value = self.value(F.relu(add_per_object(self.value_of_masks(shares), features.value)))
-        return by_position(torch.cat([shares, value], 1), len(masks))
+        return by_position(torch.cat([shares, value], 1), masks.shape[0])
 
     def shares(self, masks: Tensor) -> Tensor:
         """Masks (B, K, H, W) -> (B*K, MASKS, H/16, W/16): the object's share of each sub-cell, and the others' of the cell."""
@@ -232,7 +234,7 @@ class LightSCM(VOSModel[Features, MemoryState]):
     def replace_masks(self, state: MemoryState, masks: Tensor) -> MemoryState:
         """The previous frame in memory has the other masks too; the value beside them stays."""
         masks = masks.float()
-        shares = by_position(self.shares(masks), len(masks)).to(state.values.dtype)
+        shares = by_position(self.shares(masks), masks.shape[0]).to(state.values.dtype)
         previous = torch.cat([shares, state.values[:, :, PREVIOUS, :, MASKS:]], -1)
         values = torch.cat([state.values[:, :, :PREVIOUS], previous[:, :, None], state.values[:, :, PREVIOUS + 1 :]], 2)
         return state._replace(masks=masks, values=values)

@@ -45,7 +45,17 @@ from torch import Tensor, nn
 from vos_zoo.models.base import Prediction, VOSModel
 from vos_zoo.models.parts.backbones import Trunk, check_trunk
 from vos_zoo.models.parts.blocks import Residual
-from vos_zoo.models.parts.memory import FIRST, PREVIOUS, MemoryState, annotated, read_memory, start_alike, unit, written
+from vos_zoo.models.parts.memory import (
+    FIRST,
+    PREVIOUS,
+    MemoryState,
+    annotated,
+    of_objects,
+    read_memory,
+    start_alike,
+    unit,
+    written,
+)
 from vos_zoo.models.parts.ops import add_per_object, aggregate, by_position, check_threshold, fed_back, inside
 
 
@@ -294,7 +304,7 @@ class SCM(VOSModel[Features, MemoryState]):
             parts.append(s16.unflatten(0, (b, -1)))
         s16 = torch.cat(parts, 1).flatten(0, 1)
         value = self.memory_value(s16)
-        key = features.key.repeat_interleave(k, 0) if self.memory_key is None else self.comparable(self.memory_key(s16))
+        key = of_objects(features.key, k) if self.memory_key is None else self.comparable(self.memory_key(s16))
         return by_position(key, b), by_position(value, b)
 
     def replace_masks(self, state: MemoryState, masks: Tensor) -> MemoryState:

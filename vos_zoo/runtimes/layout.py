@@ -66,7 +66,8 @@ def layout_of(model: VOSModel) -> Layout:
     methods = {}
     for name, run in runs.items():
         inputs, outputs = ENDS[name]
-        example = tuple(tensor for part in inputs for tensor in probes[0].tensors[part])
+        # copies: torch takes two inputs that are one tensor for one input, and what is carried is also in the state
+        example = tuple(tensor.clone() for part in inputs for tensor in probes[0].tensors[part])
         taken = tuple(spec for part in inputs for spec in specs[part])
         given = tuple(_renamed(spec) if part == "next" else spec for part in outputs for spec in specs["state" if part == "next" else part])
         methods[name] = Method(run, taken, given, example)

@@ -62,11 +62,21 @@ def read_memory(query: Tensor, keys: Tensor, values: Tensor, valid: Tensor) -> T
         if len(used) < valid.shape[2]:
             keys, values, valid = keys.index_select(2, used), values.index_select(2, used), valid.index_select(2, used)
         masked = not bool(valid.all())
-    mask = valid.repeat_interleave(positions, 2)[:, :, None] if masked else None
+    mask = of_cells(valid, positions)[:, :, None] if masked else None
     asked = query.flatten(2).transpose(1, 2)[:, None]
     read = read_fused if keys.is_cuda else read_in_chunks
     found = read(asked, keys.flatten(2, 3), values.flatten(2, 3), mask)
     return found.reshape(b * k, *query.shape[-2:], -1).permute(0, 3, 1, 2)
+
+
+def of_cells(valid: Tensor, positions: int) -> Tensor:
+    """(B, K, M) of memory slots -> (B, K, M * positions) of their positions; repeat_interleave becomes a wrong graph of ONNX."""
+    return valid[..., None].expand(-1, -1, -1, positions).flatten(2)
+
+
+def of_objects(key: Tensor, k: int) -> Tensor:
+    """(B, C, h, w) of frames -> (B*K, C, h, w), the same for the K objects of a frame."""
+    return key[:, None].expand(-1, k, -1, -1, -1).flatten(0, 1)
 
 
 def read_fused(asked: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
@@ -79,11 +89,10 @@ def read_in_chunks(asked: Tensor, keys: Tensor, values: Tensor, mask: Tensor | N
 
     CPUs have no fused kernel for keys and values of different widths; with equal ones it is no faster than this.
     """
-    whole = torch.compiler.is_compiling()  # a graph for any size can't count its chunks
-    size = max(16, BLOCK // keys.shape[:-1].numel())
-    parts = []
     asked = asked * asked.shape[-1] ** -0.5
-    for part in (asked,) if whole else asked.split(size, 2):
+    parts = []
+    # a graph for any size can't count its chunks
+    for part in (asked,) if torch.compiler.is_compiling() else asked.split(max(16, BLOCK // keys.shape[:-1].numel()), 2):
         affinity = part @ keys.transpose(-1, -2)
         if mask is not None:
             affinity = affinity.masked_fill(~mask, -torch.inf)
