@@ -2,8 +2,8 @@
 
     python tools/make_results.py
 
-The files there were written by `vos-zoo evaluate --out` and tools/benchmark.py, but for published.json (what others publish) and page.md.
-A new one is taken in, without the paths of the machine it comes from, by
+The files there were written by `vos-zoo evaluate --out`, tools/benchmark.py and tools/compare_runtimes.py, but for published.json (what
+others publish) and page.md. A new one is taken in, without the paths of the machine it comes from, by
 
     python tools/make_results.py --add out/crvos/scores.json --title "DAVIS-2016 val" --command "vos-zoo evaluate --model crvos ..."
     python tools/make_results.py --add speed.json
@@ -24,7 +24,7 @@ from typing import Any
 
 from vos_zoo.benchmark.overview import overview
 from vos_zoo.benchmark.plots import plots
-from vos_zoo.benchmark.results import accuracy, clicks, fast_path, memory, published, roofline, speed, step_by_step, whole_way
+from vos_zoo.benchmark.results import accuracy, clicks, fast_path, memory, published, roofline, runtimes, speed, step_by_step, whole_way
 from vos_zoo.checkpoints import catalogue
 from vos_zoo.errors import EvaluationError, VosZooError
 from vos_zoo.system.atomic import atomic_write, write_json
@@ -98,7 +98,8 @@ def make(docs: Path, check: bool = False) -> int:
 def build(folder: Path) -> dict[str, str]:
     """RESULTS.md and results/*.svg as text, by their names in docs."""
     records = [_read(path) for path in sorted(folder.glob("*.json")) if path.name != PUBLISHED]
-    kinds = {kind: [record for record in records if record["kind"] == kind] for kind in ("scores", "clicks", "speed", "memory", "roofline")}
+    names = ("scores", "clicks", "speed", "memory", "roofline", "runtimes")
+    kinds = {kind: [record for record in records if record["kind"] == kind] for kind in names}
     drawn = plots(_commonest_title(kinds["scores"]), kinds["speed"], kinds["memory"])
     measured = [
         *accuracy(kinds["scores"]),
@@ -106,6 +107,7 @@ def build(folder: Path) -> dict[str, str]:
         *speed(kinds["speed"]),
         *fast_path(kinds["speed"]),
         *step_by_step(kinds["speed"]),
+        *runtimes(kinds["runtimes"]),
         *memory(kinds["memory"]),
         *roofline(kinds["roofline"]),
     ]

@@ -126,6 +126,31 @@ def speed(runs: Sequence[Record]) -> list[str]:
     return found
 
 
+def runtimes(records: Sequence[Record]) -> list[str]:
+    """What each runtime and precision costs, and what it is worth."""
+    found = []
+    for record in records:
+        head = ["model", "runtime", "precision", "J&F", "ms a frame", f"times {record['reference']}", "MB of files"]
+        rows = [
+            [
+                f"`{row['model']}`",
+                row["runtime"],
+                row["precision"],
+                percent(row["mean_jf"]),
+                f"{1000 * row['seconds']:.0f}",
+                f"**{row['times']:.2f}**",
+                f"{row['bytes'] / 1e6:.1f}",
+            ]
+            for row in record["results"]
+        ]
+        unit = f", by the {record['baseline']} measured before and after each run" if record["baseline"] else ""
+        lost = "" if record["redetection"] else " Lost objects are not looked for."
+        about = f"J&F of {record['dataset']}; times are of the model only on {record['size']}.{lost} {_where(record)}"
+        how = f"`{record['command']}`\n\nMedian of {record['repeats']} runs{unit}. On {_machine(record)}."
+        found.append(f"### Runtimes\n\n{about}\n\n{table(head, rows)}\n{fold('how it was measured', how)}")
+    return found
+
+
 def _way(row: Record) -> str:
     """What computed it, and how precisely."""
     return f", {row.get('runtime', 'torch')}, {row['dtype']}"
