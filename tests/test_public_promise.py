@@ -101,7 +101,7 @@ def doors(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Callable[
         "MaskSequence.save_zip": (masks.save_zip, {"path": place / "a.zip"}),
         "MaskSequence.save_coco": (masks.save_coco, {"path": place / "a.json"}),
         "MaskSequence.save_video": (masks.save_video, {"path": place / "a.mp4", "video": video, "style": "overlay", "fps": 5.0,
-                                                       "alpha": 0.5, "audio": True}),
+                                                       "alpha": 0.5, "audio": True, "colours": None}),
         "MaskSequence.save_cutouts": (masks.save_cutouts, {"path": place / "cut", "video": video, "ids": [1], "overwrite": True}),
         "MaskSequence.save_as": (masks.save_as, {"path": place / "yt", "form": "youtubevis", "overwrite": True}),
         "MaskSequence.show": (masks.show, {"index": 0, "video": video, "alpha": 0.5}),

@@ -87,3 +87,15 @@ def test_what_does_not_fit_is_refused(change: dict[str, object], message: str) -
     arguments = {"frame": frame, "labels": labels, **change}
     with pytest.raises(MaskError, match=message):
         draw_overlay(**arguments)  # type: ignore[arg-type]
+
+
+def test_objects_may_have_colours_that_a_caller_chose() -> None:
+    frame, labels = _scene()
+    drawn = draw_overlay(frame, labels, alpha=1, outline=False, colours={300: "#2f9bff"})
+    assert (drawn[labels == 300] == (0x2F, 0x9B, 0xFF)).all() and (drawn[labels == 1] == (128, 0, 0)).all()
+
+
+@pytest.mark.parametrize("colours", ["#2f9bff", {1: "blue"}, {1: (1, 2, 3)}, {0: "#2f9bff"}, {"a": "#2f9bff"}])
+def test_colours_that_are_none_are_told(colours: object) -> None:
+    with pytest.raises(MaskError, match="colour"):
+        draw_overlay(*_scene(), colours=colours)  # type: ignore[arg-type]
