@@ -15,7 +15,7 @@ from vos_zoo.example.clip import render_example
 SHIPPED = [row.name for row in catalogue.rows() if row.ships and row.follows]
 FINDERS = [name for name in SHIPPED if catalogue.read(name).model_args.get("zero_shot")]  # told no mask
 FOLLOWERS = [name for name in SHIPPED if name not in FINDERS]
-LEAST = {  # what was measured less a margin: J on the example forwards and backwards, J&F on car-shadow
+LEAST = {  # what was measured less a margin: J on the example forwards and backwards, J&F on car-shadow's beginning
     "acclvos": (0.8, 0.6, 0.75),
     "crvos": (0.8, 0.6, 0.85),
     "crvos-resnet18": (0.8, 0.6, 0.85),
@@ -24,7 +24,7 @@ LEAST = {  # what was measured less a margin: J on the example forwards and back
 }
 MIDDLE = 6  # the frame of which the example's followers are told the mask
 
-FOUND = {"rvos-zeroshot": 0.3}  # the best proposal's J&F on car-shadow, likewise
+FOUND = {"rvos-zeroshot": 0.3}  # the best proposal's J&F there, likewise
 
 
 def test_something_ships():
@@ -41,16 +41,24 @@ def test_the_example_is_followed(name):
     assert not masks.lost.any()
 
 
+def begun(root):
+    """Clips cut to their first eight frames: whole ones are scored by the commands of docs/RESULTS.md."""
+    for part in ("frames", "masks"):
+        for path in sorted(root.glob(f"*/{part}/*"))[8:]:
+            path.unlink()
+    return root
+
+
 @pytest.mark.parametrize("name", FOLLOWERS)
 def test_a_davis_sequence(name, validation_clips):
-    root = validation_clips("car-shadow")
+    root = begun(validation_clips("car-shadow"))
     report = evaluate(vos_zoo.load(name), load_dataset(f"folder:{root}"), progress=lambda *_: None)
     assert report.mean_jf > LEAST[name][2]
 
 
 @pytest.mark.parametrize("name", FINDERS)
 def test_what_stands_out_is_found(name, validation_clips):
-    root = validation_clips("car-shadow")
+    root = begun(validation_clips("car-shadow"))
     report = evaluate(vos_zoo.load(name), load_dataset(f"folder-unsupervised:{root}"), progress=lambda *_: None)
     assert report.mean_jf > FOUND[name]
 
