@@ -60,6 +60,18 @@ def test_the_picture_is_encoded_once_and_answers_are_kept():
     assert model.encoder.asked == again
 
 
+def test_a_second_click_takes_only_the_heads():
+    picture, *_ = scene()
+    model = toy_pointer()
+    pointer = model.look(picture)
+    pointer.mask(points=[(40, 40)])
+    assert model.encoder.asked == 2, "the whole picture, and the object larger: the fitting reads the same look"
+    pointer.mask(points=[(40, 40), (50, 50), (75, 40, 0)])
+    assert model.encoder.asked == 2
+    pointer.mask(points=[(40, 40), (140, 60)])
+    assert model.encoder.asked == 3, "a click outside of what was looked at"
+
+
 def test_points_together_are_as_points_one_by_one():
     picture, *_ = scene()
     model = toy_pointer(PointingNetwork)

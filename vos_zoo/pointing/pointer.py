@@ -3,7 +3,8 @@
 A mask is made in two looks. The first sees the whole picture, small. The second sees the object and its surroundings, larger, with what the
 first found as its previous mask (the local refinement of FocalClick, Chen et al. 2022, and the zoom of RITM, Sofiiuk et al. 2021, 3.5).
 The first answer, and what a box or a loose mask gives, is fitted by the propagation model itself (`fitting.py`).
-Both looks keep their features: a further click takes only the head of the network, unless it makes the object leave the second look.
+Both looks keep their features, and what fits the answer to a click reads those of the second: a further click takes only the heads, unless
+the object leaves the second look by it.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ MARGIN = 0.3  # of the object's extent, on every side of it in the second look
 ENLARGED = 1.15  # a second look must show the object at least so much larger than the first
 MERGE_SIDE = 192  # pixels of the longer side at which pieces of a change are told apart
 REACH = 6  # pixels of the picture around a click that belong to it
+MOST_AROUND = 2  # times as much as a new look, which one that is kept may span
 SMALLEST_LOOK = 64  # pixels of the picture that a second look spans at least
 
 
@@ -186,20 +188,21 @@ class Pointer:
         if before is not None:  # a correction changes what is near it, and nothing else
             return probs
         if said.box is None or said.points or said.strokes:
-            return self._settled(probs, said)
+            return self._settled(probs, said, name)
         round_ = ellipse(*self.size, said.box, like=probs)
         x0, y0, x1, y1 = said.box
         dx, dy, where = GROWN * (x1 - x0), GROWN * (y1 - y0), torch.zeros(self.size, dtype=torch.bool, device=self.device)
         where[max(0, int(y0 - dy)) : math.ceil(y1 + dy), max(0, int(x0 - dx)) : math.ceil(x1 + dx)] = True
         return self._agreed(probs, round_, where)
 
-    def _settled(self, probs: Tensor, said: ObjectPrompts) -> Tensor:
+    def _settled(self, probs: Tensor, said: ObjectPrompts, name: int) -> Tensor:
         """The answer to a first click, fitted by the propagation model; as it was if that loses what was clicked on."""
         inside = probs > 0.5
         if not inside.any():
             return probs
-        w = self._widened(_window_of(inside))
-        part, look, found = np.s_[w.top : w.bottom, w.left : w.right], self._look(w, SECOND_LOOK), torch.zeros_like(probs)
+        look, found = self._near_look(_window_of(inside), name), torch.zeros_like(probs)
+        w = look.window
+        part = np.s_[w.top : w.bottom, w.left : w.right]
         found[part] = probs[part]
         for _ in range(STEPS):
             found[part] = fitted(self.encoder, look, found[part])
@@ -233,14 +236,18 @@ class Pointer:
         """Where the object is, larger; None where that shows no more than the first look did."""
         assert self._whole is not None
         wanted = self._around(probs, said)
-        kept = self._near.get(name)
-        if kept is not None and kept.window.holds(wanted) and _area(kept.window) <= 3 * _area(wanted):
-            return kept
-        height, width = wanted.size
-        if (SECOND_LOOK / (height * width)) ** 0.5 < ENLARGED * self._whole.scale:
-            return None
-        self._near[name] = self._look(self._widened(wanted), SECOND_LOOK)
+        shows_more = (SECOND_LOOK / _area(wanted)) ** 0.5 >= ENLARGED * self._whole.scale
+        return self._near_look(wanted, name) if shows_more or self._shown_near(wanted, name) else None
+
+    def _near_look(self, wanted: Window, name: int) -> Look:
+        """A window and its surroundings, larger: the look that is kept of an object, or a new one where that shows too little of it."""
+        if not self._shown_near(wanted, name):
+            self._near[name] = self._look(self._widened(wanted), SECOND_LOOK)
         return self._near[name]
+
+    def _shown_near(self, wanted: Window, name: int) -> bool:
+        kept = self._near.get(name)
+        return kept is not None and kept.window.holds(wanted) and _area(kept.window) <= MOST_AROUND * _area(self._widened(wanted))
 
     def _around(self, probs: Tensor, said: ObjectPrompts) -> Window:
         """The smallest window that shows the mask and all that was said of the object."""
