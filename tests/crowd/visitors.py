@@ -119,7 +119,7 @@ class Visitor:
         self._mark(self._painted())
         stopped = self.rng.random() < 0.3
         if self._mark_and_ask() and stopped:
-            threading.Timer(self.rng.uniform(0, 1), self._quietly, ("stop",)).start()
+            threading.Timer(self.rng.uniform(0, 1), self._stop, (self.session,)).start()
         answer = self._run([None, None, 0, self.place.model, "", True])
         self._check(answer, stopped=stopped)
         self._call("on_finish")
@@ -230,14 +230,15 @@ class Visitor:
         assert reply.status_code == 200, reply.text[:300]
         return True
 
-    def _quietly(self, name: str) -> None:
+    def _stop(self, session: str) -> None:
+        """Stops the run of that session; the visitor may be at another one by now."""
         with contextlib.suppress(httpx.HTTPError):
-            self._call(name)
+            self._call("stop", session=session)
 
-    def _call(self, name: str, data: list[Any] | None = None, event: Any = None) -> httpx.Response:
+    def _call(self, name: str, data: list[Any] | None = None, event: Any = None, session: str = "") -> httpx.Response:
         """A handler outside of the queue."""
         data = [None] if data is None else data
-        body = {"data": data, "fn_index": self.place.functions[name], "session_hash": self.session, "event_data": event}
+        body = {"data": data, "fn_index": self.place.functions[name], "session_hash": session or self.session, "event_data": event}
         return self._post(json.dumps(body))
 
     def _post(self, body: str) -> httpx.Response:
