@@ -10,13 +10,14 @@ instance -- --max-minutes 60 --workers 2.
 from __future__ import annotations
 
 import argparse
+import runpy
 import shlex
 import shutil
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
+from vos_zoo import cli
 from vos_zoo.checkpoints import catalogue
 from vos_zoo.checkpoints.config import ModelConfig
 from vos_zoo.errors import VosZooError
@@ -54,7 +55,7 @@ def make(options: argparse.Namespace) -> int:
     changes = [word for change in options.changes for word in ("--set", change)]
     backbones = ["--backbones", options.backbones] if options.backbones else []
     index = ["--clips-index", options.clips_index] if options.clips_index else []
-    _call("train.py", recipe_file, "--data", options.data, *backbones, *index, *changes, "--out", run, *options.train)
+    _vos_zoo("train", recipe_file, "--data", options.data, *backbones, *index, *changes, "--out", run, *options.train)
     done = _steps(run)
     if done < steps:
         print(f"the training stopped at step {done} of {steps}; the same command goes on")
@@ -70,8 +71,7 @@ def make(options: argparse.Namespace) -> int:
         said = f"vos-zoo evaluate --model {options.name} --dataset {layout}:CLIPS --only {shlex.quote(pattern)}"
         with tempfile.TemporaryDirectory() as folder:
             scores = Path(folder) / "scores.json"
-            command = [sys.executable, "-m", "vos_zoo.cli", "evaluate", "--model", into, "--dataset", f"{layout}:{options.clips}"]
-            _run([*command, "--only", pattern, "--json", scores])
+            _vos_zoo("evaluate", "--model", into, "--dataset", f"{layout}:{options.clips}", "--only", pattern, "--json", scores)
             _call("make_card.py", into, "--scores", scores, "--dataset", dataset + how, "--split", "val", "--command", said)
     _call("make_card.py", into)
     return 0
@@ -83,16 +83,32 @@ def _steps(run: Path) -> int:
     return int(torch.load(run / "checkpoint.pt", map_location="cpu", weights_only=True)["step"])
 
 
+def _vos_zoo(*arguments: object) -> None:
+    words = [str(word) for word in arguments]
+    _say("vos-zoo", words)
+    _check("vos-zoo " + words[0], cli.main(words))
+
+
 def _call(tool: str, *arguments: object) -> None:
-    _run([sys.executable, TOOLS / tool, *arguments])
+    """Runs a program of this folder, in this process: each new one would import torch anew."""
+    before, sys.argv = sys.argv, [str(TOOLS / tool), *map(str, arguments)]
+    _say(tool, sys.argv[1:])
+    try:
+        runpy.run_path(sys.argv[0], run_name="__main__")
+    except SystemExit as end:
+        _check(tool, end.code)
+    finally:
+        sys.argv = before
 
 
-def _run(command: list[object]) -> None:
-    words = [str(word) for word in command]
-    print("+ " + shlex.join(words[1:]), flush=True)
-    done = subprocess.run(words)
-    if done.returncode:
-        raise VosZooError(f"{Path(words[1]).name} ended with status {done.returncode}; see what it says above")
+def _say(program: str, words: list[str]) -> None:
+    print(f"+ {program} {shlex.join(words)}", flush=True)
+
+
+def _check(program: str, status: str | int | None) -> None:
+    if status:
+        said = status if isinstance(status, str) else f"status {status}; see what it says above"
+        raise VosZooError(f"{program} ended with {said}")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from programs import program
 from training_data import write_clip, write_stills
 
 import vos_zoo
 from vos_zoo.checkpoints import catalogue
 from vos_zoo.train.recipe_file import load_recipe
 
-ROOT = Path(__file__).parents[2]
 TRAINED = [name for name in catalogue.names() if catalogue.read(name).training.get("recipe")]
 STEPS = 12  # one of each stage at least
 SCORED = "crvos-resnet18"  # also stopped amid, and scored
@@ -37,25 +35,22 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def call(name: str, data: Path, out: Path, steps: int, *more: str, score: bool = True) -> subprocess.CompletedProcess[str]:
+def call(name: str, data: Path, out: Path, steps: int, *more: str, score: bool = True) -> int:
     recipe = load_recipe(catalogue.folder() / name / "recipe.yaml", [])
     changes = {f"stages.{n}.steps": steps // len(recipe.stages) + (n < steps % len(recipe.stages)) for n in range(len(recipe.stages))}
     changes |= {"stages.*.size": "[48,64]", "stages.*.batch": 1, "backbone": "null", "short_side": 48}
-    command = [sys.executable, str(ROOT / "tools/make_checkpoint.py"), name, "--data", str(data)]
-    command += ["--clips", str(data / "val")] if score else []
-    command += ["--runs", str(out / "runs"), "--into", str(out / "made"), *(f"--set={key}={value}" for key, value in changes.items())]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    last = ["--", "--workers", "0", "--device", "cpu", "--no-tensorboard", *more]
-    return subprocess.run([*command, *last], capture_output=True, text=True, env=environment, cwd=out)
+    arguments = [name, "--data", str(data), *(["--clips", str(data / "val")] if score else [])]
+    arguments += ["--runs", str(out / "runs"), "--into", str(out / "made"), *(f"--set={key}={value}" for key, value in changes.items())]
+    status: int = program("make_checkpoint").main([*arguments, "--", "--workers", "0", "--device", "cpu", "--no-tensorboard", *more])
+    return status
 
 
 @pytest.mark.parametrize("name", TRIED)
-def test_a_few_steps_from_data_to_card(name: str, data: Path, tmp_path: Path) -> None:
+def test_a_few_steps_from_data_to_card(name: str, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     if name == SCORED:
-        stopped = call(name, data, tmp_path, STEPS, "--max-minutes", "0")
-        assert stopped.returncode == 1 and f"stopped at step 1 of {STEPS}; the same command goes on" in stopped.stdout, stopped.stderr
-    done = call(name, data, tmp_path, STEPS, score=name == SCORED)
-    assert done.returncode == 0, done.stderr
+        assert call(name, data, tmp_path, STEPS, "--max-minutes", "0") == 1
+        assert f"stopped at step 1 of {STEPS}; the same command goes on" in capsys.readouterr().out
+    assert call(name, data, tmp_path, STEPS, score=name == SCORED) == 0
     config = json.loads((tmp_path / "made/config.json").read_text())
     assert config["training"]["steps"] == STEPS and config["name"] == name and config["licence"]
     if name == SCORED:
@@ -81,6 +76,11 @@ def test_the_recipe_beside_the_weights_made_them(name: str) -> None:
         assert {key: ours[key] for key in both} == {key: theirs[key] for key in both}
 
 
-def test_weights_without_terms_are_refused(tmp_path: Path, data: Path) -> None:
-    done = call("crvos-resnet50", data, tmp_path, 2)
-    assert done.returncode == 2 and "licence" in done.stderr and not (tmp_path / "runs").exists()
+def test_weights_without_terms_are_refused(tmp_path: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call("crvos-resnet50", data, tmp_path, 2) == 2
+    assert "licence" in capsys.readouterr().err and not (tmp_path / "runs").exists()
+
+
+def test_a_program_that_fails_is_told_by_name(tmp_path: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call(SCORED, data / "nowhere", tmp_path, STEPS) == 2
+    assert "vos-zoo train ended with status 2" in capsys.readouterr().err and not (tmp_path / "made").exists()
