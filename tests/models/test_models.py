@@ -356,11 +356,11 @@ def test_a_frame_is_corrected(segmenter):
 
 
 def test_an_hour_takes_no_more_state_than_a_minute(segmenter):
-    """200 frames stand for 100,000: what is as large after the 20th as after the 200th does not grow with their number."""
+    """80 frames stand for 100,000: what is as large after the 20th as after the 80th does not grow with their number."""
     video, truth = squares_clip(frames=12, size=(32, 48))
     session = segmenter.start(video[0], None if segmenter.finds_objects else truth[0])
     sizes = []
-    for n in range(200):
+    for n in range(80):
         session.step(video[n % len(video)])
         sizes.append(session.state_bytes())
     assert len(set(sizes[20:])) == 1 and sizes[-1] > 0
