@@ -123,7 +123,6 @@ class Visitor:
         answer = self._run([None, None, 0, self.place.model, "", True])
         self._check(answer, stopped=stopped)
         self._call("on_finish")
-        self._call("tidy")
 
     def reload(self) -> None:
         """A run is begun, and the page loaded anew before it ends."""

@@ -20,6 +20,7 @@ from vos_zoo.evaluation.datasets import load_dataset
 from vos_zoo.evaluation.entry import Entry
 from vos_zoo.evaluation.evaluate import Propagating, evaluate
 from vos_zoo.evaluation.run import Watch, run
+from vos_zoo.system.leftovers import temporary_name
 from vos_zoo.system.lock import writing_alone
 
 NAMES = ["ant", "bee", "cat", "dog"]
@@ -121,6 +122,9 @@ def test_folders_that_are_taken(tmp_path):
     (tmp_path / "out" / "holiday" / "photo.jpg").touch()
     with pytest.raises(SaveError, match="holiday is there already and holds something else"):
         Entry.open(tmp_path / "out", "holiday", "folder:/data", {})
+    (tmp_path / "out" / "killed").mkdir()
+    (tmp_path / "out" / "killed" / temporary_name(".json")).touch()  # by a run that was killed while it wrote its first file
+    Entry.open(tmp_path / "out", "killed", "folder:/data", {})
     (tmp_path / "file").touch()
     with pytest.raises(SaveError, match="file is a file, and the results need a folder"):
         Entry.open(tmp_path / "file", "a", "folder:/data", {})

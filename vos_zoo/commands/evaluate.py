@@ -26,6 +26,7 @@ from vos_zoo import __version__
 from vos_zoo.commands import clicks
 from vos_zoo.commands.options import ModelChoice, add_model_options, add_progress_option, internal_size, label_of, load_model, settings_of
 from vos_zoo.errors import SaveError, VosZooError
+from vos_zoo.system.leftovers import contents
 from vos_zoo.system.streams import is_terminal, tell
 from vos_zoo.system.termination import INTERRUPTED
 
@@ -171,7 +172,7 @@ def _check(args: argparse.Namespace) -> None:
         raise VosZooError(f"--{single[0].replace('_', '-')} is for one model: give --out FOLDER, which gets all of that for each")
     if args.out and args.save_masks:
         raise VosZooError("--out keeps the masks already: leave --save-masks out")
-    if args.save_masks and args.save_masks.exists() and not (args.save_masks.is_dir() and not any(args.save_masks.iterdir())):
+    if args.save_masks and args.save_masks.exists() and not (args.save_masks.is_dir() and not contents(args.save_masks)):
         raise SaveError(f"{args.save_masks} is there already: give --save-masks an empty or new folder, or delete it first")
 
 

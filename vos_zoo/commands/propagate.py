@@ -37,7 +37,7 @@ from vos_zoo.commands.prompts import add_prompt_options, prompts_of, save_previe
 from vos_zoo.errors import SaveError, VosZooError, VosZooWarning
 from vos_zoo.jobs.folder import VIDEO_SUFFIXES
 from vos_zoo.masks.outputs import FILES, WITHOUT_VIDEO, check_forms, chosen_forms, save_form
-from vos_zoo.system.leftovers import PREFIX as LEFTOVER
+from vos_zoo.system.leftovers import contents
 from vos_zoo.system.lock import LOCK_FILE, writing_alone
 from vos_zoo.system.streams import tell
 from vos_zoo.videos.opening import BACKENDS, path_of
@@ -206,7 +206,7 @@ def _checked_out(args: argparse.Namespace) -> tuple[Path, bool]:
         out = Path(f"{name.stem or 'video'}_masks")
     if out.exists() and not out.is_dir():
         raise SaveError(f"{out} is a file, and the results need a folder: choose another --out")
-    if out.exists() and any(each.name != LOCK_FILE and not each.name.startswith(LEFTOVER) for each in out.iterdir()) and not args.overwrite:
+    if out.exists() and any(each.name != LOCK_FILE for each in contents(out)) and not args.overwrite:
         raise SaveError(f"{out} is there already and not empty: choose another --out, or add --overwrite")
     return _writable(out), args.overwrite
 

@@ -21,6 +21,7 @@ from vos_zoo.checkpoints.sources import in_folder
 from vos_zoo.convert.published import Published
 from vos_zoo.errors import CheckpointError, SaveError
 from vos_zoo.system.atomic import atomic_write
+from vos_zoo.system.leftovers import contents
 from vos_zoo.system.paths import user_path
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def write_folder(
     """
     out = user_path(out)
     try:
-        taken = out.is_file() or (out.is_dir() and any(out.iterdir()))
+        taken = out.is_file() or (out.is_dir() and bool(contents(out)))
     except OSError as error:
         raise SaveError(f"{out} can't be looked into ({error.strerror or error}). Choose another folder.") from error
     if taken:

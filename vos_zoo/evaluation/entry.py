@@ -20,6 +20,7 @@ from vos_zoo.evaluation.clip import Clip
 from vos_zoo.evaluation.scores import Scores
 from vos_zoo.evaluation.scoring import ClipScore
 from vos_zoo.system.atomic import write_json
+from vos_zoo.system.leftovers import contents
 
 FORMAT = 1
 ENTRY_FILE = "entry.json"
@@ -70,7 +71,7 @@ class Entry:
             if changed and records:
                 tell(f"{label}: {changed} since {folder} was written, so its {_count(len(records), 'finished clip')} will be done again")
                 entry.forget()
-        elif folder.is_dir() and any(folder.iterdir()):
+        elif folder.is_dir() and contents(folder):
             raise SaveError(f"{folder} is there already and holds something else: choose another folder for the results")
         write_json(folder / ENTRY_FILE, entry.as_dict())
         return entry

@@ -19,6 +19,7 @@ from typing import IO, Any, Protocol
 
 from vos_zoo.errors import SaveError
 from vos_zoo.system.atomic import atomic_write
+from vos_zoo.system.leftovers import contents
 from vos_zoo.system.lock import writing_alone
 
 RECORD, RUN, LOG = "record.json", "run.json", "jobs.jsonl"
@@ -110,7 +111,7 @@ class Folder:
 
     def taken(self, name: str) -> bool:
         target = self.root / name
-        return os.path.lexists(target) and not (target / RECORD).is_file() and not (target.is_dir() and not any(target.iterdir()))
+        return os.path.lexists(target) and not (target / RECORD).is_file() and not (target.is_dir() and not contents(target))
 
     @contextmanager
     def writing(self, name: str) -> Iterator[Path]:

@@ -28,6 +28,7 @@ from vos_zoo.runtimes.layout import Function, Layout, Method, layout_of
 from vos_zoo.runtimes.manifest import FORMATS, MANIFEST_FILE, Graph, GraphFile, Manifest, TensorSpec
 from vos_zoo.system.atomic import atomic_write
 from vos_zoo.system.host import undisturbed_building
+from vos_zoo.system.leftovers import contents
 from vos_zoo.system.paths import user_path
 
 OPSET = 18  # of ONNX
@@ -219,7 +220,7 @@ def _check_free(place: Path, config: str, overwrite: bool) -> None:
             return
         if not place.is_dir():
             raise SaveError(f"{place} is a file, and a folder is needed: choose another folder")
-        found = sorted(each.name for each in place.iterdir())
+        found = [each.name for each in contents(place)]
     except OSError as error:
         if isinstance(error, SaveError):
             raise

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from vos_zoo.errors import SaveError
 from vos_zoo.system.atomic import atomic_write
+from vos_zoo.system.leftovers import contents
 from vos_zoo.system.paths import user_path
 from vos_zoo.system.values import flag
 
@@ -38,7 +39,7 @@ def _check_free(target: Path, overwrite: bool, suffixes: tuple[str, ...]) -> Non
         return
     if not target.is_dir():
         raise SaveError(f"can't save to {target}: it is a file, and a folder is needed. Choose another path")
-    entries = sorted(target.iterdir())
+    entries = contents(target)
     if not entries:
         return
     if not overwrite:

@@ -29,6 +29,11 @@ def temporary_name(suffix: str = "", *, aside: bool = False) -> str:
     return f"{PREFIX}{'old-' if aside else ''}{_machine()}-{pid}-{_began(pid) or 0}-{secrets.token_hex(4)}{suffix}"
 
 
+def contents(folder: Path) -> list[Path]:
+    """What a folder holds, sorted, without what is being written there or was when its process was killed. OSError as of `iterdir`."""
+    return sorted(path for path in folder.iterdir() if not path.name.startswith(PREFIX))
+
+
 def sweep(folder: Path) -> None:
     """Clears away what killed processes left in a folder. Done once a folder and process; what can't be removed stays."""
     if (key := (os.getpid(), folder)) in _swept:
