@@ -37,6 +37,9 @@ class ToyEncoder(nn.Module):
         wide = frames.repeat(1, 3, 1, 1)[:, :8]
         return Maps(F.avg_pool2d(wide, 16), F.avg_pool2d(wide, 8), F.avg_pool2d(wide, 4), F.avg_pool2d(wide, 16))
 
+    def describe(self, features: Maps) -> Tensor:
+        return features.trunk - features.trunk.mean((2, 3), keepdim=True)
+
     def start(self, features: Maps, masks: Tensor) -> Tensor:
         return masks
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from pointing_toy import SMALL, ByColour, iou, scene, toy_pointer
 from toy import toy_segmenter
 
@@ -156,6 +157,20 @@ def test_a_further_click_changes_only_what_hangs_together_with_it():
     assert found[10:30, 10:30].min() == 1 and found[40:55, 50:70].min() == 1
     assert not (merged(before, after, Point(20, 20, False)) > 0.5).any(), "what was clicked on as wrong goes, and nothing comes"
     assert torch.equal(merged(before, torch.zeros(60, 80), Point(20, 20)), before), "a click on the object takes nothing away"
+
+
+def test_what_looks_like_the_surroundings_of_a_box_is_not_the_object():
+    picture, red, _ = scene()
+
+    class AllOfIt(ByColour):
+        def forward(self, image, marks):
+            return (20 * F.avg_pool2d(marks[:, 2:3], 2) - 10)[:, 0], ()
+
+    box = (10, 10, 90, 90)  # the red square fills a third of it
+    mask = toy_pointer(AllOfIt).look(picture).mask(boxes=box)
+    assert iou(mask == 1, red) > 0.9
+    all_grey = toy_pointer(AllOfIt).look(np.full_like(picture, 90))
+    assert (all_grey.mask(boxes=(0, 0, 160, 96)) == 1).mean() > 0.5, "nothing lies outside, so nothing is taken away"
 
 
 def test_a_loose_mask_is_fitted_to_the_objects_in_it():

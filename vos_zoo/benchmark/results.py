@@ -41,18 +41,20 @@ def clicks(records: Sequence[Record]) -> list[str]:
     """What `vos-zoo evaluate --clicks` found: how many clicks a mask takes."""
     if not records:
         return []
-    head = ["of", "objects", "NoC@85", "NoC@90", "IoU, 1 click", "2", "3", "5", "a box"]
+    head = ["of", "objects", "NoC@85", "NoC@90", "IoU, 1 click", "2", "3", "5", "a box", "a loose circle", "it, fitted"]
     rows = [
         [
             record["title"],
             str(len(record["objects"])),
             *(f"{record['figures'][name]:.2f}" for name in ("NoC@85", "NoC@90")),
             *(f"{record['figures'][name]:.1f}" for name in ("mIoU@1", "mIoU@2", "mIoU@3", "mIoU@5", "mIoU box")),
+            *(f"{record['figures'][name]:.1f}" for name in ("mIoU circle", "mIoU snapped")),
         ]
         for record in records
     ]
     how = fold("how it was measured", "\n".join(f"`{record['command']}`  \n" for record in records))
-    told = "NoC@85: clicks to an IoU of 85 %, 20 at most. A simulated user clicks into the middle of the largest error.\n\n"
+    told = "NoC@85: clicks to an IoU of 85 %, 20 at most. A simulated user clicks into the middle of the largest error. A loose circle is "
+    told += "the object's convex hull, wider by 10 to 40 % of its size, as it is drawn and fitted to the object (`snap`).\n\n"
     return [f"### Pointing at an object\n\n{table(head, rows)}\n{told}{how}"]
 
 

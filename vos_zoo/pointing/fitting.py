@@ -1,7 +1,8 @@
 """A loose mask is fitted to the object in it, by the propagation model itself: the picture is stepped as its own next frame.
 
 A propagation model finds in a frame what a coarse mask of the frame before covers, so a mask that takes in some background comes back as
-the object in it. Neither RITM nor SimpleClick has this: their networks know no frame before.
+the object in it. What lies outside of a box or a loose mask is background: places inside that look like it, by the features of the trunk,
+are left out first (GrabCut's idea, Rother et al. 2004). Neither RITM nor SimpleClick has these: their networks know no frame before.
 """
 
 from __future__ import annotations
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 FITTED_LOOK = 320 * 320  # pixels of the model's grid
 STEPS = 2  # by which the answer to a first click is fitted
+NEIGHBOURS, FEWEST_OUTSIDE = 3, 8  # cells outside that a cell is compared with; fewer than these tell nothing
+OUTSIDE = 0.05  # the share inside below which a cell is outside
+ALIKE, SOFTNESS = 0.65, 0.04  # cosine above which a cell is rather background, and how sharply: chosen on DAVIS-2016's training clips
 LEAST = 0.02  # of a loose mask: less than this is no object, and the mask stays as it was
 
 
@@ -29,18 +33,34 @@ def fitted(encoder: VOSModel, look: Look, mask: Tensor) -> Tensor:
     return resize(probs[:, 1:2].float(), look.window.size)[0, 0]
 
 
-def agreed(encoder: VOSModel, look: Look, pointed: Tensor, loose: Tensor, inside: Tensor) -> Tensor:
-    """What the pointer and the propagation model find in a loose mask, taken together and fitted once more; nothing outside of it.
+def found_in(encoder: VOSModel, look: Look, pointed: Tensor, likely: Tensor, inside: Tensor) -> Tensor:
+    """What the pointer finds in a box or a loose mask, but for what looks like its surroundings, fitted twice; nothing outside of it.
 
     Args:
         encoder: the propagation model.
-        look: a window that holds the mask, encoded.
+        look: a window that holds the box or the mask, encoded.
         pointed: (h, w) in [0, 1], the pointer's answer.
-        loose: (h, w) in [0, 1], the mask, or what stands for it.
-        inside: (h, w) bool, where the object can be.
+        likely: (h, w) in [0, 1], where the object is by the shape of what was drawn alone.
+        inside: (h, w) bool, where it can be.
     """
-    both = (pointed + fitted(encoder, look, loose)) / 2
-    return fitted(encoder, look, both * inside) * inside
+    apart = unlike_surroundings(encoder, look, inside) * inside
+    return fitted(encoder, look, fitted(encoder, look, pointed * likely * apart) * apart) * inside
+
+
+def unlike_surroundings(encoder: VOSModel, look: Look, inside: Tensor) -> Tensor:
+    """(h, w) in [0, 1]: how little each place of a window looks like what lies outside of `inside`, (h, w) bool, which is background.
+
+    A cell of the trunk's map is compared with the cells outside that it resembles most. 1 everywhere if too little lies outside.
+    """
+    described = encoder.describe(look.features)
+    height, width = described.shape[-2:]
+    cells = F.normalize(described[0].float().flatten(1).T, dim=1)  # (N, C)
+    outside = resize(inside[None, None].float(), (height, width)).flatten() < OUTSIDE
+    if outside.sum() < FEWEST_OUTSIDE:
+        return torch.ones_like(inside, dtype=torch.float32)
+    alike = (cells @ cells[outside].T).topk(NEIGHBOURS, 1).values.mean(1)
+    unlike = ((ALIKE - alike) / SOFTNESS).sigmoid()
+    return resize(unlike.view(1, 1, height, width), look.window.size)[0, 0]
 
 
 def ellipse(height: int, width: int, box: tuple[float, float, float, float], like: Tensor) -> Tensor:

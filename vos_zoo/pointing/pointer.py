@@ -21,7 +21,7 @@ from torch import Tensor
 
 from vos_zoo.masks.read import ObjectMasks, read_mask
 from vos_zoo.models.base import VOSModel
-from vos_zoo.pointing.fitting import FITTED_LOOK, LEAST, STEPS, agreed, ellipse, fitted, resize
+from vos_zoo.pointing.fitting import FITTED_LOOK, LEAST, STEPS, ellipse, fitted, found_in, resize
 from vos_zoo.pointing.marks import DISK, STROKE, add_box, add_disk, blank
 from vos_zoo.pointing.network import PointingNetwork, Reduced
 from vos_zoo.pointing.prompts import Box, ObjectPrompts, Point, Prompts
@@ -91,7 +91,7 @@ class Pointer:
         self.device, self.dtype = parameter.device, parameter.dtype
         self._whole: Look | None = None
         self._near: dict[int, Look] = {}
-        self._fitting: tuple[Window, Look] | None = None  # the last look that fitted a mask
+        self._fitting: Look | None = None  # the last that fitted a box or a loose mask
         self._heard: dict[int, dict[Any, Tensor]] = {}
 
     @property
@@ -153,7 +153,7 @@ class Pointer:
             dx, dy = SHRUNK * (x1 - x0), SHRUNK * (y1 - y0)
             pointed = self._both_looks(ObjectPrompts(box=Box(x0 + dx, y0 + dy, x1 - dx, y1 - dy)), None, name=-k)
             where = torch.from_numpy(inside).to(self.device)
-            found = self._agreed(pointed, where.float(), where).cpu().numpy() > 0.5
+            found = self._found_in(where, pointed, where.float()).cpu().numpy() > 0.5
             labels[found if found.sum() >= LEAST * inside.sum() else inside] = k
         return ObjectMasks(labels, loose.ids)
 
@@ -193,7 +193,7 @@ class Pointer:
         x0, y0, x1, y1 = said.box
         dx, dy, where = GROWN * (x1 - x0), GROWN * (y1 - y0), torch.zeros(self.size, dtype=torch.bool, device=self.device)
         where[max(0, int(y0 - dy)) : math.ceil(y1 + dy), max(0, int(x0 - dx)) : math.ceil(x1 + dx)] = True
-        return self._agreed(probs, round_, where)
+        return self._found_in(where, probs, round_)
 
     def _settled(self, probs: Tensor, said: ObjectPrompts, name: int) -> Tensor:
         """The answer to a first click, fitted by the propagation model; as it was if that loses what was clicked on."""
@@ -209,15 +209,14 @@ class Pointer:
         kept = [(round(p.y), round(p.x)) for p in said.points if p.positive and inside[round(p.y), round(p.x)]]
         return found if all(found[place] > 0.5 for place in kept) else probs
 
-    def _agreed(self, pointed: Tensor, loose: Tensor, inside: Tensor) -> Tensor:
-        """`fitting.agreed` for masks of the picture, (H, W) each."""
-        around = self._widened(_window_of(inside))
-        if self._fitting is None or self._fitting[0] != around:
-            self._fitting = around, self._look(around, FITTED_LOOK)
-        w = around
+    def _found_in(self, inside: Tensor, pointed: Tensor, likely: Tensor) -> Tensor:
+        """`fitting.found_in` for masks of the picture, (H, W) each."""
+        w = self._widened(_window_of(inside))
+        if self._fitting is None or self._fitting.window != w:
+            self._fitting = self._look(w, FITTED_LOOK)
         part = np.s_[w.top : w.bottom, w.left : w.right]
         found = torch.zeros_like(pointed)
-        found[part] = agreed(self.encoder, self._fitting[1], pointed[part], loose[part], inside[part])
+        found[part] = found_in(self.encoder, self._fitting, pointed[part], likely[part], inside[part])
         return found
 
     def _both_looks(self, said: ObjectPrompts, before: Tensor | None, name: int) -> Tensor:
