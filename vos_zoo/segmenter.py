@@ -96,7 +96,10 @@ class Segmenter(Saving):
 
     @classmethod
     def from_pretrained(cls, name_or_path: str | os.PathLike[str], **options: Any) -> Segmenter:
-        """`vos_zoo.load` of one model, under the name that Hub users know."""
+        """`vos_zoo.load` of one model, under the name that Hub users know.
+
+        Its arguments, what it returns and what it raises are those of `vos_zoo.load`; errors come before anything is built.
+        """
         source, describer, options = find_one(name_or_path, **options)
         return cls.from_source(source, describer=describer, **options)
 
