@@ -60,12 +60,11 @@ def run(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> Callable[..
     return main
 
 
-def test_the_benchmark_tool_measures_the_loader(tmp_path: Path, arguments: list[str]) -> None:
-    command = [sys.executable, str(ROOT / "tools/benchmark.py"), "loader", *arguments[:3], "--steps", "1", "--workers", "1", "2"]
-    command += ["--device", "cpu", "--json", str(tmp_path / "loader.json"), "--set", "stages.0.batch=2"]
-    done = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT)
-    assert done.returncode == 0, done.stderr
-    assert "frames/s" in done.stdout and done.stdout.count("both") == 2
+def test_the_benchmark_tool_measures_the_loader(tmp_path: Path, arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["loader", *arguments[:3], "--steps", "1", "--workers", "1", "2", "--device", "cpu"]
+    assert program("benchmark").main([*command, "--json", str(tmp_path / "loader.json"), "--set", "stages.0.batch=2"]) == 0
+    said = capsys.readouterr().out
+    assert "frames/s" in said and said.count("both") == 2
     written = json.loads((tmp_path / "loader.json").read_text())
     assert [one["workers"] for one in written["results"]] == [1, 2]
     assert all(one["offered"] > 0 and one["wanted"] > 0 and one["stage"] == "both" for one in written["results"])
@@ -129,16 +128,14 @@ def test_keys_begin_before_the_first_step_and_stay(run: Callable[..., tuple[int,
     assert code == 2 and "keys_from wants 9 stills, and there are 3" in said
 
 
-def test_two_steps_in_two_runs_of_the_program(tmp_path: Path, arguments: list[str]) -> None:
-    def call(*more: str) -> str:
-        command = [sys.executable, str(ROOT / "tools/train.py"), *arguments, "--sheet-every", "1", *more]
-        done = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, cwd=tmp_path)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    first = call("--max-minutes", "0")
+def test_two_steps_in_two_runs(
+    tmp_path: Path, arguments: list[str], run: Callable[..., tuple[int, str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["train", *arguments, "--sheet-every", "1", "--max-minutes", "0"]) == 0
+    first = capsys.readouterr().out
     assert "3 stills, 1 clips, 2 steps on 1 x cpu" in first and "stopped at step 1; the same command goes on" in first
-    assert call("--no-tensorboard").splitlines()[-1] == "done"
+    code, second = run("--sheet-every", "1")
+    assert code == 0 and second.splitlines()[-1] == "done"
     out = tmp_path / "out"
     assert torch.load(out / "checkpoint.pt", weights_only=True)["step"] == 2
     assert json.loads((out / "recipe.json").read_text())["stages"][0]["frames"] == 2
