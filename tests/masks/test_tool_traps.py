@@ -56,6 +56,10 @@ def cvat(inside: str) -> dict[int, int]:
 def test_two_of_one_category_are_two_objects() -> None:
     assert areas(coco({}, {"segmentation": [RIGHT]})) == {1: 225, 2: 225}
     assert areas(coco({"category_id": 7}, {"category_id": 3, "segmentation": [RIGHT]})) == {1: 225, 2: 225}
+    deep: list[object] = []
+    for _ in range(5000):
+        deep = [deep]
+    assert areas(coco({"category_id": deep}, {"category_id": 3, "segmentation": [RIGHT]})) == {1: 225, 2: 225}
     assert areas(coco({"track_id": 9}, {"track_id": 4, "segmentation": [RIGHT]})) == {4: 225, 9: 225}
 
 

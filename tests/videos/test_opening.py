@@ -13,6 +13,7 @@ import zlib
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 from video_files import encode, moving
@@ -222,10 +223,15 @@ def test_a_limit_is_named_and_can_be_raised(tmp_path: Path, monkeypatch: pytest.
 
 
 @pytest.mark.parametrize("rate", ["90000:1", "2000:1", "1000001:1", "1:1000000", "2147483647:1", "0:1"])
-def test_any_rate_that_is_claimed_can_be_read(tmp_path: Path, rate: str) -> None:
+def test_any_rate_that_is_claimed_can_be_read_and_shown(tmp_path: Path, rate: str) -> None:
     (tmp_path / "a.y4m").write_bytes(f"YUV4MPEG2 W64 H48 F{rate} Ip A1:1 C420jpeg\n".encode() + (b"FRAME\n" + bytes(4608)) * 4)
     video = open_video(tmp_path / "a.y4m")
     assert video.count() == 4 and (video.fps is None or 0 < video.fps <= 1_000_000)
+    masks = vos_zoo.MaskSequence((48, 64), [1], fps=video.fps)
+    for index in range(4):
+        masks.set(index, np.eye(48, 64, dtype=np.uint8))
+    masks.save_video(tmp_path / "overlay.mp4", tmp_path / "a.y4m")
+    assert open_video(tmp_path / "overlay.mp4").count() == 4
 
 
 def test_mutated_files_give_frames_or_sentences(tmp_path: Path) -> None:

@@ -100,7 +100,9 @@ def _shape(annotation: Mapping[str, Any], segmentation: object, where: str) -> S
     sources = [annotation, attributes if isinstance(attributes, Mapping) else {}]
     group = next((source[key] for source in sources for key in _TRACK_KEYS if source.get(key) is not None), None)
     group = None if group is None else whole(group, f"the track of {where}", 0, LARGEST_ID)
-    return segmentation_shape(segmentation, where, label=f"category {annotation.get('category_id', '')}"[:80], group=group)
+    category = annotation.get("category_id", "")
+    label = f"category {category if isinstance(category, str) else shown(category)}"[:80]
+    return segmentation_shape(segmentation, where, label=label, group=group)
 
 
 def _size_of(drawn: object) -> tuple[int, int] | None:

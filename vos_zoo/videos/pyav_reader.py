@@ -115,7 +115,7 @@ class PyAVReader(Reader):
         if not 0 < aspect <= 100:
             aspect = Fraction(1)
         clock = stream.time_base
-        if not clock or (self.fps and clock * Fraction(self.fps) > 1):  # its ticks are too long to tell its frames apart
+        if not clock or clock * Fraction(self.fps or 1) > 1:  # its ticks are too long to tell its frames apart, or to be believed
             clock = None
         return Presentation(
             aspect if self.orientation.a else 1 / aspect,
