@@ -68,10 +68,10 @@ def nested(depth: int, mappings: bool) -> Any:
 
 
 def as_json(value: Any) -> str:
-    """JSON text of a value, however deep and odd: an excess of depth is written by hand, and lone surrogates stay."""
+    """JSON text of a value, however deep and odd: what is too deep, or holds itself, is written by hand, and lone surrogates stay."""
     try:
         return json.dumps(value)
-    except RecursionError:
+    except (RecursionError, ValueError):
         return "[" * 100_000
 
 
