@@ -177,6 +177,11 @@ def test_a_finger_on_a_phone(browser, server, clip):
     page.touchscreen.tap(*at(page, *middle(truth[0], 1)))
     ready(page)
     assert iou(painted(page) == 1, truth[0] == 1) > 0.6
+    page.locator("#vz-go").click()
+    page.wait_for_selector("#vz-status .vz-done")
+    page.wait_for_selector(".vz-unfold")
+    facts, button = page.locator(".vz-facts").bounding_box(), page.locator(".vz-unfold").bounding_box()
+    assert facts["width"] > 250 and facts["y"] + facts["height"] <= button["y"], "the clip's name has a line of its own"
     assert page.evaluate("() => document.documentElement.scrollWidth <= 400") and page.failed == []
 
 
