@@ -2,6 +2,8 @@
 
 ONNX Runtime's own static quantisation: weights by output channel, activations by the range that they have in some frames of clips
 (calibration). Only convolutions are changed; upsampling, and all that competes and remembers, stays in float32.
+
+Weights use 7 of their 8 bits. A CPU without instructions for whole numbers (VNNI) adds pairs of products in 16 bits, which would overflow.
 """
 
 from __future__ import annotations
@@ -141,6 +143,7 @@ def _quantized(path: Path, out: Path, reader: _Reader, **options: Sequence[str] 
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
             per_channel=True,
+            reduce_range=True,
             op_types_to_quantize=["Conv"],
             **options,
         )
