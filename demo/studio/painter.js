@@ -197,7 +197,7 @@ painted.addEventListener("keydown", (event) => {
     if (penDown) go(...spot);
   } else if (event.key === " ") strike();
   else if (/^[1-6]$/.test(event.key)) choose(Number(event.key));
-  else if (KEYS[event.key]) hold(KEYS[event.key]);
+  else if (KEYS[event.key] && (at.points || "be".includes(event.key))) hold(KEYS[event.key]);
   else if (event.key === "z") undo();
   else if (event.key === "y") redo();
   else if (event.key === ",") visit(at.frame - 1);
@@ -325,7 +325,7 @@ const showMarks = () => {
   }));
   const ready = at.mode === "none" || [...marks.values()].some(({ objects }) => objects.length);
   find(".vp-go").disabled = !ready;
-  find(".vp-why").textContent = ready ? "" : "First click on an object in the picture.";
+  find(".vp-why").textContent = ready ? "" : `First ${at.points ? "click on" : "paint"} an object in the picture.`;
 };
 
 const show = () => {
@@ -355,6 +355,7 @@ const show = () => {
   delete stage.dataset.asking;
   spot = null;
   root.dataset.points = value.points ? "yes" : "no";
+  if (!value.points) find(".vp-unmarked").textContent = "None yet. Paint something in the picture, or circle it.";
   if (!value.points && ["point", "not", "box"].includes(tool)) hold("pen");
   const image = new Image();
   image.onload = () => framed.getContext("2d").drawImage(image, 0, 0, width, height);

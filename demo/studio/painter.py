@@ -2,20 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from studio.drawing import COLOURS
-
-HERE = Path(__file__).parent
-TEMPLATE, SCRIPTS = "painter.html", ("painter_state.js", "painter_view.js", "painter.js")  # the scripts are one scope
-_OBJECTS = "".join(
-    f'<label class="vp-object" style="--c:{colour}"><input type="radio" name="vp-object" value="{k}" aria-label="Object {k}"'
-    f'{" checked" if k == 1 else ""}><span aria-hidden="true">{k}</span></label>'
-    for k, colour in enumerate(COLOURS, 1)
-)
+from studio.templates import painter_parts
 
 
 def painter(**options: Any) -> gr.HTML:
@@ -24,9 +15,8 @@ def painter(**options: Any) -> gr.HTML:
     Events: "visit" and "forget" a frame, "point" at an object, "follow" what is marked. To a "point" it also takes an answer,
     `pointing.Answers.answer`, and {"mode": "note", "note": words} at any time.
     """
-    template, *scripts = ((HERE / name).read_text(encoding="utf-8") for name in (TEMPLATE, *SCRIPTS))
-    template = template.replace("OBJECTS", _OBJECTS).replace("COLOURS", ",".join(COLOURS))
-    return gr.HTML({}, html_template=template, js_on_load="\n".join(scripts), apply_default_css=False, **options)
+    template, script = painter_parts()
+    return gr.HTML({}, html_template=template, js_on_load=script, apply_default_css=False, **options)
 
 
 def show(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -13,15 +12,13 @@ from studio.clips import Clip
 from studio.drawing import colour_of
 from studio.looks import Looks
 from studio.results import Files, Part
-
-HERE = Path(__file__).parent
-TEMPLATE, SCRIPTS = "player.html", ("player_objects.js", "player.js")  # the scripts are one scope
+from studio.templates import player_parts
 
 
 def player(**options: Any) -> gr.HTML:
     """Its value is `play(...)` or {"mode": "empty"}. Events: "correct" a frame; "look": names, colours, what is hidden."""
-    template, *scripts = ((HERE / name).read_text(encoding="utf-8") for name in (TEMPLATE, *SCRIPTS))
-    return gr.HTML({"mode": "empty"}, html_template=template, js_on_load="\n".join(scripts), apply_default_css=False, **options)
+    template, script = player_parts()
+    return gr.HTML({"mode": "empty"}, html_template=template, js_on_load=script, apply_default_css=False, **options)
 
 
 def play(clip: Clip, parts: list[Part], files: Files, looks: Looks, drawn: Mapping[int, str]) -> dict[str, Any]:

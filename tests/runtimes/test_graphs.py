@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import browser_page
 import numpy as np
 import pytest
 import torch
@@ -30,7 +31,9 @@ from vos_zoo.runtimes.int8 import Clip, quantize
 from vos_zoo.runtimes.layout import layout_of
 from vos_zoo.runtimes.manifest import Manifest, size_of, words_for
 from vos_zoo.segmenter import Segmenter
+from vos_zoo.videos.writer import VideoWriter
 
+onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 pytest.importorskip("onnxscript")
 
@@ -172,6 +175,38 @@ def test_the_command_line_gives_the_same_pictures(folder_of, tmp_path, capsys):
     folders = [tmp_path / runtime / "masks" for runtime in ("torch", "onnxruntime")]
     assert len(pictures) == 4
     assert all(np.array_equal(*(np.asarray(Image.open(folder / name)) for folder in folders)) for name in pictures)
+
+
+def test_the_page_without_a_server(folder_of, tmp_path):
+    """Pictures, or a video with the server gone: masks are Python's, and masks and overlay are downloaded and played."""
+    packages, site, video, mask = browser_page.packages(), tmp_path / "site", tmp_path / "clip.mp4", tmp_path / "first.png"
+    browser_page.builder().build(site, str(folder_of("CRVOS")), packages=packages, precisions=("float32",), report=lambda said: None)
+    frames, ids = clip(6, 2, size=(48, 64))
+    pictures = [tmp_path / f"{n}.png" for n in range(6)]
+    with VideoWriter(video, fps=10, size=(48, 64)) as writer:
+        for picture, frame in zip(pictures, frames, strict=True):
+            Image.fromarray(frame).save(picture)
+            writer.write(frame)
+    Image.fromarray(ids[0] * 100).save(mask)
+    segmenter = vos_zoo.load(folder_of("CRVOS"), redetection=False, **ONNX)
+
+    def agreement(source: Any, found: np.ndarray) -> float:
+        expected = np.asarray(segmenter.propagate(source, ids[0], progress=False))
+        return min(((a == b) & (a > 0)).sum() / ((a > 0) | (b > 0)).sum() for a, b in zip(expected, found, strict=True))
+
+    with browser_page.served(site) as (address, end), browser_page.opened(address) as page:
+        page.wait_for_selector("#offline:not(:empty)")
+        found = browser_page.follow(page, pictures, mask)
+        assert agreement(frames, found) > 0.99
+        assert page.inner_text("#told").startswith("6 frames, ") and " a second" in page.inner_text("#told")
+        assert np.array_equal(browser_page.masks_in(browser_page.saved(page, "_masks.zip")), found)
+        overlay = browser_page.frames_in(browser_page.saved(page, "_overlay.mp4"))
+        changed = np.abs(overlay.astype(int) - frames)
+        assert overlay.shape == frames.shape and changed[found > 0].mean() > 2 * changed[found == 0].mean()
+        page.wait_for_function("document.querySelector('.vl-video').readyState > 1")
+        end()
+        page.reload()
+        assert agreement(video, browser_page.follow(page, video, mask)) > 0.9  # colours of a decoder differ by rounding
 
 
 def test_the_table_of_runtimes(folder_of, tmp_path, capsys):
@@ -347,6 +382,9 @@ def test_int8_is_made_once_and_stays_near(folder_of, tmp_path):
     files = {name: graph.files["int8"].file for name, graph in manifest.graphs.items()}
     assert files["encode"] == "encode_qint8.onnx" and files["advance"] == "advance.onnx"
     assert (folder / "onnx" / "encode_qint8.onnx").stat().st_size < 0.5 * (folder / "onnx" / "encode.onnx").stat().st_size
+    weights = onnx.load(folder / "onnx" / "encode_qint8.onnx").graph.initializer
+    whole_numbers = [onnx.numpy_helper.to_array(each) for each in weights if each.data_type == onnx.TensorProto.INT8]
+    assert max(np.abs(each.astype(int)).max() for each in whole_numbers) == 64, "pairs of products must fit into 16 bits"
     exact, whole = (vos_zoo.load(folder, redetection=False, **ONNX, dtype=dtype) for dtype in ("float32", "int8"))
     assert repr(whole) == "<Segmenter debug (CRVOS) on cpu, int8, onnxruntime>"
     masks = [np.asarray(each.propagate(video, ids[0], progress=False)) for each in (exact, whole)]

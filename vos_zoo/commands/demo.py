@@ -1,6 +1,9 @@
 """vos-zoo demo: the page for the browser, on this machine. A video, a drawing on one frame, and the objects cut out of every frame.
 
 Ctrl-C ends it. What is uploaded stays on this machine; the page says after what time it is deleted.
+
+--browser offers another page, which computes in the visitor's own browser and sends nothing anywhere. It is built into a folder, once, for
+which npm is needed; that folder of files can be offered by any web server.
 """
 
 from __future__ import annotations
@@ -12,12 +15,15 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
+from vos_zoo.commands.options import say
 from vos_zoo.errors import VosZooError
 
 if TYPE_CHECKING:
     from vos_zoo.commands.options import Subparsers
 
 PACKAGE = Path(__file__).resolve().parent.parent
+SITE = Path("vos_zoo_browser")
+BROWSER_MODEL = "crvos-resnet18"  # the quickest
 
 
 def add(commands: Subparsers) -> None:
@@ -27,13 +33,18 @@ def add(commands: Subparsers) -> None:
     parser.add_argument("--port", type=int, help="port (default: the first free one from 7860)")
     parser.add_argument("--open", action="store_true", help="open it in the browser")
     parser.add_argument("--models", metavar="NAME,...", help="models on offer, also folders of your own (default: all that have weights)")
+    parser.add_argument("--browser", nargs="?", const=SITE, type=Path, metavar="FOLDER",
+                        help=f"the page that computes in the browser; built into FOLDER unless it is there (default: {SITE})")  # fmt: skip
+    parser.add_argument("--packages", type=Path, metavar="FOLDER", help="with --browser: node_modules that are there, instead of npm")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
+    if args.browser is not None:
+        return _in_the_browser(args)
     if importlib.util.find_spec("gradio") is None:
         raise VosZooError("the page needs gradio: pip install gradio")
-    app = _app(folder())
+    app = _module("vos_zoo_demo_app", folder() / "app.py")
     models = [name.strip() for name in (args.models or "").split(",") if name.strip()]
     page = app.build(app.Choices(models or None))
     try:
@@ -58,10 +69,24 @@ def folder() -> Path:
     )
 
 
-def _app(place: Path) -> ModuleType:
-    """app.py as a module, with the folder studio/ beside it."""
-    sys.path.insert(0, str(place))
-    spec = importlib.util.spec_from_file_location("vos_zoo_demo_app", place / "app.py")
+def _in_the_browser(args: argparse.Namespace) -> int:
+    page = _module("vos_zoo_demo_browser", folder() / "browser" / "build.py")
+    models = [name.strip() for name in (args.models or BROWSER_MODEL).split(",") if name.strip()]
+    if len(models) != 1:
+        raise VosZooError("the page in the browser has one model: give one name to --models")
+    if args.models or not (args.browser / page.MARKER).is_file():
+        page.build(args.browser, models[0], packages=args.packages, report=say)
+    try:
+        page.serve(args.browser, args.host, args.port or 7860, open_it=args.open)
+    except OSError as error:
+        raise VosZooError(f"the page can't be served on {args.host}, port {args.port or 7860}: {error}. Choose another --port") from error
+    return 0
+
+
+def _module(name: str, path: Path) -> ModuleType:
+    """A file of the page as a module, with the folder studio/ beside app.py."""
+    sys.path.insert(0, str(folder()))
+    spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module

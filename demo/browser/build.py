@@ -1,0 +1,187 @@
+"""Builds the page without a server: everything that it needs in one folder of files, which any web server can offer.
+
+`vos-zoo demo --browser` builds and serves it. npm fetches the two packages that package-lock.json pins, once; after that the folder needs
+nothing more.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import http.server
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+import webbrowser
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import vos_zoo
+
+HERE = Path(__file__).resolve().parent
+DEMO = HERE.parent
+if str(DEMO) not in sys.path:
+    sys.path.insert(0, str(DEMO))
+
+from studio.templates import painter_parts, player_parts  # noqa: E402
+
+OWN = ("page.js", "engine.js", "worker.js", "follow.js", "pictures.js", "clips.js", "masks.js", "parts.js", "app.webmanifest", "icon.svg")
+PACKAGES = {
+    "onnxruntime-web/dist": ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm"),
+    "mediabunny/dist/bundles": ("mediabunny.min.mjs",),
+    "mediabunny": ("LICENSE",),
+}
+EXAMPLES = (
+    {"title": "Koi", "words": "Marked already: just start.", "clip": "koi.mp4", "picture": "koi.jpg", "mask": "koi_first_mask.png"},
+    {
+        "title": "Two fish, upright",
+        "words": "Circle each of them.",
+        "clip": "pond_upright.mp4",
+        "picture": "pond_upright.jpg",
+        "mask": None,
+    },
+)
+MARKER = "site.json"  # what the page asks first: its examples, precisions and files
+Report = Callable[[str], None]
+
+
+def build(
+    out: Path, model: str, *, packages: Path | None = None, precisions: tuple[str, ...] = ("int8", "float32"), report: Report = print
+) -> None:
+    """Writes the page into a folder, whole or not at all.
+
+    Args:
+        out: where to. A page that lies there is replaced; a folder that holds anything else is refused.
+        model: a checkpoint's name, folder or owner/repo: one that is given masks.
+        packages: node_modules that are there already, instead of npm.
+        precisions: of the graphs, the first is what the page takes.
+        report: told what is being done.
+
+    Raises:
+        VosZooError: the model can't be a graph, npm is missing or can't fetch, or the folder is not free.
+    """
+    if out.exists() and not (out / MARKER).is_file() and (not out.is_dir() or any(out.iterdir())):
+        raise vos_zoo.SaveError(f"{out} holds something else than this page: choose another folder")
+    if packages is None and shutil.which("npm") is None:
+        raise vos_zoo.VosZooError("building the page needs npm, once: install Node.js, which brings it")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=out.parent, prefix=".vos-zoo-browser-") as scratch:
+            site = Path(scratch) / "site"
+            site.mkdir()
+            report(f"writing the graphs of {model}")
+            _write_model(site / "model", model, precisions)
+            report("fetching onnxruntime-web and mediabunny")
+            _write_packages(site / "vendor", packages or _fetched(Path(scratch)))
+            _write_page(site, precisions)
+            if out.exists():
+                shutil.rmtree(out)
+            shutil.move(str(site), out)
+    except OSError as error:
+        raise vos_zoo.SaveError(f"{out} can't be written: {error.strerror or error}. Choose another folder") from error
+
+
+def serve(folder: Path, host: str, port: int, *, open_it: bool, report: Report = print) -> None:
+    """Offers the page until Ctrl-C, and isolated, so that its model may use several threads. OSError if the port is taken."""
+    with http.server.ThreadingHTTPServer((host, port), functools.partial(Handler, directory=str(folder))) as server:
+        shown = "127.0.0.1" if host in ("", "0.0.0.0") else host
+        address = f"http://{shown}:{server.server_port}/"
+        report(f"{address}  (Ctrl-C ends it)")
+        if open_it:
+            webbrowser.open(address)
+        server.serve_forever()
+
+
+class Handler(http.server.SimpleHTTPRequestHandler):
+    """Files of the page, with their types whatever the system believes of them."""
+
+    extensions_map = {
+        **http.server.SimpleHTTPRequestHandler.extensions_map,
+        ".js": "text/javascript",
+        ".mjs": "text/javascript",
+        ".wasm": "application/wasm",
+        ".svg": "image/svg+xml",
+        ".webmanifest": "application/manifest+json",
+        ".onnx": "application/octet-stream",
+    }
+
+    def end_headers(self) -> None:
+        self.send_header("Cross-Origin-Opener-Policy", "same-origin")
+        self.send_header("Cross-Origin-Embedder-Policy", "require-corp")
+        self.send_header("Cache-Control", "no-cache")
+        super().end_headers()
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+def _write_model(folder: Path, model: str, precisions: tuple[str, ...]) -> None:
+    """export.json and the graphs that it names, in each precision."""
+    folder.mkdir()
+    for precision in precisions:
+        segmenter = vos_zoo.load(model, runtime="onnxruntime", device="cpu", dtype=precision, redetection=False)
+        if segmenter.finds_objects:
+            raise vos_zoo.VosZooError(f"{model} finds its objects itself, and this page is for marking them: take another model")
+        source: Any = segmenter.model
+        for graph in source.manifest.graphs.values():
+            name = graph.files[precision].file
+            shutil.copyfile(source.folder / name, folder / name)
+        shutil.copyfile(source.folder / "export.json", folder / "export.json")
+
+
+def _fetched(folder: Path) -> Path:
+    """node_modules, as the lock file says."""
+    for name in ("package.json", "package-lock.json"):
+        shutil.copyfile(HERE / name, folder / name)
+    command = [shutil.which("npm") or "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
+    try:
+        subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True)
+    except subprocess.CalledProcessError as error:
+        raise vos_zoo.VosZooError(f"npm can't fetch onnxruntime-web and mediabunny: {error.stderr.strip():.400}") from error
+    return folder / "node_modules"
+
+
+def _write_packages(folder: Path, packages: Path) -> None:
+    folder.mkdir()
+    for place, names in PACKAGES.items():
+        for name in names:
+            source = packages / place / name
+            if not source.is_file():
+                raise vos_zoo.VosZooError(f"{source} is missing: give no --packages, and npm fetches what is needed")
+            shutil.copyfile(source, folder / (f"{place}-{name}" if "." not in name else name))
+
+
+def _write_page(site: Path, precisions: tuple[str, ...]) -> None:
+    for name in OWN:
+        shutil.copyfile(HERE / name, site / name)
+    html = (HERE / "index.html").read_text(encoding="utf-8")
+    for name, (template, script) in {"painter": painter_parts(), "player": player_parts()}.items():
+        html = html.replace(name.upper(), template)
+        (site / f"{name}.js").write_text(f"export default function (element, props, trigger, watch) {{\n{script}\n}}\n", encoding="utf-8")
+    (site / "index.html").write_text(html, encoding="utf-8")
+    styles = (DEMO / "studio" / "page.css", DEMO / "studio" / "painter.css", DEMO / "studio" / "player.css", HERE / "look.css")
+    (site / "page.css").write_text("\n".join(path.read_text(encoding="utf-8") for path in styles), encoding="utf-8")
+    (site / "examples").mkdir()
+    examples = [_write_example(site / "examples", **example) for example in EXAMPLES]
+    files = sorted(path.relative_to(site).as_posix() for path in site.rglob("*") if path.is_file())
+    digest = hashlib.sha256(b"".join(hashlib.sha256((site / name).read_bytes()).digest() for name in files)).hexdigest()[:16]
+    worker = (HERE / "offline.js").read_text(encoding="utf-8").replace("BUILD", digest)
+    (site / "offline.js").write_text(worker, encoding="utf-8")
+    said = {"precisions": list(precisions), "examples": examples, "files": [*files, MARKER]}
+    (site / MARKER).write_text(json.dumps(said) + "\n", encoding="utf-8")
+
+
+def _write_example(folder: Path, *, clip: str, picture: str, mask: str | None, **words: str) -> dict[str, Any]:
+    for name in (clip, picture):
+        shutil.copyfile(DEMO / "examples" / name, folder / name)
+    runs = None
+    if mask is not None:
+        ids = vos_zoo.read_mask(DEMO / "examples" / mask).labels.reshape(-1)
+        starts = np.flatnonzero(np.diff(ids.astype(int), prepend=-1))
+        runs = np.stack([np.diff(starts, append=ids.size), ids[starts]], 1).reshape(-1).tolist()
+    return {**words, "clip": clip, "picture": picture, "runs": runs}

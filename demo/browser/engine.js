@@ -1,0 +1,41 @@
+// worker.js, asked one thing at a time.
+
+export class Engine {
+  #worker = new Worker(new URL("worker.js", import.meta.url), { type: "module" });
+  #waiting = null; // { resolve, reject, fetched } of what is asked now
+
+  constructor() {
+    this.#worker.onmessage = ({ data }) => {
+      if ("fetched" in data) { this.#waiting?.fetched?.(data.fetched); return; }
+      const { resolve, reject } = this.#waiting;
+      this.#waiting = null;
+      if ("failed" in data) reject(new Error(data.failed));
+      else resolve(data.done);
+    };
+    this.#worker.onerror = (event) => {
+      this.#waiting?.reject(new Error(`The model can't be run here: ${event.message ?? "the worker did not start"}`));
+      this.#waiting = null;
+    };
+  }
+
+  /** Opens the model. fetched: called with the share of it that has come. */
+  open(precision, fetched) {
+    return this.#ask({ call: "open", precision }, [], fetched);
+  }
+
+  start(size) {
+    return this.#ask({ call: "start", size });
+  }
+
+  /** Ids of the next frame. rgba: its bytes, which are given away; marked: null, or { ids, given }. */
+  next(rgba, marked) {
+    return this.#ask({ call: "next", rgba, marked }, [rgba.buffer]);
+  }
+
+  #ask(message, given = [], fetched = null) {
+    return new Promise((resolve, reject) => {
+      this.#waiting = { resolve, reject, fetched };
+      this.#worker.postMessage(message, given);
+    });
+  }
+}
