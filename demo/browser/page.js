@@ -165,7 +165,7 @@ async function finish(films, panel, strip) {
   const stem = clip.name.replace(/\.[^.]*$/, "") || "clip";
   $("saved").replaceChildren(
     file("Masks", "an indexed PNG a frame, in a zip", `${stem}_masks.zip`, () => masksZip()),
-    ...(overlay ? [file("Overlay", `the clip with the objects in colour · ${(overlay.size / 1e6).toFixed(1)} MB`, `${stem}_overlay.${films[0].ending}`, () => overlay)] : []),
+    ...(overlay ? [file("Overlay", `the clip with the objects in colour · ${Math.max(0.1, overlay.size / 1e6).toFixed(1)} MB`, `${stem}_overlay.${films[0].ending}`, () => overlay)] : []),
   );
   window.vosZoo.results = results;
   see("watch");
