@@ -148,7 +148,7 @@ def _read(path: Path) -> dict[str, Any]:
         record = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise EvaluationError(f"{path} can't be read as JSON: {error}") from error
-    if not isinstance(record, dict) or not {"kind", "mean_jf", "benchmark"} & set(record):
+    if not isinstance(record, dict) or not {"kind", "mean_jf", "figures", "benchmark"} & set(record):
         raise EvaluationError(f"{path} was written neither by vos-zoo evaluate --out (scores.json) nor by tools/benchmark.py --json")
     return record
 
