@@ -71,8 +71,9 @@ class _Clip:
             self.opened.video.close()
 
 
-def _is_scalar(videos: object) -> bool:
-    return getattr(videos, "shape", None) == ()
+def _is_scalar(value: object) -> bool:
+    """An array without axes says that it can be iterated over, and can't."""
+    return getattr(value, "shape", None) == ()
 
 
 def checked_jobs(
@@ -88,7 +89,7 @@ def checked_jobs(
         raise VosZooError(f"batch is the number of videos that run together, 1 or more, not {batch!r:.80}")
     columns = {"videos": videos, "first_masks": first_masks, "masks": masks}
     for name, column in columns.items():
-        if isinstance(column, (str, bytes, Mapping)) or (column is not None and not isinstance(column, Iterable)):
+        if isinstance(column, (str, bytes, Mapping)) or _is_scalar(column) or (column is not None and not isinstance(column, Iterable)):
             raise MaskError(
                 f"{name} holds one entry a video, in the same order, None where there is none; it can't be a {type(column).__name__}"
             )
