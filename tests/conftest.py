@@ -45,6 +45,15 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
         print(f"\n{report.nodeid} failed in its {report.when}\n{report.longreprtext}{said}", file=sys.__stdout__, flush=True)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def gradients_before_graphs() -> None:
+    """At its first gradient autograd starts a thread for each GPU, after which no fork can compute gradients; a graph that is exported
+    pretends that there are GPUs. So the first gradient comes before the first graph."""
+    import torch
+
+    torch.zeros(1, requires_grad=True).sum().backward()
+
+
 @pytest.fixture(autouse=True)
 def progress_lock() -> Iterator[None]:
     """No test may leave tqdm's lock locked, by a killed fork or an error amid a bar: a later one would wait for it for ever."""

@@ -46,6 +46,7 @@ EXAMPLES = (
         "mask": None,
     },
 )
+MODEL = "crvos-resnet18"  # where none is named: the quickest
 MARKER = "site.json"  # what the page asks first: its examples, precisions and files
 Report = Callable[[str], None]
 

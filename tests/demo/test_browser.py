@@ -336,7 +336,7 @@ def test_the_keyboard_draws_and_everything_has_a_name(visitor, clip):
     upload(page, clip)
     wait_for_painter(page)
     page.locator(".vp-paint").focus()
-    for key in ("2", "ArrowUp", " ", *["ArrowRight"] * 4, " "):
+    for key in ("b", "2", "ArrowUp", " ", *["ArrowRight"] * 4, " "):
         page.keyboard.press(key)
     labels = painted(page)
     assert set(np.unique(labels)) == {0, 2} and marked(page) == ["Frame 0, objects 2: show"]

@@ -369,7 +369,7 @@ def test_files_go_in_time_and_so_do_those_of_a_server_that_died(tmp_path, monkey
 def test_somebody_elses_temporary_folder_is_told(tmp_path, monkeypatch, capsys, models):
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "file"))
-    monkeypatch.setattr(command, "_app", lambda place: app)
+    monkeypatch.setattr(command, "_module", lambda name, place: app)
     assert main(["demo", "--models", models["one"]]) == 2
     said = capsys.readouterr().err
     assert f"the page can't keep files in {tmp_path / 'file'}" in said and "GRADIO_TEMP_DIR" in said and "port" not in said
@@ -651,7 +651,7 @@ def test_examples_are_small_and_open():
 
 def test_the_command_starts_the_page(monkeypatch, models):
     asked = {}
-    monkeypatch.setattr(command, "_app", lambda place: app)
+    monkeypatch.setattr(command, "_module", lambda name, place: app)
     monkeypatch.setattr(app, "launch", lambda page, **options: asked.update(options, page=page))
     assert main(["demo", "--port", "7999", "--models", f"crvos, {models['one']}"]) == 0
     assert asked["server_name"] == "127.0.0.1" and asked["server_port"] == 7999 and not asked["inbrowser"]
@@ -670,7 +670,7 @@ def test_a_port_that_is_taken_is_named(monkeypatch, capsys):
     def taken(page, **options):
         raise OSError("Cannot find empty port in range: 7999-7999")
 
-    monkeypatch.setattr(command, "_app", lambda place: app)
+    monkeypatch.setattr(command, "_module", lambda name, place: app)
     monkeypatch.setattr(app, "launch", taken)
     assert main(["demo", "--port", "7999"]) == 2 and "Choose another --port" in capsys.readouterr().err
 

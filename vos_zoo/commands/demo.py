@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 PACKAGE = Path(__file__).resolve().parent.parent
 SITE = Path("vos_zoo_browser")
-BROWSER_MODEL = "crvos-resnet18"  # the quickest
 
 
 def add(commands: Subparsers) -> None:
@@ -71,7 +70,7 @@ def folder() -> Path:
 
 def _in_the_browser(args: argparse.Namespace) -> int:
     page = _module("vos_zoo_demo_browser", folder() / "browser" / "build.py")
-    models = [name.strip() for name in (args.models or BROWSER_MODEL).split(",") if name.strip()]
+    models = [name.strip() for name in (args.models or page.MODEL).split(",") if name.strip()]
     if len(models) != 1:
         raise VosZooError("the page in the browser has one model: give one name to --models")
     if args.models or not (args.browser / page.MARKER).is_file():
