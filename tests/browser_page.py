@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import functools
-import importlib.util
 import os
 import shutil
-import sys
 import threading
 import zipfile
 from collections.abc import Iterator
@@ -20,6 +18,7 @@ import av
 import numpy as np
 import pytest
 from PIL import Image
+from programs import module
 
 BROWSER = Path(__file__).resolve().parent.parent / "demo" / "browser"
 PATIENCE = 60_000  # milliseconds
@@ -29,11 +28,7 @@ def builder() -> ModuleType:
     """demo/browser/build.py; skips in copies of the library that lack it."""
     if not BROWSER.is_dir():
         pytest.skip("demo/ is not part of this copy")
-    spec = importlib.util.spec_from_file_location("vos_zoo_demo_browser", BROWSER / "build.py")
-    assert spec is not None and spec.loader is not None
-    sys.modules[spec.name] = module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return module("vos_zoo_demo_browser", BROWSER / "build.py")
 
 
 def packages() -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import struct
 import sys
@@ -17,6 +16,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from programs import module
 
 import vos_zoo
 from vos_zoo.checkpoints.config import ModelConfig, Preprocess
@@ -35,10 +35,7 @@ def app() -> ModuleType:
     if str(DEMO) not in sys.path:
         sys.path.insert(0, str(DEMO))
     if "vos_zoo_demo_app" not in sys.modules:
-        spec = importlib.util.spec_from_file_location("vos_zoo_demo_app", DEMO / "app.py")
-        assert spec is not None and spec.loader is not None
-        sys.modules["vos_zoo_demo_app"] = module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
+        module("vos_zoo_demo_app", DEMO / "app.py")
     return sys.modules["vos_zoo_demo_app"]
 
 

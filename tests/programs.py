@@ -1,4 +1,4 @@
-"""The programs in tools/ as modules."""
+"""Files outside of the package as modules: the programs in tools/, the pages in demo/."""
 
 from __future__ import annotations
 
@@ -15,9 +15,14 @@ def program(name: str) -> ModuleType:
     path = Path(__file__).parents[1] / "tools" / f"{name}.py"
     if not path.is_file():
         pytest.skip("tools/ is not part of this copy")
-    spec = importlib.util.spec_from_file_location(f"tools_{name}", path)
+    return module(f"tools_{name}", path)
+
+
+def module(name: str, path: Path) -> ModuleType:
+    """A file, loaded anew by that name."""
+    spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
+    made = importlib.util.module_from_spec(spec)
+    sys.modules[name] = made  # dataclasses look their module up
+    spec.loader.exec_module(made)
+    return made

@@ -19,8 +19,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 import vos_zoo
 
 HERE = Path(__file__).resolve().parent
@@ -28,24 +26,17 @@ DEMO = HERE.parent
 if str(DEMO) not in sys.path:
     sys.path.insert(0, str(DEMO))
 
+from studio.examples import EXAMPLES, FOLDER, Example  # noqa: E402
+from studio.marks import encode_runs  # noqa: E402
 from studio.templates import painter_parts, player_parts  # noqa: E402
 
-OWN = ("page.js", "engine.js", "worker.js", "follow.js", "pictures.js", "clips.js", "masks.js", "parts.js", "app.webmanifest", "icon.svg")
+OWN = ("page.js", "engine.js", "worker.js", "follow.js", "pictures.js", "clips.js", "film.js", "masks.js", "packing.js", "parts.js",
+       "app.webmanifest", "icon.svg")  # fmt: skip
 PACKAGES = {
     "onnxruntime-web/dist": ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm"),
     "mediabunny/dist/bundles": ("mediabunny.min.mjs",),
     "mediabunny": ("LICENSE",),
 }
-EXAMPLES = (
-    {"title": "Koi", "words": "Marked already: just start.", "clip": "koi.mp4", "picture": "koi.jpg", "mask": "koi_first_mask.png"},
-    {
-        "title": "Two fish, upright",
-        "words": "Circle each of them.",
-        "clip": "pond_upright.mp4",
-        "picture": "pond_upright.jpg",
-        "mask": None,
-    },
-)
 MODEL = "crvos-resnet18"  # where none is named: the quickest
 MARKER = "site.json"  # what the page asks first: its examples, precisions and files
 Report = Callable[[str], None]
@@ -168,7 +159,7 @@ def _write_page(site: Path, precisions: tuple[str, ...]) -> None:
     styles = (DEMO / "studio" / "page.css", DEMO / "studio" / "painter.css", DEMO / "studio" / "player.css", HERE / "look.css")
     (site / "page.css").write_text("\n".join(path.read_text(encoding="utf-8") for path in styles), encoding="utf-8")
     (site / "examples").mkdir()
-    examples = [_write_example(site / "examples", **example) for example in EXAMPLES]
+    examples = [_write_example(site / "examples", example) for example in EXAMPLES]
     files = sorted(path.relative_to(site).as_posix() for path in site.rglob("*") if path.is_file())
     digest = hashlib.sha256(b"".join(hashlib.sha256((site / name).read_bytes()).digest() for name in files)).hexdigest()[:16]
     worker = (HERE / "offline.js").read_text(encoding="utf-8").replace("BUILD", digest)
@@ -177,12 +168,8 @@ def _write_page(site: Path, precisions: tuple[str, ...]) -> None:
     (site / MARKER).write_text(json.dumps(said) + "\n", encoding="utf-8")
 
 
-def _write_example(folder: Path, *, clip: str, picture: str, mask: str | None, **words: str) -> dict[str, Any]:
-    for name in (clip, picture):
-        shutil.copyfile(DEMO / "examples" / name, folder / name)
-    runs = None
-    if mask is not None:
-        ids = vos_zoo.read_mask(DEMO / "examples" / mask).labels.reshape(-1)
-        starts = np.flatnonzero(np.diff(ids.astype(int), prepend=-1))
-        runs = np.stack([np.diff(starts, append=ids.size), ids[starts]], 1).reshape(-1).tolist()
-    return {**words, "clip": clip, "picture": picture, "runs": runs}
+def _write_example(folder: Path, example: Example) -> dict[str, Any]:
+    for name in (example.clip, example.picture):
+        shutil.copyfile(FOLDER / name, folder / name)
+    runs = None if example.first_mask is None else encode_runs(vos_zoo.read_mask(FOLDER / example.first_mask).labels)
+    return {"title": example.title, "words": example.words, "clip": example.clip, "picture": example.picture, "runs": runs}

@@ -1,7 +1,9 @@
 // The page: choose a clip, mark, follow, watch and download. What computes is worker.js; nothing leaves this machine.
 
-import { Film, openClip, pictureOf } from "./clips.js";
-import { asPng, asZip, decodeRuns, encodeRuns, forPlayer, idsOfPicture, shrunk, tinted } from "./masks.js";
+import { openClip, pictureOf } from "./clips.js";
+import { Film } from "./film.js";
+import { decodeRuns, encodeRuns, forPlayer, idsOfPicture, shrunk, tinted } from "./masks.js";
+import { asPng, asZip } from "./packing.js";
 import { makePainter, makePlayer } from "./parts.js";
 import { Engine } from "./engine.js";
 

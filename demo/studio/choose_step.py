@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
@@ -11,34 +9,17 @@ import gradio as gr
 from studio import cards, theme
 from studio.desk import Desk
 from studio.events import QUICK, READING, Update, number
+from studio.examples import EXAMPLES, FOLDER
 from studio.visit import Visit
 
 if TYPE_CHECKING:
     from studio.mark_step import MarkStep
     from studio.watch_step import WatchStep
 
-FOLDER = Path(__file__).resolve().parent.parent / "examples"
 KEPT = """() => {
   try { return [JSON.parse(sessionStorage.getItem("vos-zoo-visit")), null]; } catch { return [null, null]; } }"""
 FOLD = f"(status) => {{ if ((status || '').includes('vz-done')) ({theme.fold(True, finished=True)})(); }}"
 VIDEOS = ["video", ".mkv", ".ts", ".webm", ".gif", ".avi", ".m4v"]
-
-
-@dataclass(frozen=True)
-class Example:
-    """A clip that comes with the page; its files lie in examples/."""
-
-    title: str
-    words: str  # what it shows
-    clip: str
-    picture: str
-    first_mask: str | None = None
-
-
-EXAMPLES = (
-    Example("Koi", "Marked already: just start.", "koi.mp4", "koi.jpg", "koi_first_mask.png"),
-    Example("Two fish, upright", "Click on each of them.", "pond_upright.mp4", "pond_upright.jpg"),
-)
 
 
 class ChooseStep:

@@ -34,7 +34,7 @@ app = demo_page.app()
 
 from studio import cards, clips, drawing, extras, follow, limits, line, looks, marks, results, storage, summary  # noqa: E402
 from studio.choices import Choices  # noqa: E402
-from studio.choose_step import EXAMPLES  # noqa: E402
+from studio.examples import EXAMPLES  # noqa: E402
 from studio.returns import Returns  # noqa: E402
 from studio.speed import Speed, in_words, range_in_words  # noqa: E402
 from studio.visit import Visit  # noqa: E402
