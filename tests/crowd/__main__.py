@@ -70,8 +70,8 @@ def _memory(pid: int) -> int:
 
 
 def _count(files: Path) -> int:
-    """Files of visitors; the lock that says that the server lives is none."""
-    return sum(path.is_file() and path.name != "lock" for path in files.rglob("*"))
+    """Files of visitors; the lock that says that the server lives is none. Folders may go while they are counted."""
+    return sum(name != "lock" for _, _, names in os.walk(files) for name in names)
 
 
 if __name__ == "__main__":
