@@ -56,11 +56,19 @@ def cvat(inside: str) -> dict[int, int]:
 def test_two_of_one_category_are_two_objects() -> None:
     assert areas(coco({}, {"segmentation": [RIGHT]})) == {1: 225, 2: 225}
     assert areas(coco({"category_id": 7}, {"category_id": 3, "segmentation": [RIGHT]})) == {1: 225, 2: 225}
-    deep: list[object] = []
-    for _ in range(5000):
-        deep = [deep]
-    assert areas(coco({"category_id": deep}, {"category_id": 3, "segmentation": [RIGHT]})) == {1: 225, 2: 225}
     assert areas(coco({"track_id": 9}, {"track_id": 4, "segmentation": [RIGHT]})) == {4: 225, 9: 225}
+
+
+def test_names_that_are_nested_deep_are_names() -> None:
+    deep: list[object] = []
+    key: object = "size"
+    for _ in range(5000):
+        deep, key = [deep], (key,)
+    assert areas(coco({"category_id": deep}, {"category_id": 3, "segmentation": [RIGHT]})) == {1: 225, 2: 225}
+    assert areas(studio({**box(20), "type": deep}, box(20), {**box(60), "value": {**box(60)["value"], "rectanglelabels": [deep]}}))
+    for document in (coco({"segmentation": {key: 1}}), {key: 1, "counts": [4]}):
+        with pytest.raises(MaskError):
+            areas(document)
 
 
 def test_background_of_labelme_is_no_object() -> None:

@@ -12,7 +12,7 @@ from vos_zoo.errors import MaskError
 from vos_zoo.masks.annotations import Patch, Shape, segmentation_shape
 from vos_zoo.masks.packing import LARGEST_ID
 from vos_zoo.masks.rle import checked_size, is_rle, rle_size
-from vos_zoo.masks.values import entry, items, mapping, text, whole
+from vos_zoo.masks.values import entry, items, mapping, named, text, whole
 from vos_zoo.system.shown import shown
 
 Frames = list[tuple[str, "int | None", tuple[int, int], list[Shape]]]
@@ -100,8 +100,7 @@ def _shape(annotation: Mapping[str, Any], segmentation: object, where: str) -> S
     sources = [annotation, attributes if isinstance(attributes, Mapping) else {}]
     group = next((source[key] for source in sources for key in _TRACK_KEYS if source.get(key) is not None), None)
     group = None if group is None else whole(group, f"the track of {where}", 0, LARGEST_ID)
-    category = annotation.get("category_id", "")
-    label = f"category {category if isinstance(category, str) else shown(category)}"[:80]
+    label = f"category {named(annotation.get('category_id', ''))}"[:80]
     return segmentation_shape(segmentation, where, label=label, group=group)
 
 

@@ -15,7 +15,7 @@ from vos_zoo.errors import MaskError, VosZooWarning
 from vos_zoo.masks.annotations import Patch, Shape
 from vos_zoo.masks.outlines import ellipse, turned
 from vos_zoo.masks.rle import checked_size
-from vos_zoo.masks.values import entry, items, mapping, real, whole
+from vos_zoo.masks.values import entry, items, mapping, named, real, whole
 from vos_zoo.system.shown import shown
 
 Frames = list[tuple[str, "int | None", tuple[int, int], list[Shape]]]
@@ -53,7 +53,7 @@ def read_label_studio(document: object, name: str) -> Frames:
         for n, region in enumerate(items(entry(kept[0], "result", where), f"'result' of {where}")):
             place = f"region {n} of {where}"
             region = mapping(region, place)
-            kind = str(region.get("type"))
+            kind = named(region.get("type"))
             if kind.startswith(_OTHER):
                 raise MaskError(f"{place} is a {kind[:40]!r}, which is not read: draw brush masks, polygons, rectangles or ellipses")
             if kind not in _KINDS:
@@ -74,7 +74,7 @@ def read_label_studio(document: object, name: str) -> Frames:
 def _shape(region: Mapping[str, Any], size: tuple[int, int], where: str) -> Shape:
     value = mapping(entry(region, "value", where), f"'value' of {where}")
     labels = next((value[key] for key in _KINDS if value.get(key)), [""])
-    label = str(items(labels, f"the labels of {where}")[0])[:200]
+    label = named(items(labels, f"the labels of {where}")[0])[:200]
     height, width = size
     if "rle" in value:
         return Shape(partial(_brush, value["rle"], size, where), label, None, where)
@@ -141,7 +141,7 @@ def _brush(listed: object, size: tuple[int, int], where: str) -> Patch:
 
 def unknown_export(document: object, name: str) -> MaskError:
     """What to say of a JSON that is of no form that is read."""
-    keys = shown(sorted(map(str, document)) if isinstance(document, Mapping) else document)
+    keys = shown(sorted(map(named, document)) if isinstance(document, Mapping) else document)
     return MaskError(
         f"{name} is JSON of a form that is not read as masks ({keys}): LabelMe ('shapes'), COCO ('images' or 'videos', 'annotations'), "
         "Label Studio ('data', 'annotations'), RLEs ('size', 'counts') and lists of them are"

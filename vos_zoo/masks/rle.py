@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from vos_zoo.errors import MaskError
-from vos_zoo.masks.values import items, whole
+from vos_zoo.masks.values import items, named, whole
 from vos_zoo.system.limits import check_picture
 from vos_zoo.system.shown import shown
 
@@ -62,7 +62,7 @@ def is_rle(value: object) -> bool:
 def rle_size(rle: Mapping[str, Any]) -> tuple[int, int]:
     """(H, W) that a COCO RLE says it has. Raises MaskError if it says none, or more than the limits."""
     if not is_rle(rle):
-        raise MaskError(f'a COCO RLE needs the keys "size" and "counts", this one has {shown(sorted(map(str, rle)))}')
+        raise MaskError(f'a COCO RLE needs the keys "size" and "counts", this one has {shown(sorted(map(named, rle)))}')
     return checked_size(rle["size"])
 
 

@@ -28,6 +28,11 @@ def text(value: object, what: str) -> str:
     return value
 
 
+def named(value: object) -> str:
+    """What somebody calls a thing, as text: a string as it is, anything else as a message shows it, however deep it is nested."""
+    return value if isinstance(value, str) else shown(value)
+
+
 def items(value: object, what: str, length: int | None = None) -> list[Any]:
     """A list, of that length if one is given. Raises MaskError."""
     if not isinstance(value, (list, tuple)):
@@ -47,5 +52,5 @@ def mapping(value: object, what: str) -> Mapping[Any, Any]:
 def entry(record: Mapping[Any, Any], key: str, what: str) -> Any:
     """record[key]. Raises MaskError, with the keys that there are, if it is missing."""
     if key not in record:
-        raise MaskError(f"{what} has no {key!r}; its keys are {shown(sorted(map(str, record)))}")
+        raise MaskError(f"{what} has no {key!r}; its keys are {shown(sorted(map(named, record)))}")
     return record[key]
