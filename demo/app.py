@@ -107,6 +107,7 @@ def launch(page: gr.Blocks, *, warm: bool = True, **options: Any) -> Any:
         favicon_path=HERE / "favicon.png",
         footer_links=["api"],
         max_file_size=f"{page.limits.megabytes}mb",  # type: ignore[attr-defined]
+        state_session_capacity=page.limits.sessions,  # type: ignore[attr-defined]
         mcp_server=importlib.util.find_spec("mcp") is not None,
         run_history=False,
         enable_monitoring=False,

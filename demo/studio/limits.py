@@ -16,6 +16,7 @@ class Limits:
     preview: int = 640  # pixels, longer side of what the browser is shown
     waiting: int = 12  # runs in the queue; more are turned away
     keep: int = 3600  # seconds after which files are deleted
+    sessions: int = 1000  # that are remembered, each some hundred kilobytes; of more, those that were longest idle are forgotten
     cutout_megapixels: int = 400  # of all frames together, up to which cut-outs are also given at full size
 
     def words(self) -> str:

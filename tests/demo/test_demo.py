@@ -666,6 +666,14 @@ def test_the_command_says_what_is_missing(monkeypatch, capsys, tmp_path):
         command.folder()
 
 
+def test_whoever_asks_under_ever_new_names_does_not_fill_the_memory(choices, monkeypatch):
+    asked = {}
+    page = app.build(choices, limits.Limits(sessions=2))
+    monkeypatch.setattr(page, "launch", lambda **options: asked.update(options))
+    app.launch(page, warm=False, prevent_thread_lock=True)
+    assert asked["state_session_capacity"] == 2 and limits.Limits().sessions <= 1000
+
+
 def test_a_port_that_is_taken_is_named(monkeypatch, capsys):
     def taken(page, **options):
         raise OSError("Cannot find empty port in range: 7999-7999")
