@@ -96,7 +96,7 @@ def build(choices: Choices | None = None, limits: Limits | None = None, answers:
 
 
 def launch(page: gr.Blocks, *, warm: bool = True, **options: Any) -> Any:
-    """Starts the server. The model is loaded meanwhile, so that the page answers at once."""
+    """Starts the server. The models are loaded meanwhile, so that the page answers at once."""
     if warm:
         threading.Thread(target=page.warm_up, daemon=True).start()  # type: ignore[attr-defined]
     warnings.filterwarnings("ignore", "This MCP server includes a tool that has a gr.State input")  # a program needs no state of its own

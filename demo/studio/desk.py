@@ -257,11 +257,12 @@ class Desk:
         return visit.extras
 
     def warm_up(self) -> None:
-        """Loads the first model and takes its time, so that the first visitor need not wait for it."""
+        """Loads what points and the first model, and takes its time, so that the first visitor need not wait for either."""
         try:
+            self.answers.warm_up()
             self.prepare(self.choices.default)
         except Exception:
-            log.exception("the model could not be loaded ahead; the first run will say why")
+            log.exception("the models could not be loaded ahead; the first click or run will say why")
 
     def _followed(
         self, names: list[str], clip: Clip, marks: Mapping[int, FrameMasks], backwards: bool, cancel: str, colours: Mapping[int, str]

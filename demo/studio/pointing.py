@@ -51,6 +51,13 @@ class Answers:
                 self._model = vos_zoo.load_pointer()
             return self._model.look(picture)
 
+    def warm_up(self) -> None:
+        """Loads the model and lets it answer once, so that nobody's first click waits for that."""
+        if self.here:
+            pointer = self.look(np.zeros((360, 640, 3), np.uint8))
+            with self._lock:
+                pointer.mask(points=[(320, 180)])
+
     def answer(self, pointer: vos_zoo.Pointer, asked: Question) -> dict[str, Any]:
         """The object's mask, as the painter takes it. PromptError if what was said makes none."""
         height, width = pointer.size

@@ -24,6 +24,7 @@ import numpy as np
 import pytest
 from demo_page import FRAMES, SIZE, scene, turn_upright, write_clip, write_mask, write_sound
 from PIL import Image
+from pointing_toy import toy_pointer
 
 import vos_zoo
 from vos_zoo.cli import main
@@ -35,6 +36,7 @@ app = demo_page.app()
 from studio import cards, clips, drawing, extras, follow, limits, line, looks, marks, results, storage, summary  # noqa: E402
 from studio.choices import Choices  # noqa: E402
 from studio.examples import EXAMPLES  # noqa: E402
+from studio.pointing import Answers  # noqa: E402
 from studio.returns import Returns  # noqa: E402
 from studio.speed import Speed, in_words, range_in_words  # noqa: E402
 from studio.visit import Visit  # noqa: E402
@@ -983,8 +985,12 @@ def test_the_example_is_followed_and_its_time_is_told_before(monkeypatch):
     """In time of the processor: other programs may be using the machine now and not in a moment."""
     for name in ("studio.speed", "studio.desk"):
         monkeypatch.setattr(sys.modules[name], "time", SimpleNamespace(perf_counter=time.process_time))
-    desk = sys.modules["studio.desk"].Desk(Choices(["crvos-resnet18"]), limits.Limits(frames=6))
+    answers, loaded = Answers(), []
+    monkeypatch.setattr(vos_zoo, "load_pointer", lambda: loaded.append("pointer") or toy_pointer())
+    desk = sys.modules["studio.desk"].Desk(Choices(["crvos-resnet18"]), limits.Limits(frames=6), answers)
     desk.warm_up()
+    answers.look(scene()[0][0])
+    assert loaded == ["pointer"], "what points is loaded ahead, once: nobody's first click waits for it"
     folder, visit = demo_page.DEMO / "examples", Visit()
     clip, mask = (str(folder / name) for name in (EXAMPLES[0].clip, EXAMPLES[0].first_mask))
     (finished,) = [news for news in desk.run(clip, mask, 0, None, None, True, visit) if not isinstance(news, str)]
