@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,12 +11,15 @@ import torch
 from training_data import bank_of, write_stills
 
 from vos_zoo.errors import DataError
+from vos_zoo.models.base import VOSModel
 from vos_zoo.models.crvos import CRVOS
 from vos_zoo.models.lightscm import LightSCM
+from vos_zoo.models.rvos import RVOS
 from vos_zoo.train.batches import Batches
 from vos_zoo.train.kept import KeptMaps
 from vos_zoo.train.keys import fit_keys
 from vos_zoo.train.recipe import Recipe, Stage
+from vos_zoo.train.trainer import freeze
 
 
 def model() -> LightSCM:
@@ -23,14 +27,22 @@ def model() -> LightSCM:
     return LightSCM(LightSCM.Config(**LightSCM.debug)).eval()
 
 
-def test_maps_are_computed_once_and_features_are_the_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    light = model()
+def frozen(kind: type[VOSModel], prefixes: tuple[str, ...] = ("trunk",)) -> Any:
+    torch.manual_seed(0)
+    made = kind(kind.Config(**kind.debug)).eval()
+    freeze(made, prefixes)
+    return made
+
+
+@pytest.mark.parametrize("kind", [CRVOS, LightSCM])
+def test_maps_are_computed_once_and_features_are_the_models(kind: type[VOSModel], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = frozen(kind)
     frames = (torch.rand(2, 3, 32, 48) * 255).round() / 255
     with torch.no_grad():
-        expected = light.encode(frames)
-        kept = KeptMaps(light, tmp_path / "kept")
+        expected = made.encode(frames)
+        kept = KeptMaps(made, tmp_path / "kept")
         kept.encode(frames)
-        monkeypatch.setattr(light, "maps", None)
+        monkeypatch.setattr(made, "maps", None)
         found = kept.encode(frames.flip(0))
     for one, other in zip(expected, found, strict=True):
         torch.testing.assert_close(one, other.flip(0), atol=5e-3, rtol=5e-3)
@@ -38,13 +50,15 @@ def test_maps_are_computed_once_and_features_are_the_models(tmp_path: Path, monk
 
 
 def test_what_learns_learns_through_kept_maps(tmp_path: Path) -> None:
-    light = model()
+    light = frozen(LightSCM, ("trunk", "dino"))
     KeptMaps(light, tmp_path).encode(torch.rand(1, 3, 32, 48)).s4.sum().backward()
     assert light.skip4.weight.grad is not None and light.show4.weight.grad is None
 
 
 def test_a_model_without_such_trunks_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="keep is for a model whose trunks do not learn"):
+    with pytest.raises(DataError, match="keep is for CRVOS and LightSCM, .* not for RVOS"):
+        KeptMaps(RVOS(RVOS.Config(**RVOS.debug)), tmp_path)
+    with pytest.raises(DataError, match="add `frozen: .trunk.` to the recipe"):
         KeptMaps(CRVOS(CRVOS.Config(**CRVOS.debug)), tmp_path)
 
 

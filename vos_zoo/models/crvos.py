@@ -30,7 +30,7 @@ whatever the length of the video. matching=False switches it off again.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -83,6 +83,14 @@ class CRVOSConfig:
             raise ValueError("matched has nothing to replace where specifier is 'none': set matched to 0")
         if self.background not in ("min", "prod"):
             raise ValueError(f"background is 'min' or 'prod', not {self.background!r}")
+
+
+class Maps(NamedTuple):
+    """What the trunk shows of frames."""
+
+    s4: Tensor  # (B, C, H/4, W/4)
+    s8: Tensor  # (B, C, H/8, W/8)
+    s16: Tensor  # (B, C, H/16, W/16)
 
 
 class Features(NamedTuple):
@@ -138,6 +146,7 @@ class Refine(nn.Module):
 
 class CRVOS(VOSModel[Features, Any]):  # Any: a State, or where it matches a MatchingState
     Config = CRVOSConfig
+    shown: ClassVar[type[Maps]] = Maps
     debug = {"backbone": "resnet10t", "backbone_stages": 3, "reduced": (8, 8, 8), "blended": (8, 8, 8)}
     stride = 16
     padding = "reflect"
@@ -174,7 +183,15 @@ class CRVOS(VOSModel[Features, Any]):  # Any: a State, or where it matches a Mat
         return self.matches
 
     def encode(self, frames: Tensor) -> Features:
-        s4, s8, s16 = self.trunk(self.trunk.normalised(frames).to(self.predictor.weight.dtype))
+        return self.prepared(self.maps(frames))
+
+    def maps(self, frames: Tensor) -> Maps:
+        """The trunk's part of `encode`: (B, 3, H, W) in [0, 1] -> Maps."""
+        return Maps(*self.trunk(self.trunk.normalised(frames).to(self.predictor.weight.dtype)))
+
+    def prepared(self, maps: Maps) -> Features:
+        """The rest of it."""
+        s4, s8, s16 = maps
         key = self.keys(s16) if self.keys is not None and self.matches else s16[:, :0]
         return Features(self.refine16.of_feature(s16), self.refine8.of_feature(s8), self.refine4.of_feature(s4), s16, key)
 

@@ -1,6 +1,6 @@
 """What trunks that never learn show of frames: computed once, kept on disk, found again by the frame itself.
 
-For models with `maps(frames)`, which does not learn, and `prepared(maps)`, which does (LightSCM). It pays where frames come again as they
+For models with `maps(frames)`, which does not learn, and `prepared(maps)`, which does (CRVOS with a frozen trunk, LightSCM). It pays where frames come again as they
 were: whole frames of real clips (`windows: {view: frame, flip: 0, photometry: false}`) and a stage's `scenes`.
 """
 
@@ -22,16 +22,18 @@ class KeptMaps:
     """Encodes frames as the model does, with what does not learn read from a folder.
 
     Args:
-        model: with `maps` and `prepared`.
-        folder: where half-precision maps are kept, some 2 MB a frame of 288 x 512 pixels.
+        model: with `maps` and `prepared`; its trunks are frozen.
+        folder: where half-precision maps are kept: a frame of 288 x 512 pixels takes some 2 MB of LightSCM, 8 MB of CRVOS on a ResNet-50.
 
     Raises:
-        DataError: the model has no such parts.
+        DataError: the model has no such parts, or its trunks learn.
     """
 
     def __init__(self, model: VOSModel, folder: Path):
         if not hasattr(model, "maps") or not hasattr(model, "prepared"):
-            raise DataError(f"keep is for a model whose trunks do not learn (LightSCM), and {type(model).__name__} is none; leave it out")
+            raise DataError(f"keep is for CRVOS and LightSCM, whose trunks may be frozen, and not for {type(model).__name__}: leave it out")
+        if any(p.requires_grad for trunk in model.trunks() for p in trunk.parameters()):
+            raise DataError("keep is for trunks that do not learn: add `frozen: [trunk]` to the recipe, or leave keep out")
         self.model: Any = model
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
