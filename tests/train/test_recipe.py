@@ -187,3 +187,10 @@ def test_frozen_prefixes_must_fit_and_do_freeze() -> None:
     assert still == {"trunk.net.conv1", "trunk.net.layer1"}
     with pytest.raises(DataError, match=r"frozen: no parameter's name begins with trunk\.layer1; names begin with .*trunk\.net\.layer1"):
         Trainer(tiny_crvos(), recipe(frozen=("trunk.layer1",)))
+
+
+@pytest.mark.parametrize(("has", "precision"), [(True, "bfloat16"), (False, "float32")])
+def test_arithmetic_is_bfloat16_only_where_the_processor_has_it(has: bool, precision: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vos_zoo.system.devices._cpu_computes_in_bfloat16", lambda: has)
+    assert Trainer(tiny_crvos(), recipe()).precision == precision
+    assert Trainer(tiny_crvos(), recipe(), low_precision=not has).precision != precision

@@ -50,7 +50,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="fine-tuning: how much of the change is kept, the rest stays as it was (default 0.7)")  # fmt: skip
     parser.add_argument("--max-minutes", type=float, default=float("inf"), help="stop cleanly after this long")
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"), help="default: a GPU where there is one")
-    parser.add_argument("--precision", default="bfloat16", choices=("bfloat16", "float32"), help="of the arithmetic (default bfloat16)")
+    parser.add_argument("--precision", default="auto", choices=("auto", "bfloat16", "float32"), help="of the arithmetic (default: bfloat16 "
+                        "where the GPU or CPU computes in it, else float32, which is several times faster there)")  # fmt: skip
     parser.add_argument("--workers", type=int, default=1, help="processes that draw batches ahead (default 1; 0: none)")
     parser.add_argument(
         "--memory", type=float, default=4.0, metavar="GIB", help="for decoded clips; more are decoded when drawn (default 4)"
@@ -81,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
             raise DataError(f"{recipe.architecture} reads the features of another model: add encoder: crvos to the recipe")
         trainer = PointingTrainer(model, trained(recipe.encoder)[0], recipe, args.device)
     else:
-        trainer = Trainer(model, recipe, args.device, args.precision == "bfloat16")
+        trainer = Trainer(model, recipe, args.device, None if args.precision == "auto" else args.precision == "bfloat16")
     with own(args.out, trainer.processes.main):
         if recipe.keep:
             from vos_zoo.train.kept import KeptMaps
@@ -106,7 +107,7 @@ def train_in(args: argparse.Namespace, recipe: Recipe, trainer: Trainer, fresh: 
     main = trainer.processes.main
     if main:
         print(f"{data}, {recipe.steps} steps on {trainer.processes.count} x {trainer.device}", flush=True)
-        facts = {"data": data.fingerprint, "started_from": args.start, "processes": trainer.processes.count, "precision": args.precision}
+        facts = {"data": data.fingerprint, "started_from": args.start, "processes": trainer.processes.count, "precision": trainer.precision}
         record(args.out, recipe, __version__, facts)
     every = Every(args.log_every, args.save_every, args.sheet_every, args.validate_every if args.validate else 0, args.snapshot_every)
     try:

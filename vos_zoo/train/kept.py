@@ -1,7 +1,8 @@
 """What trunks that never learn show of frames: computed once, kept on disk, found again by the frame itself.
 
-For models with `maps(frames)`, which does not learn, and `prepared(maps)`, which does (CRVOS with a frozen trunk, LightSCM). It pays where frames come again as they
-were: whole frames of real clips (`windows: {view: frame, flip: 0, photometry: false}`) and a stage's `scenes`.
+For models with `maps(frames)`, which does not learn, and `prepared(maps)`, which does (CRVOS with a frozen trunk, LightSCM). It pays
+where frames come again as they were: whole frames of real clips (`windows: {view: frame, flip: 0, photometry: false}`) and a stage's
+`scenes`.
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from vos_zoo.errors import CheckpointError, DataError, SaveError
 from vos_zoo.models.base import VOSModel
 from vos_zoo.system.atomic import atomic_write
+from vos_zoo.system.devices import choose_dtype
 from vos_zoo.train.batch import Sample
 from vos_zoo.train.optimizers import OPTIMIZERS
 from vos_zoo.train.processes import Processes
@@ -28,19 +29,20 @@ class Trainer:
 
     Args:
         device: "auto", "cpu" or "cuda".
-        low_precision: autocast to bfloat16.
+        low_precision: autocast to bfloat16. None: where the device computes in it.
 
     Raises:
         DataError: if a `frozen` prefix of the recipe fits no parameter.
     """
 
-    def __init__(self, model: VOSModel, recipe: Recipe, device: str = "cpu", low_precision: bool = True):
+    def __init__(self, model: VOSModel, recipe: Recipe, device: str = "cpu", low_precision: bool | None = None):
         self.processes = Processes(device)
         self.device = self.processes.device
         for stage in recipe.stages:
             if stage.batch < self.processes.count:
                 raise DataError(f"stage {stage.name}: a batch of {stage.batch} for {self.processes.count} processes; raise batch")
-        self.model, self.recipe, self.low_precision = model.to(self.device), recipe, low_precision
+        self.model, self.recipe = model.to(self.device), recipe
+        self.low_precision = choose_dtype("auto", self.device) == torch.bfloat16 if low_precision is None else low_precision
         self.model.to(memory_format=torch.channels_last)
         freeze(model, recipe.frozen)
         in_trunks = {id(p) for trunk in self.trunks() for p in trunk.parameters()}
@@ -54,6 +56,11 @@ class Trainer:
         self.encode: Callable[[Tensor], Any] | None = None  # in place of the model's own
         self.step = 0
         self.whole = True  # False amid an update: not the moment to save
+
+    @property
+    def precision(self) -> str:
+        """Of the arithmetic: "bfloat16" or "float32"."""
+        return "bfloat16" if self.low_precision else "float32"
 
     def trunks(self) -> list[nn.Module]:
         """What learns at the trunk's rate."""
