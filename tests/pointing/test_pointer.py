@@ -195,3 +195,17 @@ def test_snapping_wants_a_mask():
         toy_segmenter().propagate([picture], points=[(40, 40)], snap=True, pointer=toy_pointer())
     with pytest.raises(MaskError, match="size|40"):
         toy_pointer().look(picture).snapped(np.ones((40, 40), np.uint8))
+
+
+def test_the_answer_to_a_first_click_may_grow_when_it_is_fitted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the first step it is wider, half sure there; in the second as it was found."""
+    picture, red, _ = scene()
+    pointer = toy_pointer().look(picture)
+    shown: list[torch.Tensor] = []
+    start = pointer.encoder.start
+    monkeypatch.setattr(pointer.encoder, "start", lambda features, masks: shown.append(masks[0, 0]) or start(features, masks))
+    found = pointer.mask(points=[(40, 40)]) == 1
+    assert (found & red).sum() / (found | red).sum() > 0.9
+    first, second = shown
+    half = ((first > 0.45) & (first < 0.55)).sum()
+    assert half >= 4 * int((second > 0.5).sum()) ** 0.5 and ((second > 0.45) & (second < 0.55)).sum() < half / 2

@@ -7,6 +7,7 @@ are left out first (GrabCut's idea, Rother et al. 2004). Neither RITM nor Simple
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import torch
@@ -20,16 +21,23 @@ if TYPE_CHECKING:
 
 FITTED_LOOK = 320 * 320  # pixels of the model's grid
 STEPS = 2  # by which the answer to a first click is fitted
+SPREAD = 0.05  # of its size, by which that answer is made wider in the first of them: one that holds a part of the object can grow
 NEIGHBOURS, FEWEST_OUTSIDE = 3, 8  # cells outside that a cell is compared with; fewer than these tell nothing
 OUTSIDE = 0.05  # the share inside below which a cell is outside
 ALIKE, SOFTNESS = 0.65, 0.04  # cosine above which a cell is rather background, and how sharply: chosen on DAVIS-2016's training clips
 LEAST = 0.02  # of a loose mask: less than this is no object, and the mask stays as it was
 
 
-def fitted(encoder: VOSModel, look: Look, mask: Tensor) -> Tensor:
-    """How likely each pixel of a look's window is of the object that a mask covers: (h, w) in [0, 1] -> (h, w) in [0, 1]."""
-    small = resize(mask[None, None].float(), look.grid).to(look.image.s16.dtype)
-    probs, _ = encoder.step(look.features, encoder.start(look.features, small))
+def fitted(encoder: VOSModel, look: Look, mask: Tensor, spread: float = 0.0) -> Tensor:
+    """How likely each pixel of a look's window is of the object that a mask covers: (h, w) in [0, 1] -> (h, w) in [0, 1].
+
+    spread: of the mask's size, the root of its area, by which it is made wider first; half sure there.
+    """
+    small = resize(mask[None, None].float(), look.grid)
+    if spread:
+        reach = math.ceil(spread * float((small > 0.5).sum()) ** 0.5)
+        small = torch.maximum(small, F.max_pool2d(small, 2 * reach + 1, 1, reach) / 2)
+    probs, _ = encoder.step(look.features, encoder.start(look.features, small.to(look.image.s16.dtype)))
     return resize(probs[:, 1:2].float(), look.window.size)[0, 0]
 
 

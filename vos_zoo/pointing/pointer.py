@@ -21,7 +21,7 @@ from torch import Tensor
 
 from vos_zoo.masks.read import ObjectMasks, read_mask
 from vos_zoo.models.base import VOSModel
-from vos_zoo.pointing.fitting import FITTED_LOOK, LEAST, STEPS, ellipse, fitted, found_in, resize
+from vos_zoo.pointing.fitting import FITTED_LOOK, LEAST, SPREAD, STEPS, ellipse, fitted, found_in, resize
 from vos_zoo.pointing.marks import DISK, STROKE, add_box, add_disk, blank
 from vos_zoo.pointing.network import PointingNetwork, Reduced
 from vos_zoo.pointing.prompts import Box, ObjectPrompts, Point, Prompts
@@ -204,8 +204,8 @@ class Pointer:
         w = look.window
         part = np.s_[w.top : w.bottom, w.left : w.right]
         found[part] = probs[part]
-        for _ in range(STEPS):
-            found[part] = fitted(self.encoder, look, found[part])
+        for step in range(STEPS):
+            found[part] = fitted(self.encoder, look, found[part], spread=SPREAD if step == 0 else 0.0)
         kept = [(round(p.y), round(p.x)) for p in said.points if p.positive and inside[round(p.y), round(p.x)]]
         return found if all(found[place] > 0.5 for place in kept) else probs
 
