@@ -8,6 +8,7 @@ import os
 import shutil
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import browser_page
@@ -27,9 +28,10 @@ from vos_zoo.models.base import VOSModel
 from vos_zoo.models.discovery import architecture_class, architectures
 from vos_zoo.publish.checkpoint import checkpoint_parcel
 from vos_zoo.runtimes import find
+from vos_zoo.runtimes.graph_model import GraphModel
 from vos_zoo.runtimes.int8 import Clip, quantize
 from vos_zoo.runtimes.layout import layout_of
-from vos_zoo.runtimes.manifest import Manifest, size_of, words_for
+from vos_zoo.runtimes.manifest import Graph, Manifest, size_of, words_for
 from vos_zoo.segmenter import Segmenter
 from vos_zoo.videos.writer import VideoWriter
 
@@ -121,6 +123,21 @@ def test_a_rollout_gives_torchs_masks(case, folder_of):
     expected = rollout(torchs)
     assert max(probs.std() for probs in expected) > 0.01  # what is compared says something
     compare(expected, rollout(graphs))
+
+
+class Programs(GraphModel):
+    """The model of an export.json whose files are programs of torch.export."""
+
+    def _opened(self, graph: Graph) -> Any:
+        program = torch.export.load(self.folder / graph.files["float32"].file).module()
+        return SimpleNamespace(run=lambda _, feeds: [each.numpy() for each in program(*map(torch.from_numpy, feeds.values()))])
+
+
+def test_programs_of_torch_give_the_same_rollout(folder_of, tmp_path):
+    segmenter = vos_zoo.load(folder_of("CRVOS"), redetection=False, **TORCH)
+    folder = segmenter.export(tmp_path / "programs", format="pt2")
+    assert folder.name == "pt2" and {path.suffix for path in folder.iterdir()} == {".pt2", ".json"}
+    compare(rollout(segmenter.inference_model), rollout(Programs(Manifest.read(folder), folder, None, providers=[])))
 
 
 @pytest.mark.parametrize("case", [case for case in ("CRVOS", "RVOS", "SCM") if case in CASES])
