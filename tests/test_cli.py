@@ -121,7 +121,7 @@ def test_list_has_a_line_a_model(run):
 
 
 def test_list_by_pattern(run):
-    assert [row["name"] for row in json.loads(run("list", "crvos-*", "--json")[1])] == ["crvos-resnet18", "crvos-resnet50"]
+    assert [row["name"] for row in json.loads(run("list", "crvos-*", "--json")[1])] == ["crvos-resnet18", "crvos-resnet50", "crvos-video"]
     assert {row["name"]: row["architecture"] for row in json.loads(run("list", "--json")[1])}["crvos"] == "CRVOS"
 
 

@@ -149,6 +149,7 @@ def list_models(pattern: str = "*") -> list[ModelInfo]:
         crvos True
         crvos-resnet18 True
         crvos-resnet50 False
+        crvos-video True
     """
     return catalogue.rows(pattern)
 

@@ -128,6 +128,36 @@ def test_keys_begin_before_the_first_step_and_stay(run: Callable[..., tuple[int,
     assert code == 2 and "keys_from wants 9 stills, and there are 3" in said
 
 
+def test_a_run_may_go_on_from_a_checkpoint_that_has_no_keys(run: Callable[..., tuple[int, str]], tmp_path: Path) -> None:
+    """What does not learn stays as it was there, and keys are fitted before the first step."""
+    torch.manual_seed(5)
+    source = Segmenter(tiny_crvos(), ModelConfig("source", "CRVOS", MODEL_ARGS, Preprocess(48)), device="cpu", dtype="float32")
+    source.save_pretrained(tmp_path / "source", dtype="float32")
+    stage = {**RECIPE["stages"][0], "real": 1.0}
+    changes = {
+        "model_args": {**MODEL_ARGS, "matched": 4}, "keys_from": 3, "frozen": ["trunk", "keys"], "stages": [stage], "keep": True,
+        "windows": {"view": "frame", "flip": 0.0, "photometry": False}, "start": str(tmp_path / "source"),
+    }  # fmt: skip
+    code, said = run(**changes)
+    assert code == 0, said
+    trained = torch.load(tmp_path / "out/checkpoint.pt", weights_only=True)["model"]
+    before = source.model.state_dict()
+    assert all(torch.equal(trained[name], value) for name, value in before.items() if name.startswith("trunk"))
+    assert not torch.equal(trained["refine16.blend.weight"], before["refine16.blend.weight"])
+    keys = trained["keys.project.weight"][:, :, 0, 0]
+    torch.testing.assert_close(keys @ keys.T, torch.eye(4), atol=1e-5, rtol=0)
+    assert json.loads((tmp_path / "out/run.json").read_text())["started_from"] == str(tmp_path / "source")
+    assert list((tmp_path / "out/kept").iterdir())
+
+    shutil.rmtree(tmp_path / "out")
+    for bad, message in (
+        ({"keys_from": 0}, "is another model than the recipe's"),
+        ({"backbone": "b.safetensors"}, "take `backbone` and `trunk_of` out of the recipe, or `start`"),
+    ):
+        code, said = run(**{**changes, **bad})
+        assert code == 2 and message in said
+
+
 def test_two_steps_in_two_runs(
     tmp_path: Path, arguments: list[str], run: Callable[..., tuple[int, str]], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -23,7 +23,7 @@ SMALL = {
     "CRVOS": ["model_args.reduced=[4, 4, 4]", "model_args.blended=[4, 4, 4]"],
     "RVOS": ["model_args.hidden=8"],
     "ACCLVOS": ["model_args.hidden=8"],
-    "LightSCM": ["model_args.tokens=16", "model_args.blocks=1", "model_args.key=4", "dinov2=null", "keys_from=3"],
+    "LightSCM": ["model_args.tokens=16", "model_args.blocks=1", "model_args.key=4", "dinov2=null"],
     "PointingNetwork": ["model_args.widths=[8, 8, 8]", "model_args.relations=1"],
     "SCM": ["model_args.key=4", "model_args.value=4", "model_args.decoder=4", "model_args.refine_width=4"],
 }
@@ -51,7 +51,9 @@ def test_every_stage_runs_from_its_recipe(name: str, data: Path, tmp_path: Path,
     out = tmp_path / "run"
     changes = [*SMALL[wanted.architecture], "warmup=0"]
     if wanted.architecture not in POINTING:
-        changes += ["model_args.backbone=resnet10t", "model_args.stride_on=3x3", "backbone=null", "trunk_of=null"]
+        changes += ["model_args.backbone=resnet10t", "model_args.stride_on=3x3", "backbone=null", "trunk_of=null", "start=null"]
+    if wanted.keys_from:
+        changes.append("keys_from=3")
     changes += ["stages.*.steps=1", "stages.*.batch=2", "stages.*.size=[32, 48]"]
     options = ["--data", str(data), "--out", str(out), "--device", "cpu", "--workers", "0", "--log-every", "1", "--no-tensorboard"]
     assert main([str(CONFIGS / name), *options, *(f"--set={change}" for change in changes)]) == 0

@@ -107,7 +107,8 @@ def train_in(args: argparse.Namespace, recipe: Recipe, trainer: Trainer, fresh: 
     main = trainer.processes.main
     if main:
         print(f"{data}, {recipe.steps} steps on {trainer.processes.count} x {trainer.device}", flush=True)
-        facts = {"data": data.fingerprint, "started_from": args.start, "processes": trainer.processes.count, "precision": trainer.precision}
+        facts = {"data": data.fingerprint, "started_from": args.start or recipe.start, "processes": trainer.processes.count,
+                 "precision": trainer.precision}  # fmt: skip
         record(args.out, recipe, __version__, facts)
     every = Every(args.log_every, args.save_every, args.sheet_every, args.validate_every if args.validate else 0, args.snapshot_every)
     try:
@@ -151,14 +152,9 @@ def prepare(args: argparse.Namespace, fresh: bool) -> tuple[VOSModel, Recipe]:
     if not args.recipe or not args.data:
         raise VosZooError("what is to be trained? Give a recipe and --data FOLDER, or --from MODEL and --clips FOLDER")
     recipe = load_recipe(recipe_path(args.recipe), args.changes)
-    shipped = model_config(recipe, recipe.shipped_args)
-    if args.start:
-        model, config = trained(args.start)
-        given = build(recipe, None)
-        if config.architecture != recipe.architecture or model.config not in (given.config, shipped):
-            raise DataError(f"{args.start} is another model than the recipe's: {config.model_args} against {recipe.model_args}")
-        given.load_state_dict(model.state_dict())
-        return given, recipe
+    model_config(recipe, recipe.shipped_args)
+    if start := args.start or recipe.start:
+        return begun(start, recipe, without_keys=bool(recipe.keys_from and not args.start)), recipe
     for entry, file in (("backbone", recipe.backbone), ("dinov2", recipe.dinov2)):
         if file and fresh and args.backbones is None:
             raise VosZooError(f"this recipe starts from {file}: say --backbones FOLDER, or --set {entry}=null for random weights")
@@ -169,6 +165,23 @@ def prepare(args: argparse.Namespace, fresh: bool) -> tuple[VOSModel, Recipe]:
     if recipe.trunk_of and fresh:
         take_trunk(model, recipe.trunk_of)
     return model, recipe
+
+
+def begun(start: str, recipe: Recipe, without_keys: bool) -> VOSModel:
+    """The recipe's model with the weights of a trained one, which may have been trained without keys if these are fitted anyway."""
+    import dataclasses
+
+    model, config = trained(start)
+    given, weights = build(recipe, None), model.state_dict()
+    own: Any = model.config
+    same = [given.config, model_config(recipe, recipe.shipped_args)]
+    if without_keys and getattr(own, "matched", None) == 0:
+        same += [dataclasses.replace(each, matched=0) for each in same]
+        weights |= {name: value for name, value in given.state_dict().items() if name.startswith("keys.")}
+    if config.architecture != recipe.architecture or own not in same:
+        raise DataError(f"{start} is another model than the recipe's: {config.model_args} against {recipe.model_args}")
+    given.load_state_dict(weights)
+    return given
 
 
 def recipe_path(text: str) -> Path:

@@ -134,6 +134,7 @@ class Recipe:
     warmup: int = 150
     loss: dict[str, Any] = field(default_factory=dict)  # {kind: bce_dice | nll | soft_iou | scm, and its weights}
     backbone: str | None = None  # file name of the ImageNet trunk under --backbones
+    start: str | None = None  # a checkpoint of the same model to begin from: its name, folder or Hub repository; --from says another
     trunk_of: str | None = None  # a checkpoint whose trunk to start from instead: its name, folder or Hub repository
     dinov2: str | None = None  # file name of DINOv2's weights under --backbones, for a model that has it
     keep: bool = False  # what trunks that never learn show of a frame is computed once and kept in the run's folder (kept.py)
@@ -170,6 +171,8 @@ class Recipe:
         names = [stage.name for stage in self.stages]
         if len(set(names)) < len(names):
             raise DataError(f"the recipe's stages are named {', '.join(names)}; give each its own name")
+        if self.start and (self.backbone or self.trunk_of):
+            raise DataError(f"all weights begin as those of {self.start}: take `backbone` and `trunk_of` out of the recipe, or `start`")
         if self.backbone and self.trunk_of:
             raise DataError(
                 f"the trunk starts from {self.backbone} or from {self.trunk_of}: take `backbone` or `trunk_of` out of the recipe"
