@@ -53,6 +53,8 @@ def add(source: Path, folder: Path, title: str | None, command: str | None) -> P
     """Copies a result into the folder, without per-frame values and the paths of its machine. Returns the new file."""
     record = _read(source)
     if "mean_jf" in record:
+        if "settings" not in record:
+            raise EvaluationError(f"{source} lacks how it was measured: give OUT/NAME/scores.json, where OUT is evaluate's --out")
         if not (title and command):
             raise EvaluationError("scores need --title, what they are of, and --command, which prints them again")
         about = {key: value for key, value in record.get("about", {}).items() if key not in ("command", "masks")}

@@ -177,8 +177,11 @@ def test_the_readme_has_a_table_of_models(tool, docs):
 
 def test_what_can_not_be_taken_in(tool, docs, scores, tmp_path, capsys):
     (tmp_path / "x.json").write_text("{}")
+    short = {key: value for key, value in json.loads(scores.read_text()).items() if key != "settings"}
+    (tmp_path / "short.json").write_text(json.dumps(short))  # what --json writes
     for arguments, message in (
         ([scores], "scores need --title, what they are of, and --command"),
+        ([tmp_path / "short.json"], "lacks how it was measured: give OUT/NAME/scores.json"),
         ([tmp_path / "x.json"], "was written neither by vos-zoo evaluate --out (scores.json) nor by tools/benchmark.py --json"),
         ([tmp_path / "gone.json"], "gone.json can't be read as JSON"),
     ):
