@@ -20,11 +20,8 @@ WORDS = {  # of a model's own name, or of its architecture
     "SCM": "Remembers earlier frames: better when an object comes back, slower.",
 }
 FINDS_OBJECTS = "Nothing to mark."
-PLAIN = {
-    "crvos-video": "Better",
-    "crvos-resnet18": "Fast",
-    "rvos-zeroshot": "Finds objects itself",
-}  # the first choices
+# the first choices, without research names
+PLAIN = {"crvos-video": "Better", "crvos-resnet18": "Fast", "rvos-zeroshot": "Finds objects itself"}
 IN_MEMORY = 2  # models: the one chosen and the one that it is compared with
 
 

@@ -152,9 +152,9 @@ def prepare(args: argparse.Namespace, fresh: bool) -> tuple[VOSModel, Recipe]:
     if not args.recipe or not args.data:
         raise VosZooError("what is to be trained? Give a recipe and --data FOLDER, or --from MODEL and --clips FOLDER")
     recipe = load_recipe(recipe_path(args.recipe), args.changes)
-    model_config(recipe, recipe.shipped_args)
+    model_config(recipe, recipe.shipped_args)  # said of wrong ones before anything is loaded
     if start := args.start or recipe.start:
-        return begun(start, recipe, without_keys=bool(recipe.keys_from and not args.start)), recipe
+        return begun(start, recipe, fits_keys=bool(recipe.keys_from and not args.start)), recipe
     for entry, file in (("backbone", recipe.backbone), ("dinov2", recipe.dinov2)):
         if file and fresh and args.backbones is None:
             raise VosZooError(f"this recipe starts from {file}: say --backbones FOLDER, or --set {entry}=null for random weights")
@@ -167,18 +167,18 @@ def prepare(args: argparse.Namespace, fresh: bool) -> tuple[VOSModel, Recipe]:
     return model, recipe
 
 
-def begun(start: str, recipe: Recipe, without_keys: bool) -> VOSModel:
-    """The recipe's model with the weights of a trained one, which may have been trained without keys if these are fitted anyway."""
-    import dataclasses
+def begun(start: str, recipe: Recipe, fits_keys: bool) -> VOSModel:
+    """The recipe's model with the weights of a trained one; fits_keys: but for its keys, which it may be without."""
+    from vos_zoo.train.keys import are_keys, keyless
 
     model, config = trained(start)
     given, weights = build(recipe, None), model.state_dict()
-    own: Any = model.config
-    same = [given.config, model_config(recipe, recipe.shipped_args)]
-    if without_keys and getattr(own, "matched", None) == 0:
-        same += [dataclasses.replace(each, matched=0) for each in same]
-        weights |= {name: value for name, value in given.state_dict().items() if name.startswith("keys.")}
-    if config.architecture != recipe.architecture or own not in same:
+    theirs, *ours = model.config, given.config, model_config(recipe, recipe.shipped_args)
+    if fits_keys:
+        theirs, *ours = map(keyless, (theirs, *ours))
+        weights = {name: value for name, value in weights.items() if not are_keys(name)}
+        weights |= {name: value for name, value in given.state_dict().items() if are_keys(name)}
+    if config.architecture != recipe.architecture or theirs not in ours:
         raise DataError(f"{start} is another model than the recipe's: {config.model_args} against {recipe.model_args}")
     given.load_state_dict(weights)
     return given

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -17,6 +17,16 @@ from torch import Tensor
 from vos_zoo.errors import DataError
 from vos_zoo.models.base import VOSModel
 from vos_zoo.system.atomic import atomic_write
+
+
+@runtime_checkable
+class ShowsMaps(Protocol):
+    """A model whose `encode` is `prepared(maps(frames))`."""
+
+    shown: Any  # the class of what `maps` gives, a NamedTuple of tensors
+
+    def maps(self, frames: Tensor) -> Any: ...
+    def prepared(self, maps: Any) -> Any: ...
 
 
 class KeptMaps:
@@ -31,11 +41,11 @@ class KeptMaps:
     """
 
     def __init__(self, model: VOSModel, folder: Path):
-        if not hasattr(model, "maps") or not hasattr(model, "prepared"):
+        if not isinstance(model, ShowsMaps):
             raise DataError(f"keep is for CRVOS and LightSCM, whose trunks may be frozen, and not for {type(model).__name__}: leave it out")
         if any(p.requires_grad for trunk in model.trunks() for p in trunk.parameters()):
             raise DataError("keep is for trunks that do not learn: add `frozen: [trunk]` to the recipe, or leave keep out")
-        self.model: Any = model
+        self.model: ShowsMaps = model
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
 

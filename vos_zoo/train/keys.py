@@ -7,6 +7,7 @@ that of the features themselves, at an eighth of the cost.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -18,6 +19,16 @@ from vos_zoo.models.base import VOSModel
 from vos_zoo.train.sources.stills import StillBank
 
 SHORT_SIDE = 224  # of the stills, pixels
+
+
+def keyless(config: Any) -> Any:
+    """A model's arguments but for its keys: what must be the same where keys are fitted anyway."""
+    return replace(config, matched=0) if hasattr(config, "matched") else config
+
+
+def are_keys(name: str) -> bool:
+    """Whether a parameter of that name belongs to the keys."""
+    return name.startswith("keys.")
 
 
 @torch.no_grad()
