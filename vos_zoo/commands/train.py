@@ -173,12 +173,12 @@ def begun(start: str, recipe: Recipe, fits_keys: bool) -> VOSModel:
 
     model, config = trained(start)
     given, weights = build(recipe, None), model.state_dict()
-    theirs, *ours = model.config, given.config, model_config(recipe, recipe.shipped_args)
+    configs: list[object] = [model.config, given.config, model_config(recipe, recipe.shipped_args)]
     if fits_keys:
-        theirs, *ours = map(keyless, (theirs, *ours))
+        configs = list(map(keyless, configs))
         weights = {name: value for name, value in weights.items() if not are_keys(name)}
         weights |= {name: value for name, value in given.state_dict().items() if are_keys(name)}
-    if config.architecture != recipe.architecture or theirs not in ours:
+    if config.architecture != recipe.architecture or configs[0] not in configs[1:]:
         raise DataError(f"{start} is another model than the recipe's: {config.model_args} against {recipe.model_args}")
     given.load_state_dict(weights)
     return given
