@@ -76,10 +76,11 @@ def test_the_index_without_cuda_is_for_torch_alone():
     assert "explicit = true" in PROJECT.split('name = "pytorch-cpu"')[1].split("[project.scripts]")[0]
 
 
-def test_the_metadata_tell_the_terms_of_the_weights_too():
+def test_the_metadata_tell_the_terms_of_the_weights_and_of_a_clip_too():
     if not PROJECT:
         pytest.skip("pyproject.toml is not part of this copy")
-    assert 'license = "MIT AND LicenseRef-vos-zoo-weights"' in PROJECT and 'license-files = ["LICENSE", "LICENSE-WEIGHTS"]' in PROJECT
+    assert 'license = "MIT AND LicenseRef-vos-zoo-weights AND Apache-2.0"' in PROJECT
+    assert 'license-files = ["LICENSE", "LICENSE-WEIGHTS", "demo/examples/LICENSE-bottle"]' in PROJECT
     terms = (ROOT / "LICENSE-WEIGHTS").read_text(encoding="utf-8")
     for name in (row.name for row in catalogue.rows() if row.ships):
         said = catalogue.read(name).licence or ""

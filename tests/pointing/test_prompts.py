@@ -26,6 +26,13 @@ def test_objects_by_id_from_any_numbers():
     assert told[7].strokes == (Stroke(((0, 0), (9, 9)), False),)
 
 
+@pytest.mark.parametrize("boxes", [[(1, 2, 30, 40), (5, 6, 70, 80)], np.array([[1, 2, 30, 40], [5, 6, 70, 80]])])
+def test_a_list_of_boxes_is_one_an_object(boxes):
+    told = Prompts(boxes=boxes).read(SIZE)
+    assert {k: each.box for k, each in told.items()} == {1: Box(1, 2, 30, 40), 2: Box(5, 6, 70, 80)}
+    assert Prompts(boxes=boxes[:1]).read(SIZE)[1].box == Box(1, 2, 30, 40)
+
+
 def test_a_mask_may_be_corrected_by_what_it_is_not_alone():
     assert Prompts(points=[(3, 4, 0)]).read(SIZE, known=(1,))[1].points[0].positive is False
 

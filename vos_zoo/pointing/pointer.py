@@ -104,7 +104,7 @@ class Pointer:
 
         Args:
             points: {id: [(x, y), ...]}, (x, y, 0) for "not this"; a list alone is of object 1.
-            boxes: {id: (x0, y0, x1, y1)}; four numbers alone are of object 1.
+            boxes: {id: (x0, y0, x1, y1)}; four numbers alone are of object 1, a list of boxes of objects 1, 2 and so on.
             scribbles: {id: [stroke, ...]}, a stroke is a list of (x, y); a list alone is of object 1.
             mask: what is to be corrected, in any form that `propagate` takes; objects of it that nothing is said of stay as they are.
 

@@ -65,7 +65,8 @@ class Prompts:
 
     Args:
         points: {id: [(x, y), ...]}; a third number 0 says "not this": (x, y, 0). A list alone is of object 1.
-        boxes: {id: (x0, y0, x1, y1)}, the object's left, upper, right and lower edge. Four numbers alone are of object 1.
+        boxes: {id: (x0, y0, x1, y1)}, the object's left, upper, right and lower edge. Four numbers alone are of object 1,
+            a list of boxes is of objects 1, 2 and so on.
         scribbles: {id: [stroke, ...]}, a stroke is a list of (x, y) along it, of (x, y, 0) for "not this". A list alone is of object 1.
         mask: what is to be corrected, in any form that `propagate` takes; its objects that nothing is said of stay as they are.
         pointer: the model that makes masks of this: a name, a folder, or what `load_pointer` gave.
@@ -116,7 +117,7 @@ class Prompts:
                 an object is.
         """
         points = {k: tuple(_points(each, k, size)) for k, each in _by_object(self.points, "points", _is_list_of_points).items()}
-        boxes = {k: _box(each, k, size) for k, each in _by_object(self.boxes, "boxes", _is_numbers).items()}
+        boxes = {k: _box(each, k, size) for k, each in _by_object(_numbered(self.boxes), "boxes", _is_numbers).items()}
         strokes = {k: tuple(_strokes(each, k, size)) for k, each in _by_object(self.scribbles, "scribbles", _is_list).items()}
         found = {k: ObjectPrompts(points.get(k, ()), boxes.get(k), strokes.get(k, ())) for k in sorted({*points, *boxes, *strokes})}
         if not found and not (self.snap and self.mask is not None):
@@ -142,6 +143,12 @@ def _by_object(given: Any, what: str, is_of_one: Callable[[Any], bool]) -> dict[
         if isinstance(key, bool) or not hasattr(key, "__index__") or not 1 <= int(key) <= LARGEST_ID:
             raise PromptError(f"{what} are of the object {key!r}, but ids are whole numbers from 1 to {LARGEST_ID}")
     return {int(key): _plain(each) for key, each in given.items()}
+
+
+def _numbered(boxes: object) -> object:
+    """A list of boxes, one an object, by number; anything else as it is."""
+    given = _plain(boxes)
+    return dict(enumerate(given, 1)) if _is_list(given) and given and all(map(_is_list, given)) else boxes
 
 
 def _points(given: object, object_id: int, size: tuple[int, int]) -> Iterable[Point]:
