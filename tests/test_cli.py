@@ -121,7 +121,7 @@ def test_list_has_a_line_a_model(run):
 
 
 def test_list_by_pattern(run):
-    assert [row["name"] for row in json.loads(run("list", "crvos-*", "--json")[1])] == ["crvos-resnet18", "crvos-resnet50", "crvos-video"]
+    assert [row["name"] for row in json.loads(run("list", "crvos-*", "--json")[1])] == ["crvos-resnet18", "crvos-resnet50", "crvos-stills"]
     assert {row["name"]: row["architecture"] for row in json.loads(run("list", "--json")[1])}["crvos"] == "CRVOS"
 
 
@@ -175,7 +175,7 @@ def test_info_prints_measured_scores(here, run, made, tmp_path):
 @pytest.mark.skipif(not POINTER_HERE, reason="the weights of pointer are not here")
 def test_info_of_a_model_that_points(run):
     code, out, _ = run("info", "pointer")
-    assert code == 0 and "masks of clicks, boxes and scribbles" in out and "those of crvos" in out and "NoC@85" in out
+    assert code == 0 and "masks of clicks, boxes and scribbles" in out and "those of crvos-stills" in out and "NoC@85" in out
 
 
 def test_masks_and_overlay_in_a_folder_named_after_the_video(here, run):

@@ -149,7 +149,7 @@ def list_models(pattern: str = "*") -> list[ModelInfo]:
         crvos True
         crvos-resnet18 True
         crvos-resnet50 False
-        crvos-video True
+        crvos-stills True
     """
     return catalogue.rows(pattern)
 

@@ -12,7 +12,7 @@ from typing import Any
 import vos_zoo
 
 WORDS = {  # of a model's own name, or of its architecture
-    "crvos-video": "Remembers how things looked. For one or a few objects.",
+    "crvos": "Remembers how things looked. For one or a few objects.",
     "crvos-resnet18": "Half the time, a little less exact.",
     "CRVOS": "For one or a few objects. May lose them among look-alikes.",
     "RVOS": "Light, with a memory of how things moved. For several objects at once.",
@@ -21,7 +21,7 @@ WORDS = {  # of a model's own name, or of its architecture
 }
 FINDS_OBJECTS = "Nothing to mark."
 # the first choices, without research names
-PLAIN = {"crvos-video": "Better", "crvos-resnet18": "Fast", "rvos-zeroshot": "Finds objects itself"}
+PLAIN = {"crvos": "Better", "crvos-resnet18": "Fast", "rvos-zeroshot": "Finds objects itself"}
 IN_MEMORY = 2  # models: the one chosen and the one that it is compared with
 
 
@@ -58,7 +58,7 @@ class Choices:
 
     @property
     def default(self) -> str:
-        return next((name for name in ("crvos-video", "crvos") if name in self.names), self.names[0])
+        return "crvos" if "crvos" in self.names else self.names[0]
 
     def title(self, name: str) -> str:
         return next((choice.title for choice in self.offered if choice.name == name), name)

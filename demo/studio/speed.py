@@ -13,7 +13,7 @@ from studio.clips import Clip
 
 # Beside the model's time a frame at its usual input, each megapixel of a clip costs decoding, resizing, compressing, drawing and encoding.
 # In units of crvos's time, since both grow on a slower machine: measured on 240p and 1080p clips as 1.4 times the time of
-# crvos-resnet18, which takes 0.48 of crvos's; 0.66 of it following, the rest writing.
+# crvos-resnet18, which takes 0.48 of crvos-stills'; 0.66 of it following, the rest writing.
 PIXELS = 0.67
 FIXED = 2.0  # seconds a run: opening, finishing files
 MARGIN = 1.3  # better early than late
