@@ -34,9 +34,6 @@ from vos_zoo.videos.video import Video, open_video
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-# Of `finetune`: for the small crvos better than rates of 1e-5 and 3e-4 on DAVIS' car-shadow; half a minute on one CPU core.
-STEPS, LEARNING_RATE = 80, 1e-4
-
 
 class Streamed(NamedTuple):
     """One item of `Segmenter.stream`."""
@@ -188,7 +185,7 @@ class Segmenter(Saving):
         source, annotations = self._checked(video, first_mask, masks, direction, spec, resize_mask, backend)
         engine = self
         if finetune is not False:
-            frames, steps = annotations.frames_of(source), STEPS if finetune is True else finetune
+            frames, steps = annotations.frames_of(source), None if finetune is True else finetune
             quiet = False if callable(progress) else progress
             engine = self.finetune(list(frames.values()), [annotations.at(n) for n in frames], steps=steps, size=size, progress=quiet)
         propagation = Propagation(engine, source, annotations, direction, spec=spec, mode=mode, progress=progress, stop=stop)
@@ -329,8 +326,8 @@ class Segmenter(Saving):
         frame: FrameLike | Sequence[FrameLike],
         mask: MaskLike | Sequence[MaskLike | None],
         *,
-        steps: int = STEPS,
-        lr: float = LEARNING_RATE,
+        steps: int | None = None,
+        lr: float | None = None,
         seed: int = 0,
         size: InputSize = None,
         resize_mask: bool = False,
@@ -338,13 +335,15 @@ class Segmenter(Saving):
     ) -> Segmenter:
         """A copy that is adapted to one video by training on its annotated frame; this one stays as it is (SCM 3.3, online fine-tuning).
 
-        Weights are trained in float32 and brought back to this Segmenter's precision. All but batch normalisation learns; of an ensemble,
-        every member. The copy is a Segmenter like any other: save_pretrained keeps it. Ctrl-C leaves nothing behind.
+        Weights are trained in float32 and brought back to this Segmenter's precision. Of CRVOS and LightSCM what lies behind the trunk
+        learns, of others all but batch normalisation; of an ensemble, every member. The copy is a Segmenter like any other: save_pretrained
+        keeps it. Ctrl-C leaves nothing behind.
 
         Args:
             frame: (H, W, 3) uint8 RGB, as `start` takes it; or a list, for several annotated frames.
             mask: its objects, as `propagate` takes them; or a list of as many. Which id is which plays no part.
-            steps: of Adam, each on a short clip of one frame, altered a little from picture to picture (see `vos_zoo.train.adapt`).
+            steps: of Adam, each on a short clip of one frame, altered a little from picture to picture (see `vos_zoo.train.adapt`,
+                which has the defaults of steps and lr: 30 and 3e-4 behind a trunk, 80 and 1e-4 for a whole model).
             lr: the learning rate.
             seed: the same seed gives the same weights on the same machine.
             size: as in `propagate`; use the same for both.
@@ -365,17 +364,17 @@ class Segmenter(Saving):
         if self.finds_objects:
             raise VosZooError(f"{self.config.name} finds the objects itself and follows no mask, so there is nothing to adapt it to")
         self._check_torch("trained")
-        if isinstance(steps, bool) or not isinstance(steps, (int, np.integer)) or steps < 1:
+        if steps is not None and (isinstance(steps, bool) or not isinstance(steps, (int, np.integer)) or steps < 1):
             raise VosZooError(f"steps is a number of training steps, 1 or more, not {steps!r:.80}")
-        if isinstance(lr, bool) or not isinstance(lr, (int, float)) or not 0 < lr < 1:
-            raise VosZooError(f"lr is a learning rate between 0 and 1, for instance {LEARNING_RATE}, not {lr!r:.80}")
+        if lr is not None and (isinstance(lr, bool) or not isinstance(lr, (int, float)) or not 0 < lr < 1):
+            raise VosZooError(f"lr is a learning rate between 0 and 1, for instance 1e-4, not {lr!r:.80}")
         spec = self.input_spec(size)
         pairs = annotated_frames(frame, mask, resize=resize_mask)
         from vos_zoo.train.online import adapted_member
 
         configs = [self.config] if len(self._members) == 1 else [member.config for member in self._members]
         members = [
-            adapted_member(member, config, spec, pairs, steps=int(steps), lr=lr, seed=seed, progress=progress)
+            adapted_member(member, config, spec, pairs, steps=steps, lr=lr, seed=seed, progress=progress)
             for member, config in zip(self._members, configs, strict=True)
         ]
         config = members[0].config if len(members) == 1 else self.config.replace(name="+".join(each.config.name for each in members))

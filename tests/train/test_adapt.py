@@ -82,7 +82,26 @@ def test_batch_norm_is_frozen():
     of_norms = {name for name in before if name.rpartition(".")[0] in norms}
     assert len(of_norms) > 10
     assert {name for name in before if torch.equal(before[name], after[name])} >= of_norms
-    assert any(not torch.equal(before[name], after[name]) for name in before if "trunk" in name and name not in of_norms)
+    assert any(not torch.equal(before[name], after[name]) for name in before)
+
+
+def test_what_the_trunk_shows_is_computed_once_and_only_what_lies_behind_it_learns(monkeypatch):
+    video, truth = squares_clip(frames=1, size=(32, 64), ids=(1,))
+    segmenter, shown = tiny(short_side=32), []
+    maps = CRVOS.maps
+    monkeypatch.setattr(CRVOS, "maps", lambda self, frames: shown.append(len(frames)) or maps(self, frames))
+    adapted = segmenter.finetune(video[0], truth[0], steps=12, lr=1e-3, progress=False)
+    assert shown == [adapt.FRAMES] * adapt.COPIES
+    before, after = weights(segmenter), weights(adapted)
+    assert {name.split(".")[0] for name in before if not torch.equal(before[name], after[name])} >= {"refine16", "refine4", "predictor"}
+    assert all(torch.equal(before[name], after[name]) for name in before if name.startswith("trunk"))
+
+
+def test_weights_that_do_worse_on_what_is_held_out_are_not_taken():
+    video, truth = squares_clip(frames=1, size=(32, 64), ids=(1,))
+    segmenter = tiny(short_side=32).finetune(video[0], truth[0], steps=60, lr=3e-3, progress=False)
+    spoilt = segmenter.finetune(video[0], truth[0], steps=30, lr=0.3, progress=False)
+    assert same(weights(spoilt), weights(segmenter)), "where every step does harm, the weights stay as they were"
 
 
 def test_precision_is_restored():

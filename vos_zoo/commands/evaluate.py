@@ -74,7 +74,7 @@ def add(commands: Subparsers) -> None:
     parser.add_argument("--size", type=internal_size, help="size inside the model: shorter side, HEIGHTxWIDTH or native")
     parser.add_argument("--tta", choices=tuple(TTA), help="test-time augmentation: mirrored frames, several scales, or both")
     parser.add_argument("--finetune", nargs="?", type=int, const=True, default=None, metavar="STEPS",
-                        help="adapt a copy of the model to each clip's annotated frames first (80 steps unless said)")  # fmt: skip
+                        help="adapt a copy of the model to each clip's annotated frames first")  # fmt: skip
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="masks, tables and a report; goes on where an earlier run stopped")
     parser.add_argument("--jobs", type=_jobs, default=1, help="videos at once, each in a process with one thread (default: 1, all threads)")
     parser.add_argument("--legacy-decay", action="store_true", help="the official tool's decay, wrong beyond 256 frames")

@@ -77,7 +77,7 @@ def add(commands: Subparsers) -> None:
     parser.add_argument("--size", type=internal_size, help="size inside the model: shorter side, HEIGHTxWIDTH or native; results keep the "
                         "video's size")  # fmt: skip
     parser.add_argument("--finetune", nargs="?", type=int, const=True, default=False, metavar="STEPS",
-                        help="first adapt a copy of the model to the annotated frames: slower, often much better (80 steps)")  # fmt: skip
+                        help="first adapt a copy of the model to the annotated frames: slower, better for most")  # fmt: skip
     parser.add_argument("--tta", choices=("flip", "scales", "both"), help="average over mirrored frames, over three sizes, or over both")
     parser.add_argument("--resize-mask", action="store_true", help="bring a mask of another size to the video's")
     parser.add_argument("--backend", choices=BACKENDS, default="auto", help="video reader")

@@ -134,7 +134,8 @@ def point(
     Args:
         image: (H, W, 3) uint8 RGB, a PIL image or a path.
         points: {id: [(x, y), ...]}, pixels from the top left corner; (x, y, 0) for "not this"; a list alone is of object 1.
-        boxes: {id: (x0, y0, x1, y1)}, left, upper, right, lower; four numbers alone are of object 1, a list of boxes of objects 1, 2 and so on.
+        boxes: {id: (x0, y0, x1, y1)}, left, upper, right, lower; four numbers alone are of object 1, a list of boxes
+            of objects 1, 2 and so on.
         scribbles: {id: [stroke, ...]}, a stroke is a list of (x, y) along it; a list alone is of object 1.
         mask: what is to be corrected, in any form that `propagate` takes; its other objects stay as they are.
         model: a name, a folder, or what `load_pointer` gave.

@@ -13,7 +13,7 @@ from vos_zoo.masks.read import ObjectMasks
 from vos_zoo.system.host import undisturbed_building
 from vos_zoo.system.progress import Progress
 from vos_zoo.system.values import whole
-from vos_zoo.train.adapt import adapted
+from vos_zoo.train.adapt import adapted, pace
 
 if TYPE_CHECKING:
     from vos_zoo.checkpoints.config import ModelConfig
@@ -25,16 +25,20 @@ def adapted_member(
     spec: InputSpec,
     annotated: Sequence[tuple[np.ndarray, ObjectMasks]],
     *,
-    steps: int,
-    lr: float,
+    steps: int | None,
+    lr: float | None,
     seed: int,
     progress: Progress = None,
 ) -> Member:
     """A copy that is adapted to annotated frames (H, W, 3) uint8 RGB; its config says so.
 
-    It keeps the device, the precision and whose features find lost objects again. VosZooError if the training diverges.
+    steps, lr: None takes what `adapt.pace` has. The copy keeps the device, the precision and whose features find lost objects again.
+
+    Raises:
+        VosZooError: the training diverges.
     """
     seed = whole(seed, "seed", -(2**63), 2**63 - 1)
+    steps, lr = pace(member.model, steps, lr)
     examples = [(member.grid(frame.shape[:2], spec), (frame, masks)) for frame, masks in annotated]
     with undisturbed_building():
         model = adapted(member.model, examples, steps=steps, lr=lr, seed=seed, dtype=member.dtype, progress=progress)
