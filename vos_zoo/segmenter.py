@@ -335,15 +335,15 @@ class Segmenter(Saving):
     ) -> Segmenter:
         """A copy that is adapted to one video by training on its annotated frame; this one stays as it is (SCM 3.3, online fine-tuning).
 
-        Weights are trained in float32 and brought back to this Segmenter's precision. Of CRVOS and LightSCM what lies behind the trunk
-        learns, of others all but batch normalisation; of an ensemble, every member. The copy is a Segmenter like any other: save_pretrained
-        keeps it. Ctrl-C leaves nothing behind.
+        Weights are trained in float32 and brought back to this Segmenter's precision. All but batch normalisation learns; where
+        training left the trunk alone, what lies behind it. Of an ensemble every member does. The copy is a Segmenter like any other:
+        save_pretrained keeps it. Ctrl-C leaves nothing behind.
 
         Args:
             frame: (H, W, 3) uint8 RGB, as `start` takes it; or a list, for several annotated frames.
             mask: its objects, as `propagate` takes them; or a list of as many. Which id is which plays no part.
             steps: of Adam, each on a short clip of one frame, altered a little from picture to picture (see `vos_zoo.train.adapt`,
-                which has the defaults of steps and lr: 30 and 3e-4 behind a trunk, 80 and 1e-4 for a whole model).
+                which has the defaults of steps and lr: 30 and 3e-4 behind a trunk that stays, else 80 and 1e-4).
             lr: the learning rate.
             seed: the same seed gives the same weights on the same machine.
             size: as in `propagate`; use the same for both.

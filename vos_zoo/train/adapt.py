@@ -4,9 +4,9 @@ The paper says no more than that it is done. Here every step takes a clip of thr
 lit a little differently, and unrolls the model over it by the very methods that inference uses; the optimiser is Adam, batch normalisation
 stays frozen.
 
-A model that tells its trunk's part of a frame apart (CRVOS, LightSCM) learns behind its trunk only. Then a few such clips are made
-beforehand and what the trunk shows of them is computed once. Some are held out: of the weights on the way, those that do best on these are
-taken, which may be the ones that it began with.
+A model whose trunk its training left alone, and that tells the trunk's part of a frame apart (CRVOS, LightSCM), learns behind the trunk
+only. Then a few such clips are made beforehand and what the trunk shows of them is computed once. Some are held out: of the weights on the
+way, those that do best on these are taken, which may be the ones that it began with.
 """
 
 from __future__ import annotations
@@ -54,9 +54,9 @@ class Example(NamedTuple):
         return cls(grid.unpadded(grid.frame(frame, device)), grid.unpadded(grid.masks(layers, device)))
 
 
-def pace(model: VOSModel, steps: int | None, lr: float | None) -> tuple[int, float]:
-    """Steps and learning rate as given, else those that suit the model."""
-    usual_steps, usual_lr = BEHIND_TRUNK if isinstance(model, ShowsMaps) else WHOLE
+def pace(behind_trunk: bool, steps: int | None, lr: float | None) -> tuple[int, float]:
+    """Steps and learning rate as given, else the usual ones."""
+    usual_steps, usual_lr = BEHIND_TRUNK if behind_trunk else WHOLE
     return usual_steps if steps is None else int(steps), usual_lr if lr is None else lr
 
 
@@ -68,12 +68,14 @@ def adapted(
     lr: float,
     seed: int = 0,
     dtype: torch.dtype = torch.float32,
+    behind_trunk: bool = False,
     progress: Progress = None,
 ) -> VOSModel:
     """A copy of the model in float32, trained on annotated frames that lie on their grids; the model itself is left alone.
 
     Args:
         dtype: torch.bfloat16 computes in it by autocast, for speed.
+        behind_trunk: the model is a `ShowsMaps`, and only what lies behind its trunk learns.
 
     Raises:
         VosZooError: if the training diverges.
@@ -81,7 +83,7 @@ def adapted(
     with torch.inference_mode(False):
         copied = copy.deepcopy(model).float()
         device = next(copied.parameters()).device
-        train(copied, [Example.of(grid, *pair, device) for grid, pair in annotated], steps, lr, seed, dtype, progress)
+        train(copied, [Example.of(grid, *pair, device) for grid, pair in annotated], steps, lr, seed, dtype, behind_trunk, progress)
     return copied
 
 
@@ -92,12 +94,13 @@ def train(
     lr: float,
     seed: int = 0,
     dtype: torch.dtype = torch.float32,
+    behind_trunk: bool = False,
     progress: Progress = None,
 ) -> list[float]:
     """The loss of every step."""
     rng = torch.Generator().manual_seed(seed)
-    copies = _Copies(model, examples, rng) if isinstance(model, ShowsMaps) else None
-    parameters = _unfrozen(model, behind_trunk=copies is not None)
+    copies = _Copies(model, examples, rng) if behind_trunk else None
+    parameters = _unfrozen(model, behind_trunk)
     optimizer = torch.optim.Adam(parameters, lr=lr)
     losses: list[float] = []
     best = _Best(parameters)

@@ -14,6 +14,7 @@ from vos_zoo.system.host import undisturbed_building
 from vos_zoo.system.progress import Progress
 from vos_zoo.system.values import whole
 from vos_zoo.train.adapt import adapted, pace
+from vos_zoo.train.kept import ShowsMaps
 
 if TYPE_CHECKING:
     from vos_zoo.checkpoints.config import ModelConfig
@@ -38,10 +39,13 @@ def adapted_member(
         VosZooError: the training diverges.
     """
     seed = whole(seed, "seed", -(2**63), 2**63 - 1)
-    steps, lr = pace(member.model, steps, lr)
+    behind_trunk = isinstance(member.model, ShowsMaps) and "trunk" in (config.training.get("recipe") or {}).get("frozen", ())
+    steps, lr = pace(behind_trunk, steps, lr)
     examples = [(member.grid(frame.shape[:2], spec), (frame, masks)) for frame, masks in annotated]
     with undisturbed_building():
-        model = adapted(member.model, examples, steps=steps, lr=lr, seed=seed, dtype=member.dtype, progress=progress)
+        model = adapted(
+            member.model, examples, steps=steps, lr=lr, seed=seed, dtype=member.dtype, behind_trunk=behind_trunk, progress=progress
+        )
     record = {"from": config.name, "frames": len(annotated), "steps": steps, "lr": lr, "seed": seed}
     config = config.replace(
         name=f"{config.name.removesuffix('-finetuned')[:86]}-finetuned",
