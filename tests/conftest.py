@@ -24,6 +24,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 LONGEST = (
     "test_make_checkpoint.py",
+    "test_both_sizes.py",
+    "test_both_sizes_results.py",
     "test_browser.py",
     "test_demo.py",
     "test_shipped.py",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
 
@@ -74,9 +74,10 @@ def follow(
         for index, frame, found in _passes(segmenters, video, clip, marks, begins, backwards):
             for result, before, new in zip(results, known, found, strict=True):
                 late = {k for k, begin in begins.items() if begin > index}
-                labels = _joined(result[index], new.labels, late) if index in before else new.labels
-                before[index] = new._replace(labels=None).over(before.get(index), late)
-                result.set(index, labels, confidence=before[index].confidence, lost=before[index].lost)
+                all_ = new._replace(labels=None).over(before.get(index), late)
+                labels = _joined(result[index], new.labels, late, all_.confidence, marks.get(index, {})) if index in before else new.labels
+                before[index] = all_
+                result.set(index, labels, confidence=all_.confidence, lost=all_.lost)
             done, last = done + 1, max(last, index)
             stop = bool(cancel) and os.path.exists(cancel)
             picture = None
@@ -118,9 +119,14 @@ def _begins(marks: Mapping[int, FrameMasks]) -> dict[int, int]:
     return begins
 
 
-def _joined(earlier: np.ndarray, later: np.ndarray, late: set[int]) -> np.ndarray:
-    """The labels of a frame, with late objects of another pass where there was nothing."""
-    return np.where((earlier == 0) & np.isin(later, list(late)), later, earlier)
+def _joined(earlier: np.ndarray, later: np.ndarray, late: set[int], confidence: Mapping[int, float], given: Collection[int]) -> np.ndarray:
+    """The labels of a frame, with late objects of another pass. A pixel of two is that of the one given there, else of the surer one,
+    as `propagate` has it."""
+    joined = earlier.copy()
+    for k in late:
+        stronger = [i for i in np.unique(earlier) if i and (i in given or (confidence.get(i, 0.0), i) > (confidence.get(k, 0.0), k))]
+        joined[(later == k) & ~np.isin(earlier, stronger)] = k
+    return joined
 
 
 def _passes(

@@ -1,4 +1,4 @@
-// Light or dark, remembered; and how many runs are in the queue, asked every few seconds while the page is seen.
+// Light or dark, remembered; the models as one tab stop; how many runs are in the queue, asked every few seconds while the page is seen.
 const load = element.querySelector(".vz-load"), look = element.querySelector(".vz-look");
 const dark = (on) => document.body.classList.toggle("dark", on);
 const kept = (() => { try { return localStorage.getItem("vos-zoo-look"); } catch { return null; } })();
@@ -7,6 +7,11 @@ look.addEventListener("click", () => {
   const on = dark();
   try { localStorage.setItem("vos-zoo-look", on ? "dark" : "light"); } catch { /* private window: it holds for this visit */ }
 });
+// Gradio names each choice of a model apart; with one name they are one stop of Tab, and arrows go from one to the next.
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "Tab" && !event.key.startsWith("Arrow")) return;
+  for (const choice of document.querySelectorAll(".vz-models input[type=radio]")) choice.name = "vz-model";
+}, true);
 const ask = async () => {
   if (document.hidden) return;
   try {

@@ -71,7 +71,8 @@ class MarkStep:
         self.painter.visit(self.on_visit, drawn, [self.painter], **QUICK)
         self.painter.point(self.on_point, [visit], [self.painter], **QUICK)
         self.painter.forget(self.on_forget, drawn, [self.painter], **QUICK)
-        self.masks.upload(self.on_masks, [self.masks, *drawn], [self.painter, self.masks], **QUICK)
+        uploaded = self.masks.upload(self.on_masks, [self.masks, *drawn], [self.painter, self.masks], **QUICK)
+        uploaded.failure(self.on_bad_masks, [visit], [self.painter, self.masks], **QUICK)
         self.model.change(self.on_model, [self.model, self.compare_with, *drawn], [self.painter, self.estimate], **QUICK)
         self.compare_with.change(self.desk.compare, [self.model, self.compare_with, visit], [self.estimate], **QUICK)
 
@@ -104,6 +105,10 @@ class MarkStep:
 
     def on_masks(self, paths: list[str] | None, painted: Any, visit: Visit) -> tuple[Any, None]:
         return self.desk.upload_masks(paths, painted, visit), None
+
+    def on_bad_masks(self, visit: Visit) -> tuple[Any, None]:
+        """Told at the picture; the files go, so that others can be chosen."""
+        return {"mode": "note", "note": visit.error}, None
 
     def on_model(self, model: str, other: str | None, painted: Any, visit: Visit) -> tuple[Any, str]:
         return self.desk.choose(model, painted, visit), self.desk.estimate(model, other, visit)

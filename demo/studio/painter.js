@@ -332,7 +332,12 @@ const show = () => {
   const value = props.value;
   if (!value || !value.mode) return;
   if (value.mode === "mask") { answered(value); return; }
-  if (value.mode === "note") { tell(value.note); if (at) send(); return; }
+  if (value.mode === "note") {
+    tell(value.note);
+    find(".vp-note").scrollIntoView({ block: "nearest" });
+    if (at) send();
+    return;
+  }
   root.dataset.mode = value.mode;
   delete stage.dataset.busy;
   if (value.mode === "empty") { at = null; keep(null); return; }

@@ -79,7 +79,9 @@ class WatchStep:
         )
         for failed in (asked, started):
             told = failed.failure(self.on_failure, [visit], self.failed, **QUICK)
-            told.then(None, js=theme.fold(False), api_visibility="private")
+            told.then(None, js=theme.fold(False), api_visibility="private").then(
+                None, js=theme.scroll_to("vz-mark"), api_visibility="private"
+            )
 
     def shown(self, visit: Visit) -> Update:
         """The step with the visitor's last result, if there is one and its files are still there."""

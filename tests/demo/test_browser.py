@@ -2,32 +2,31 @@
 
 from __future__ import annotations
 
-import math
-import os
-import shutil
-import sys
-import time
-import zipfile
-from contextlib import contextmanager
-
 import demo_page
 import numpy as np
 import pytest
 from demo_page import FRAMES, SIZE, scene, write_clip, write_mask
-
-import vos_zoo
+from visiting import (
+    at,
+    chromium,
+    circle,
+    go_to,
+    marked,
+    opened,
+    painted,
+    pixels,
+    ready,
+    slowly,
+    start,
+    take_masks,
+    upload,
+    wait_for_card,
+)
 
 app = demo_page.app()
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install playwright")
-CHROMIUM = os.environ.get("VOS_ZOO_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
-if CHROMIUM is None:
-    pytest.skip("there is no chromium: apt-get install chromium, or set VOS_ZOO_CHROMIUM", allow_module_level=True)
 
 from studio.choices import Choices  # noqa: E402
-from studio.drawing import COLOURS  # noqa: E402
 from studio.limits import Limits  # noqa: E402
-
-PATIENCE = 60_000  # milliseconds; a quiet machine needs a second or two
 
 
 @pytest.fixture(scope="module")
@@ -63,138 +62,30 @@ def server(place, choices):
 
 @pytest.fixture(scope="module")
 def browser():
-    with playwright.sync_playwright() as driver:
-        started = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+    with chromium() as started:
         yield started
-        started.close()
 
 
 @pytest.fixture
 def visitor(browser, server):
     """visitor(width): a page that has loaded. Afterwards: nothing was asked of another machine, and no script failed."""
-    foreign, failed, contexts = [], [], []
+    pages = []
 
     def visit(width=1280, **options):
-        context = browser.new_context(viewport={"width": width, "height": 900}, **options)
-        contexts.append(context)
-        page = context.new_page()
-        page.set_default_timeout(PATIENCE)
-        page.on("request", lambda request: None if request.url.startswith((server, "data:", "blob:")) else foreign.append(request.url))
-        page.on("pageerror", lambda error: failed.append(str(error)))
-        page.goto(server)
-        page.wait_for_selector(".vz-shelf button")
-        return page
+        pages.append(opened(browser, server, width=width, **options))
+        return pages[-1]
 
     yield visit
-    for context in contexts:
-        context.close()
-    assert foreign == [] and failed == []
-
-
-def upload(page, path):
-    page.set_input_files("#vz-upload input[type=file]", path)
-
-
-def wait_for_painter(page):
-    page.wait_for_selector(".vp-paint", state="visible")
-    page.wait_for_function("() => !document.querySelector('.vp-stage').dataset.busy && document.querySelector('.vp-now').textContent")
-
-
-def at(page, x, y):
-    page.evaluate("document.querySelector('.vp-stage').scrollIntoView({block: 'center'})")
-    box = page.locator(".vp-paint").bounding_box()
-    return box["x"] + box["width"] * x / SIZE[1], box["y"] + box["height"] * y / SIZE[0]
-
-
-def circle(page, object_id, x, y, radius):
-    """Draws a line around (x, y), in the clip's pixels, with the colour of an object."""
-    page.locator(".vp-pen").click()
-    page.locator(".vp-snap input").uncheck()
-    page.locator(f".vp-object input[value='{object_id}']").check(force=True)
-    turns = [2 * math.pi * k / 20 for k in range(21)]
-    points = [at(page, x + radius * math.cos(turn), y + radius * math.sin(turn)) for turn in turns]
-    page.mouse.move(*points[0])
-    page.mouse.down()
-    for point in points[1:]:
-        page.mouse.move(*point)
-    page.mouse.up()
-
-
-def pixels(page, canvas):
-    """(H, W, 4) of a canvas, once what was asked to be drawn on it is."""
-    rgba = page.evaluate(
-        """(which) => { const c = document.querySelector(which);
-        return new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() =>
-          done(Array.from(c.getContext('2d').getImageData(0, 0, c.width, c.height).data))))) }""",
-        canvas,
-    )
-    return np.array(rgba, int).reshape(*SIZE, 4)
-
-
-def painted(page):
-    """Ids (H, W) as the colours on the painter's canvas show them."""
-    shown = pixels(page, ".vp-paint")
-    colours = np.array([[int(colour[k : k + 2], 16) for k in (1, 3, 5)] for colour in COLOURS])
-    nearest = np.abs(shown[..., None, :3] - colours).sum(-1).argmin(-1) + 1
-    return np.where(shown[..., 3] > 0, nearest, 0)
-
-
-def go_to(page, frame):
-    page.evaluate("(f) => { const r = document.querySelector('.vp-range'); r.value = f; r.dispatchEvent(new Event('change')); }", frame)
-    page.wait_for_function("(f) => document.querySelector('.vp-now').textContent.endsWith(`frame ${f}`)", arg=frame)
-    wait_for_painter(page)
-
-
-def marked(page):
-    return [each.get_attribute("aria-label") for each in page.locator(".vp-to").all()]
-
-
-def start(page):
-    if page.locator(".vz-unfold").is_visible():
-        page.locator(".vz-unfold").click()
-    page.locator("#vz-go").click()
-    page.wait_for_selector("#vz-mark.vz-folded")
-
-
-def wait_for_card(page, state, words):
-    page.wait_for_function(
-        "([s, w]) => { const c = document.querySelector(`#vz-status .vz-${s}`); return c && c.innerText.includes(w); }", arg=[state, words]
-    )
-    return page.locator(f"#vz-status .vz-{state}").inner_text()
-
-
-def take_masks(page, folder):
-    """The masks in the zip that the page offers."""
-    with page.expect_download() as download:
-        page.locator("#vz-files a", has_text="zip of indexed PNGs").first.click()
-    download.value.save_as(folder / "masks.zip")
-    shutil.rmtree(folder / "masks", ignore_errors=True)
-    with zipfile.ZipFile(folder / "masks.zip") as archive:
-        archive.extractall(folder / "masks")
-    return vos_zoo.MaskSequence.load(folder / "masks")
-
-
-@contextmanager
-def slowly(monkeypatch, seconds):
-    """Every frame takes at least this long."""
-    desk = sys.modules["studio.desk"]
-    follow = desk.follow
-
-    def slow(*arguments, **options):
-        for step in follow(*arguments, **options):
-            time.sleep(seconds)
-            yield step
-
-    with monkeypatch.context() as patch:
-        patch.setattr(desk, "follow", slow)
-        yield
+    for page in pages:
+        page.context.close()
+    assert all(page.foreign == [] and page.failed == [] for page in pages)
 
 
 def test_upload_draw_run_cancel_run_again_and_take_the_masks(visitor, clip, one, monkeypatch, tmp_path):
     page = visitor()
     assert "200 MB" not in page.content() and "Up to 2 MB and 4096 pixels a side" in page.content()
     upload(page, clip)
-    wait_for_painter(page)
+    ready(page)
     assert "96 × 64" in page.locator(".vz-facts").inner_text()
     circle(page, 1, 20, 16, 10)
     circle(page, 2, 60, 40, 14)
@@ -229,7 +120,7 @@ def test_upload_draw_run_cancel_run_again_and_take_the_masks(visitor, clip, one,
 def test_a_late_object_and_a_correction(visitor, clip, one, tmp_path):
     page = visitor()
     upload(page, clip)
-    wait_for_painter(page)
+    ready(page)
     circle(page, 1, 20, 16, 10)
     first = painted(page)
     go_to(page, 3)
@@ -250,7 +141,7 @@ def test_a_late_object_and_a_correction(visitor, clip, one, tmp_path):
     page.wait_for_function("() => document.querySelector('.vl-now').textContent.endsWith('frame 5')")
     page.locator(".vl-correct").click()
     page.wait_for_function("() => document.querySelector('.vp-now').textContent.endsWith('frame 5')")
-    wait_for_painter(page)
+    ready(page)
     result = painted(page)
     assert np.array_equal(result, one.propagate(clip, masks=given)[5]), "correcting begins with the result"
     assert page.locator(".vp-use").inner_text() == "Start empty" and len(marked(page)) == 2, "what is not touched is not corrected"
@@ -270,7 +161,7 @@ def test_a_late_object_and_a_correction(visitor, clip, one, tmp_path):
 def test_wiping_an_object_out_says_that_it_is_gone(visitor, clip, place, one, tmp_path):
     page = visitor()
     upload(page, clip)
-    wait_for_painter(page)
+    ready(page)
     page.locator("button", has_text="Upload masks instead").click()
     page.set_input_files("#vz-mark input[type=file]", write_mask(place / "first.png", scene()[1][0]))
     page.wait_for_function("() => document.querySelector('.vp-note').textContent.includes('Taken over')")
@@ -304,7 +195,7 @@ def test_what_goes_wrong_is_said_and_the_page_goes_on(visitor, place, clip):
     page.reload()
     page.wait_for_selector(".vz-shelf button")
     upload(page, clip)
-    wait_for_painter(page)
+    ready(page)
     assert page.locator("#vz-go").is_disabled() and "First click on an object" in page.locator(".vp-why").inner_text()
     page.locator("label", has_text="finder").first.click()
     page.wait_for_selector(".vp-none", state="visible")
@@ -320,7 +211,7 @@ def test_an_example_on_a_phone_in_the_dark(visitor):
 
     assert fits() and page.evaluate("() => document.body.classList.contains('dark')")
     page.locator(".vz-shelf button").nth(0).click()
-    wait_for_painter(page)
+    ready(page)
     assert fits() and marked(page) == ["Frame 0, objects 1: show"]
     page.locator("label", has_text="two").first.click()
     start(page)
@@ -334,7 +225,7 @@ def test_an_example_on_a_phone_in_the_dark(visitor):
 def test_the_keyboard_draws_and_everything_has_a_name(visitor, clip):
     page = visitor()
     upload(page, clip)
-    wait_for_painter(page)
+    ready(page)
     page.locator(".vp-paint").focus()
     for key in ("b", "2", "ArrowUp", " ", *["ArrowRight"] * 4, " "):
         page.keyboard.press(key)
@@ -353,10 +244,10 @@ def test_the_keyboard_draws_and_everything_has_a_name(visitor, clip):
 def test_two_visitors_do_not_see_each_other(visitor, clip):
     first, second = visitor(), visitor()
     upload(first, clip)
-    wait_for_painter(first)
+    ready(first)
     circle(first, 1, 20, 16, 10)
     upload(second, clip)
-    wait_for_painter(second)
+    ready(second)
     assert marked(second) == [] and marked(first) == ["Frame 0, objects 1: show"]
     assert second.locator("#vz-go").is_disabled() and first.locator("#vz-go").is_enabled()
 
@@ -365,12 +256,12 @@ def test_a_reload_finds_the_visit_and_objects_have_names_and_are_hidden(visitor,
     page = visitor()
     assert not page.locator(".vp-paint").is_visible()
     upload(page, clip)
-    wait_for_painter(page)
+    ready(page)
     circle(page, 1, 20, 16, 10)
     circle(page, 2, 60, 40, 14)
     labels = painted(page)
     page.reload()
-    wait_for_painter(page)
+    ready(page)
     assert marked(page) == ["Frame 0, objects 1, 2: show"] and np.array_equal(painted(page), labels)
     page.locator("#vz-go").click()
     wait_for_card(page, "done", "8 frames, 2 objects")
@@ -403,7 +294,7 @@ def test_a_reload_finds_the_visit_and_objects_have_names_and_are_hidden(visitor,
 def test_space_drags_the_enlarged_picture_and_compare_lies_behind_more_models(visitor, clip):
     page = visitor()
     upload(page, clip)
-    wait_for_painter(page)
+    ready(page)
     x, y = at(page, 48, 32)
     page.mouse.move(x, y)
     page.locator(".vp-in").click()

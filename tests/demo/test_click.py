@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
-import shutil
 import time
 import zipfile
 
@@ -12,23 +10,19 @@ import av
 import demo_page
 import numpy as np
 import pytest
+import visiting
 from demo_page import SIZE, scene, write_clip
 from pointing_toy import toy_pointer
+from visiting import chromium, iou, opened, painted, ready
 
 import vos_zoo
 
 app = demo_page.app()
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install playwright")
-CHROMIUM = os.environ.get("VOS_ZOO_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
-if CHROMIUM is None:
-    pytest.skip("there is no chromium: apt-get install chromium, or set VOS_ZOO_CHROMIUM", allow_module_level=True)
 
 from studio.choices import Choices  # noqa: E402
-from studio.drawing import COLOURS  # noqa: E402
 from studio.limits import Limits  # noqa: E402
 from studio.pointing import Answers  # noqa: E402
 
-PATIENCE = 120_000  # milliseconds
 HERE = {row.name for row in vos_zoo.list_models() if row.has_weights}
 
 
@@ -51,59 +45,18 @@ def server(place):
 
 @pytest.fixture(scope="module")
 def browser():
-    with playwright.sync_playwright() as driver:
-        started = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+    with chromium() as started:
         yield started
-        started.close()
-
-
-def opened(browser, address, path, width=1280, **options):
-    page = browser.new_context(viewport={"width": width, "height": 900}, **options).new_page()
-    page.set_default_timeout(PATIENCE)
-    page.failed = []
-    page.on("pageerror", lambda error: page.failed.append(str(error)))
-    page.goto(address)
-    page.wait_for_selector(".vz-shelf button")
-    if path:
-        page.set_input_files("#vz-upload input[type=file]", path)
-        ready(page)
-    return page
-
-
-def ready(page):
-    page.wait_for_selector(".vp-paint", state="visible")
-    page.wait_for_function(
-        "() => { const s = document.querySelector('.vp-stage'); return !s.dataset.busy && !s.dataset.asking && "
-        "document.querySelector('.vp-now').textContent; }"
-    )
 
 
 def at(page, x, y, size=SIZE):
-    page.evaluate("document.querySelector('.vp-stage').scrollIntoView({block: 'center'})")
-    box = page.locator(".vp-paint").bounding_box()
-    return box["x"] + box["width"] * (x + 0.5) / size[1], box["y"] + box["height"] * (y + 0.5) / size[0]
+    """The middle of a pixel."""
+    return visiting.at(page, x + 0.5, y + 0.5, size)
 
 
 def click(page, x, y, size=SIZE):
     page.mouse.click(*at(page, x, y, size))
     ready(page)
-
-
-def painted(page, size=SIZE):
-    """Ids (H, W) as the colours on the painter's canvas show them; dots and boxes count as background."""
-    rgba = page.evaluate(
-        """() => { const c = document.querySelector('.vp-paint');
-        return new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() =>
-          done(Array.from(c.getContext('2d').getImageData(0, 0, c.width, c.height).data))))) }"""
-    )
-    shown = np.array(rgba, int).reshape(*size, 4)
-    colours = np.array([[int(colour[k : k + 2], 16) for k in (1, 3, 5)] for colour in COLOURS])
-    apart = np.abs(shown[..., None, :3] - colours).sum(-1)
-    return np.where((shown[..., 3] > 0) & (apart.min(-1) < 12), apart.argmin(-1) + 1, 0)
-
-
-def iou(found, truth):
-    return (found & truth).sum() / (found | truth).sum()
 
 
 def middle(truth, k):
