@@ -13,7 +13,7 @@ import vos_zoo
 
 WORDS = {  # of a model's own name, or of its architecture
     "crvos": "Remembers how things looked. For one or a few objects.",
-    "crvos-resnet18": "Half the time, a little less exact.",
+    "crvos-resnet18": "Half the time, less exact.",
     "CRVOS": "For one or a few objects. May lose them among look-alikes.",
     "RVOS": "Light, with a memory of how things moved. For several objects at once.",
     "ACCLVOS": "Like RVOS with a wider view of the frame; quicker.",
