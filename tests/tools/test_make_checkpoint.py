@@ -25,7 +25,7 @@ TRIED = TRAINED if os.environ.get("VOS_ZOO_EVERY_RECIPE") else [SCORED]  # tests
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("data")
-    for name in load_recipe(catalogue.folder() / "crvos/recipe.yaml", []).stills:
+    for name in load_recipe(catalogue.folder() / SCORED / "recipe.yaml", []).stills:
         write_stills(folder / name)
     write_clip(folder / "clip")
     (folder / "clips.json").write_text(json.dumps({"clip": {"split": "train"}, "davis2016val__x": {"split": "val"}}))
