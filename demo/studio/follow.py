@@ -74,10 +74,10 @@ def follow(
         for index, frame, found in _passes(segmenters, video, clip, marks, begins, backwards):
             for result, before, new in zip(results, known, found, strict=True):
                 late = {k for k, begin in begins.items() if begin > index}
-                all_ = new._replace(labels=None).over(before.get(index), late)
-                labels = _joined(result[index], new.labels, late, all_.confidence, marks.get(index, {})) if index in before else new.labels
-                before[index] = all_
-                result.set(index, labels, confidence=all_.confidence, lost=all_.lost)
+                told = new._replace(labels=None).over(before.get(index), late)
+                labels = _joined(result[index], new.labels, late, told.confidence, marks.get(index, {})) if index in before else new.labels
+                before[index] = told
+                result.set(index, labels, confidence=told.confidence, lost=told.lost)
             done, last = done + 1, max(last, index)
             stop = bool(cancel) and os.path.exists(cancel)
             picture = None

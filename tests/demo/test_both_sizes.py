@@ -11,13 +11,11 @@ from visiting import (
     HEIGHTS,
     at,
     brush,
-    chromium,
     circle,
     fingers,
     go_to,
     iou,
     marked,
-    of_size,
     painted,
     ready,
     ring,
@@ -29,7 +27,6 @@ from visiting import (
 
 app = demo_page.app()
 
-from studio.choices import Choices  # noqa: E402
 from studio.limits import Limits  # noqa: E402
 from studio.pointing import Answers  # noqa: E402
 
@@ -39,34 +36,14 @@ both_sizes = pytest.mark.parametrize("width", list(HEIGHTS))
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory):
-    return tmp_path_factory.mktemp("demo_both_sizes")
-
-
-@pytest.fixture(scope="module")
 def clip(place):
     return str(write_clip(place / "clip.mp4", SIZE, FRAMES))
 
 
 @pytest.fixture(scope="module")
-def server(place):
-    choices = Choices(list(demo_page.save_models(place / "models").values()))
+def server(place, choices):
     with demo_page.served(choices, Limits(), place / "files", Answers(toy_pointer())) as address:
         yield address
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as started:
-        yield started
-
-
-@pytest.fixture
-def page(browser, server, clip, width):
-    page = of_size(browser, server, clip, width)
-    yield page
-    page.context.close()
-    assert page.failed == [] and page.foreign == []
 
 
 def ids(page):

@@ -9,16 +9,14 @@ import av
 import demo_page
 import numpy as np
 import pytest
-from demo_page import FRAMES, SIZE, scene, write_clip
+from demo_page import FRAMES, SIZE, scene
 from PIL import Image
 from visiting import (
     HEIGHTS,
     brush,
-    chromium,
     circle,
     go_to,
     marked,
-    of_size,
     painted,
     pixels,
     ready,
@@ -34,7 +32,6 @@ import vos_zoo
 app = demo_page.app()
 
 from studio import desk, drawing, follow  # noqa: E402
-from studio.choices import Choices  # noqa: E402
 from studio.limits import Limits  # noqa: E402
 from studio.marks import decode_runs  # noqa: E402
 
@@ -42,48 +39,9 @@ both_sizes = pytest.mark.parametrize("width", list(HEIGHTS))
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory):
-    return tmp_path_factory.mktemp("demo_both_sizes_results")
-
-
-@pytest.fixture(scope="module")
-def models(place):
-    return demo_page.save_models(place / "models")
-
-
-@pytest.fixture(scope="module")
-def choices(models):
-    return Choices(list(models.values()))
-
-
-@pytest.fixture(scope="module")
-def one(choices, models):
-    return choices.segmenter(models["one"])
-
-
-@pytest.fixture(scope="module")
-def clip(place):
-    return str(write_clip(place / "clip.mp4"))
-
-
-@pytest.fixture(scope="module")
 def server(place, choices):
     with demo_page.served(choices, Limits(), place / "files") as address:
         yield address
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as started:
-        yield started
-
-
-@pytest.fixture
-def page(browser, server, clip, width):
-    page = of_size(browser, server, clip, width)
-    yield page
-    page.context.close()
-    assert page.failed == [] and page.foreign == []
 
 
 def follow_two(page):

@@ -5,10 +5,9 @@ from __future__ import annotations
 import demo_page
 import numpy as np
 import pytest
-from demo_page import FRAMES, SIZE, scene, write_clip, write_mask
+from demo_page import FRAMES, SIZE, scene, write_mask
 from visiting import (
     at,
-    chromium,
     circle,
     go_to,
     marked,
@@ -25,45 +24,13 @@ from visiting import (
 
 app = demo_page.app()
 
-from studio.choices import Choices  # noqa: E402
 from studio.limits import Limits  # noqa: E402
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory):
-    return tmp_path_factory.mktemp("demo_browser")
-
-
-@pytest.fixture(scope="module")
-def models(place):
-    return demo_page.save_models(place / "models")
-
-
-@pytest.fixture(scope="module")
-def choices(models):
-    return Choices(list(models.values()))
-
-
-@pytest.fixture(scope="module")
-def one(choices, models):
-    return choices.segmenter(models["one"])
-
-
-@pytest.fixture(scope="module")
-def clip(place):
-    return str(write_clip(place / "clip.mp4"))
 
 
 @pytest.fixture(scope="module")
 def server(place, choices):
     with demo_page.served(choices, Limits(megabytes=2), place / "files") as address:
         yield address
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as started:
-        yield started
 
 
 @pytest.fixture

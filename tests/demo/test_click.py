@@ -11,9 +11,9 @@ import demo_page
 import numpy as np
 import pytest
 import visiting
-from demo_page import SIZE, scene, write_clip
+from demo_page import SIZE, scene
 from pointing_toy import toy_pointer
-from visiting import chromium, iou, opened, painted, ready
+from visiting import iou, opened, painted, ready
 
 import vos_zoo
 
@@ -27,26 +27,9 @@ HERE = {row.name for row in vos_zoo.list_models() if row.has_weights}
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory):
-    return tmp_path_factory.mktemp("demo_click")
-
-
-@pytest.fixture(scope="module")
-def clip(place):
-    return str(write_clip(place / "clip.mp4"))
-
-
-@pytest.fixture(scope="module")
-def server(place):
-    choices = Choices(list(demo_page.save_models(place / "models").values()))
+def server(place, choices):
     with demo_page.served(choices, Limits(), place / "files", Answers(toy_pointer())) as address:
         yield address
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as started:
-        yield started
 
 
 def at(page, x, y, size=SIZE):

@@ -45,26 +45,6 @@ LIMITS = limits.Limits()
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory):
-    return tmp_path_factory.mktemp("demo")
-
-
-@pytest.fixture(scope="module")
-def models(place):
-    return demo_page.save_models(place / "models")
-
-
-@pytest.fixture(scope="module")
-def choices(models):
-    return Choices(list(models.values()))
-
-
-@pytest.fixture(scope="module")
-def one(choices, models):
-    return choices.segmenter(models["one"])
-
-
-@pytest.fixture(scope="module")
 def clip(place):
     return clips.open_clip(write_clip(place / "clip.mp4"), LIMITS)
 

@@ -99,17 +99,17 @@ def train(
 ) -> list[float]:
     """The loss of every step."""
     rng = torch.Generator().manual_seed(seed)
-    copies = _Copies(model, examples, rng) if behind_trunk else None
     parameters = _unfrozen(model, behind_trunk)
+    copies = _Copies(model, examples, parameters, rng) if behind_trunk else None
+    precision = torch.autocast(examples[0].frame.device.type, torch.bfloat16, enabled=dtype == torch.bfloat16)
     optimizer = torch.optim.Adam(parameters, lr=lr)
     losses: list[float] = []
-    best = _Best(parameters)
     with reporter(progress, steps, "fine-tuning", unit="step") as report, torch.enable_grad():
         for step in range(steps):
             clip, encode = (altered(examples[step % len(examples)], rng), None) if copies is None else copies.to_learn(step)
-            with torch.autocast(clip.frames.device.type, torch.bfloat16, enabled=dtype == torch.bfloat16):
+            with precision:
                 if copies is not None and step % CHECK == 0:
-                    best.judge(copies.judged(model))
+                    copies.judge()
                 loss, _ = rollout(model, clip, encode=encode)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
@@ -120,32 +120,41 @@ def train(
             losses.append(float(loss.detach()))
             report(step + 1)
         if copies is not None:
-            with torch.autocast(examples[0].frame.device.type, torch.bfloat16, enabled=dtype == torch.bfloat16):
-                best.judge(copies.judged(model))
-            best.restore()
+            with precision:
+                copies.judge()
+            copies.take_best()
     return losses
 
 
 class _Copies:
-    """Altered clips of the annotated frames, each with what the trunk shows of it."""
+    """Altered clips of the annotated frames, each with what the trunk shows of it; and the weights that did best on those held out."""
 
-    def __init__(self, model: VOSModel, examples: Sequence[Example], rng: torch.Generator):
+    def __init__(self, model: VOSModel, examples: Sequence[Example], parameters: Sequence[Tensor], rng: torch.Generator):
         assert isinstance(model, ShowsMaps)
-        count = COPIES - HELD_OUT
-        turns = [*range(max(count, len(examples))), *range(HELD_OUT)]  # each annotated frame is learned from
+        self.model, self.parameters = model, parameters
+        self.learned_from = max(COPIES - HELD_OUT, len(examples))  # each annotated frame is
+        turns = [*range(self.learned_from), *range(HELD_OUT)]
         self.clips = [altered(examples[n % len(examples)], rng) for n in turns]
         with torch.no_grad():
             self.maps = [model.maps(clip.frames[0]) for clip in self.clips]
         self.prepared = model.prepared
+        self.least, self.best = math.inf, [p.detach().clone() for p in parameters]
 
     def to_learn(self, step: int) -> tuple[ClipBatch, Callable[[Tensor], Any]]:
-        return self._clip(step % (len(self.clips) - HELD_OUT))
+        return self._clip(step % self.learned_from)
 
-    def judged(self, model: VOSModel) -> float:
-        """The loss on what is held out."""
+    def judge(self) -> None:
+        """Keeps the weights if their loss on what is held out is the smallest so far."""
         with torch.no_grad():
-            held_out = map(self._clip, range(len(self.clips) - HELD_OUT, len(self.clips)))
-            return sum(float(rollout(model, clip, encode=encode)[0]) for clip, encode in held_out)
+            held_out = map(self._clip, range(self.learned_from, len(self.clips)))
+            loss = sum(float(rollout(self.model, clip, encode=encode)[0]) for clip, encode in held_out)
+        if loss < self.least:
+            self.least, self.best = loss, [p.detach().clone() for p in self.parameters]
+
+    def take_best(self) -> None:
+        with torch.no_grad():
+            for parameter, value in zip(self.parameters, self.best, strict=True):
+                parameter.copy_(value)
 
     def _clip(self, n: int) -> tuple[ClipBatch, Callable[[Tensor], Any]]:
         maps = self.maps[n]
@@ -155,23 +164,6 @@ class _Copies:
             return self.prepared(type(maps)(*(each[rows] for each in maps)))
 
         return self.clips[n], encode
-
-
-class _Best:
-    """The weights with the smallest loss on what is held out."""
-
-    def __init__(self, parameters: Sequence[Tensor]):
-        self.parameters = parameters
-        self.loss, self.weights = math.inf, [p.detach().clone() for p in parameters]
-
-    def judge(self, loss: float) -> None:
-        if loss < self.loss:
-            self.loss, self.weights = loss, [p.detach().clone() for p in self.parameters]
-
-    def restore(self) -> None:
-        with torch.no_grad():
-            for parameter, value in zip(self.parameters, self.weights, strict=True):
-                parameter.copy_(value)
 
 
 def _unfrozen(model: VOSModel, behind_trunk: bool) -> list[nn.Parameter]:
