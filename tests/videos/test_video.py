@@ -23,6 +23,7 @@ from av.stream import Disposition
 from PIL import Image
 
 from vos_zoo.errors import VideoError, VosZooWarning
+from vos_zoo.videos.decoding import Decoding
 from vos_zoo.videos.video import Video, open_video
 
 HEIGHT, WIDTH, FRAMES = 48, 64, 40
@@ -321,6 +322,34 @@ def test_wherever_a_file_is_cut_each_frame_kept_has_its_own_number(tmp_path: Pat
             assert_same(list(video.read_reversed(chunk=7)), frames[::-1])
         kept.add(len(frames))
     assert len(kept) > 5
+
+
+def test_a_picture_that_was_whole_and_is_damaged_in_the_next_pass_is_not_given_backwards(tmp_path: Path, monkeypatch) -> None:
+    """A decoder may mend a damage otherwise each time. What was given forwards is then not what came backwards, which is told."""
+    path = make_clip(tmp_path / "a.mp4", frames=12)
+    video = open_video(path)
+    list(video)
+    pictures = Decoding.pictures
+
+    def damaged(decoding: Decoding):
+        for number, picture in enumerate(pictures(decoding)):
+            decoding.damaged += number == 7
+            yield picture
+
+    monkeypatch.setattr(Decoding, "pictures", damaged)
+    with pytest.raises(VideoError, match="its frame 7 is another one each time it is decoded"):
+        list(video.read_reversed(chunk=5))
+    assert len(list(video.read_reversed(0, 7, chunk=5))) == 7
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", VosZooWarning)
+        fresh = open_video(path)
+        assert_same(list(fresh), list(fresh.read_reversed(chunk=5))[::-1])  # the same damage in every pass
+
+
+def test_damaged_mpeg4_is_mended_alike_in_every_pass(tmp_path: Path) -> None:
+    """Its decoder mends a picture from others, which must be done by then: none is decoded beside it."""
+    path = make_clip(tmp_path / "a.avi", "mpeg4", frames=12)
+    assert Decoding(av.open(str(path))).stream.thread_type.name == "SLICE"
 
 
 def test_damage_in_the_middle_costs_only_what_it_hit(tmp_path: Path) -> None:

@@ -24,6 +24,8 @@ _GAP = 1.5
 FASTEST = 1_000_000  # frames a second that a file is believed to have
 # Text that FFmpeg would draw as a video, and single images
 _NOT_A_VIDEO = ("tty", "image2")
+# Codecs whose damaged pictures are mended from others that another thread may not have finished: now one picture, now another
+_CONCEALS_AMONG_THREADS = ("mpeg4",)
 
 
 class Decoding:
@@ -33,19 +35,18 @@ class Decoding:
 
     Args:
         container: an open av input container, which this closes.
-        threads: whether the decoder may use several threads.
 
     Raises:
         VideoError: it holds no video, one in an unknown codec, or one that is too large. The container is closed then.
     """
 
-    def __init__(self, container: Any, *, threads: bool = True) -> None:
+    def __init__(self, container: Any) -> None:
         from av.video.reformatter import VideoReformatter
 
         self._container = container
         try:
             self.stream = self._video_stream()
-            self.stream.thread_type = "AUTO" if threads else "SLICE"
+            self.stream.thread_type = "SLICE" if self.codec_name in _CONCEALS_AMONG_THREADS else "AUTO"
             self.stream.codec_context.options = {"max_pixels": str(limit("pixels"))}
         except BaseException:
             self._container.close()

@@ -33,14 +33,17 @@ class _Index:
 
     times: array[int] = field(default_factory=lambda: array("q"))
     checksums: array[int] = field(default_factory=lambda: array("L"))
+    whole: int = 0  # pictures before the first damage
     seekable: bool = True
     complete: bool = False
 
-    def append(self, picture: VideoFrame) -> None:
+    def append(self, picture: VideoFrame, damaged: bool) -> None:
         if picture.pts is None or (self.times and picture.pts <= self.times[-1]):
             self.seekable = False
         self.times.append(picture.pts or 0)
         self.checksums.append(_checksum(picture))
+        if not damaged:
+            self.whole = len(self.times)
 
     def matches(self, number: int, picture: VideoFrame) -> bool:
         return (picture.pts or 0) == self.times[number] and _checksum(picture) == self.checksums[number]
@@ -62,6 +65,7 @@ class PyAVReader(Reader):
         self._index = _Index()
         self._warning: str | None = None
         self._given: dict[int, int] = {}  # checksums of the pictures behind a damage, as they were given forwards
+        self._given_whole = 0  # pictures before the first damage in any pass forwards
         decoding = open_decoding(path, playlists=playlists)
         try:
             first = next(decoding.pictures(), None)
@@ -94,6 +98,8 @@ class PyAVReader(Reader):
                 seen, end = number + 1, max(end, _end_of(picture, decoding))
                 if decoding.damaged:
                     self._given[number] = _checksum(picture)
+                else:
+                    self._given_whole = max(self._given_whole, seen)
                 if number >= start:
                     yield self._moment(decoding, picture, number)
                 if seen == stop:
@@ -135,6 +141,8 @@ class PyAVReader(Reader):
         )
         for number in changed:
             raise self._unstable(number)
+        if start <= self._index.whole < min(stop, self._given_whole):  # it was whole when it was given
+            raise self._unstable(self._index.whole)
         decoding = self._open()
         try:
             for high in range(stop, start, -chunk):
@@ -164,7 +172,7 @@ class PyAVReader(Reader):
         try:
             end = 0.0
             for picture in decoding.pictures():
-                index.append(picture)
+                index.append(picture, decoding.damaged > 0)
                 end = max(end, _end_of(picture, decoding))
                 if len(index.times) == stop:
                     break
