@@ -213,6 +213,17 @@ def test_sound_that_can_not_be_kept_is_told(tmp_path: Path, codec: str, out: str
     assert len(shown_at(tmp_path / out)) == 10
 
 
+def test_sound_whose_damage_shows_at_the_end_is_told_with_the_way_out(tmp_path: Path) -> None:
+    source = encode(tmp_path / "a.mkv", moving(10), sound="libopus")
+    head = b"\x63\xa2\x93OpusHead"  # what says how to decode, under a name that nobody knows
+    assert head in source.read_bytes()
+    source.write_bytes(source.read_bytes().replace(head, b"\x63\xa1\x93OpusHead"))
+    with pytest.raises(SaveError, match=r"o.mp4: the sound to be copied can't be kept there .*audio=False"):
+        masks_of(source).save_video(tmp_path / "o.mp4", source)
+    assert not list(tmp_path.glob("*.mp4"))
+    masks_of(source).save_video(tmp_path / "o.mp4", source, audio=False)
+
+
 def test_a_part_has_the_sound_of_that_part(tmp_path: Path) -> None:
     source = encode(tmp_path / "a.mp4", moving(50), sound="aac")
     masks_of(source)[10:20].save_video(tmp_path / "o.mp4", source)

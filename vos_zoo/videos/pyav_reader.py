@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 # How many frames further back to try when a seek did not land before the frame that is wanted
 _STEPS_BACK = (0, 16, 256)
+_NOT_GIVEN = -1
 
 
 @dataclass
@@ -33,17 +34,14 @@ class _Index:
 
     times: array[int] = field(default_factory=lambda: array("q"))
     checksums: array[int] = field(default_factory=lambda: array("L"))
-    whole: int = 0  # pictures before the first damage
     seekable: bool = True
     complete: bool = False
 
-    def append(self, picture: VideoFrame, damaged: bool) -> None:
+    def append(self, picture: VideoFrame) -> None:
         if picture.pts is None or (self.times and picture.pts <= self.times[-1]):
             self.seekable = False
         self.times.append(picture.pts or 0)
         self.checksums.append(_checksum(picture))
-        if not damaged:
-            self.whole = len(self.times)
 
     def matches(self, number: int, picture: VideoFrame) -> bool:
         return (picture.pts or 0) == self.times[number] and _checksum(picture) == self.checksums[number]
@@ -64,8 +62,7 @@ class PyAVReader(Reader):
         self._playlists = playlists
         self._index = _Index()
         self._warning: str | None = None
-        self._given: dict[int, int] = {}  # checksums of the pictures behind a damage, as they were given forwards
-        self._given_whole = 0  # pictures before the first damage in any pass forwards
+        self._given = array("q")  # checksums of the pictures as they were last given forwards, or _NOT_GIVEN
         decoding = open_decoding(path, playlists=playlists)
         try:
             first = next(decoding.pictures(), None)
@@ -96,11 +93,8 @@ class PyAVReader(Reader):
             seen, end = 0, 0.0
             for number, picture in enumerate(decoding.pictures()):
                 seen, end = number + 1, max(end, _end_of(picture, decoding))
-                if decoding.damaged:
-                    self._given[number] = _checksum(picture)
-                else:
-                    self._given_whole = max(self._given_whole, seen)
                 if number >= start:
+                    self._note_given(number, picture)
                     yield self._moment(decoding, picture, number)
                 if seen == stop:
                     return
@@ -108,6 +102,11 @@ class PyAVReader(Reader):
         finally:
             decoding.close()
         self._warn()
+
+    def _note_given(self, number: int, picture: VideoFrame) -> None:
+        """A damaged file may decode to other pictures in another pass, even where the decoder tells of no damage."""
+        self._given.extend([_NOT_GIVEN] * (number + 1 - len(self._given)))
+        self._given[number] = _checksum(picture)
 
     def _moment(self, decoding: Decoding, picture: Any, number: int) -> Moment:
         frame = decoding.rgb(picture, number)
@@ -136,13 +135,9 @@ class PyAVReader(Reader):
         if stop is None or stop > known:
             self._warn()
         stop = known if stop is None else min(stop, known)
-        changed = (
-            number for number, checksum in self._given.items() if start <= number < stop and self._index.checksums[number] != checksum
-        )
-        for number in changed:
-            raise self._unstable(number)
-        if start <= self._index.whole < min(stop, self._given_whole):  # it was whole when it was given
-            raise self._unstable(self._index.whole)
+        for number in range(start, min(stop, len(self._given))):
+            if self._given[number] not in (_NOT_GIVEN, self._index.checksums[number]):
+                raise self._unstable(number)
         decoding = self._open()
         try:
             for high in range(stop, start, -chunk):
@@ -172,7 +167,7 @@ class PyAVReader(Reader):
         try:
             end = 0.0
             for picture in decoding.pictures():
-                index.append(picture, decoding.damaged > 0)
+                index.append(picture)
                 end = max(end, _end_of(picture, decoding))
                 if len(index.times) == stop:
                     break

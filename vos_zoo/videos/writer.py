@@ -269,8 +269,10 @@ class VideoWriter:
             rest_of_sound: whether sound that goes on behind the last frame is kept; else it ends with that frame.
 
         Raises:
-            SaveError: no frame was written, or the disk is full; nothing is left then.
+            SaveError: no frame was written, the disk is full, or the sound is damaged in a way that shows only now; nothing is left then.
         """
+        from av.error import FFmpegError
+
         if self._container is None or self._target is None:
             return
         if not self.frames_written:
@@ -284,6 +286,11 @@ class VideoWriter:
             self._container.close()
         except BaseException as error:
             self._fail(error)
+            if self._sound is not None and isinstance(error, FFmpegError):
+                reason = error.strerror or error
+                raise SaveError(
+                    f"{self.path}: the sound to be copied can't be kept there ({reason}): write it without (audio=False)"
+                ) from error
             raise
         self._container = None
         self._target.commit()
