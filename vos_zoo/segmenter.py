@@ -15,6 +15,7 @@ from vos_zoo.engine.batched import OnError, Opened, checked_jobs, run
 from vos_zoo.engine.inputs import InputSize, InputSpec, TTALike
 from vos_zoo.engine.members import Member, describer_of
 from vos_zoo.engine.propagation import Annotations, Direction, Propagation, annotated_frames
+from vos_zoo.engine.quality import quality_of, scaled
 from vos_zoo.engine.read_ahead import Mode, checked_mode
 from vos_zoo.engine.session import Session, checked_frame
 from vos_zoo.errors import MaskError, VosZooError
@@ -109,17 +110,22 @@ class Segmenter(Saving):
         device: DeviceLike = "auto",
         dtype: DTypeLike = "auto",
         runtime: str = "torch",
+        quality: str = "normal",
         **args: object,
     ) -> Segmenter:
         """A checkpoint that has been found. describer: whose features find lost objects again. args: replace those of the config."""
         check_runtime(runtime)
         check_follows(source.config)
+        wanted = quality_of(quality, runtime)
         how: dict[str, Any] = {"device": device, "dtype": dtype}
         other = None if describer is None or describer is source else cls.from_source(describer, runtime=runtime, **how)
-        redetection = other or describer is source
         if runtime == "torch":
-            return cls(*trained(source, args), device=device, dtype=dtype, redetection=redetection)
-        return cls(*graph_model(source, args, device=device, dtype=dtype), device="cpu", dtype="float32", redetection=redetection)
+            model, config = trained(source, args)
+        else:
+            model, config = graph_model(source, args, device=device, dtype=dtype)
+            how = {"device": "cpu", "dtype": "float32"}
+        config, adapts = scaled(config, wanted), wanted.adapts and not model.finds_objects
+        return cls([Member(model, config, **how, describer=describer_of(other or describer is source), adapts=adapts)], config)
 
     def propagate(
         self,
@@ -132,7 +138,7 @@ class Segmenter(Saving):
         resize_mask: bool = False,
         backend: str = "auto",
         tta: TTALike = None,
-        finetune: bool | int = False,
+        finetune: bool | int | None = None,
         mode: Mode = "auto",
         progress: Progress = None,
         stop: Callable[[], bool] | None = None,
@@ -157,7 +163,8 @@ class Segmenter(Saving):
             backend: "auto", "pyav" or "decord".
             tta: test-time augmentation, several views of each frame that decide together: "flip" (mirrored too), "scales" (1, 1.2 and
                 1.4 times the size), True (both), or TTA(flip=..., scales=...). Each view costs a pass and has a state of its own.
-            finetune: True, or a number of steps: a copy of the model is first adapted to the annotated frames, see `finetune`.
+            finetune: True, or a number of steps: a copy of the model is first adapted to the annotated frames, see `finetune`. None: as
+                the quality says that the model was loaded with.
             mode: "throughput": frames are read ahead, and on a GPU encoded several at once; "latency": a frame is read when the mask
                 before it is done. Masks are the same but for rounding. Default: throughput for what can be read again, else latency.
             progress: True or False; a function (frames done, frames in all or None); default: a bar when standard error is a terminal.
@@ -184,10 +191,9 @@ class Segmenter(Saving):
         mode, spec, first_mask = checked_mode(mode), self.input_spec(size, tta), Prompts.beside(first_mask, told)
         source, annotations = self._checked(video, first_mask, masks, direction, spec, resize_mask, backend)
         engine = self
-        if finetune is not False:
-            frames, steps = annotations.frames_of(source), None if finetune is True else finetune
-            quiet = False if callable(progress) else progress
-            engine = self.finetune(list(frames.values()), [annotations.at(n) for n in frames], steps=steps, size=size, progress=quiet)
+        if self.adapts if finetune is None else finetune is not False:
+            steps, quiet = None if finetune is True else finetune, False if callable(progress) else progress
+            engine = self.finetune(*annotations.examples(source), steps=steps, size=size, progress=quiet)
         propagation = Propagation(engine, source, annotations, direction, spec=spec, mode=mode, progress=progress, stop=stop)
         return propagation.run()
 
@@ -238,6 +244,8 @@ class Segmenter(Saving):
             >>> sorted((index, len(masks)) for index, masks in found)
             [(0, 2), (1, 2)]
         """
+        if self.adapts:
+            raise VosZooError("quality='best' adapts a copy of the model to each video: use propagate, or load it with another quality")
         jobs, total = checked_jobs(videos, first_masks, masks, batch)
         spec = self.input_spec(size, tta)
 
@@ -277,7 +285,8 @@ class Segmenter(Saving):
         """
         mode, spec, first_mask = checked_mode(mode), self.input_spec(size, tta), Prompts.beside(first_mask, told)
         source, annotations = self._checked(video, first_mask, masks, "forward", spec, resize_mask, backend)
-        steps = Propagation(self, source, annotations, "forward", spec=spec, mode=mode, drop=drop).forward()
+        engine = self.finetune(*annotations.examples(source), size=size) if self.adapts else self
+        steps = Propagation(engine, source, annotations, "forward", spec=spec, mode=mode, drop=drop).forward()
         return (Streamed(index, frame, result.mask) for index, frame, result in steps)
 
     def start(
@@ -319,7 +328,7 @@ class Segmenter(Saving):
             raise MaskError(f"{self.config.name} finds the objects itself and takes no mask: start(frame)")
         mask = mask_of(first, mask, device=self.device, resize=resize_mask)
         masks = None if mask is None else read_mask(mask, size=first.shape[:2], resize=resize_mask)
-        return Session(self, first, masks, spec)
+        return Session(self.finetune(first, masks, size=size) if self.adapts and masks is not None else self, first, masks, spec)
 
     def finetune(
         self,
@@ -364,19 +373,11 @@ class Segmenter(Saving):
         if self.finds_objects:
             raise VosZooError(f"{self.config.name} finds the objects itself and follows no mask, so there is nothing to adapt it to")
         self._check_torch("trained")
-        if steps is not None and (isinstance(steps, bool) or not isinstance(steps, (int, np.integer)) or steps < 1):
-            raise VosZooError(f"steps is a number of training steps, 1 or more, not {steps!r:.80}")
-        if lr is not None and (isinstance(lr, bool) or not isinstance(lr, (int, float)) or not 0 < lr < 1):
-            raise VosZooError(f"lr is a learning rate between 0 and 1, for instance 1e-4, not {lr!r:.80}")
         spec = self.input_spec(size)
-        pairs = annotated_frames(frame, mask, resize=resize_mask)
-        from vos_zoo.train.online import adapted_member
+        from vos_zoo.train.online import adapted_members
 
-        configs = [self.config] if len(self._members) == 1 else [member.config for member in self._members]
-        members = [
-            adapted_member(member, config, spec, pairs, steps=steps, lr=lr, seed=seed, progress=progress)
-            for member, config in zip(self._members, configs, strict=True)
-        ]
+        pairs = annotated_frames(frame, mask, resize=resize_mask)
+        members = adapted_members(self._members, spec, pairs, steps=steps, lr=lr, seed=seed, progress=progress)
         config = members[0].config if len(members) == 1 else self.config.replace(name="+".join(each.config.name for each in members))
         return Segmenter(members, config, weights=self.weights)
 

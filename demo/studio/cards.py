@@ -114,6 +114,11 @@ def busy(done: int, total: int, seconds_left: float | None, picture: np.ndarray 
     )
 
 
+def learning() -> str:
+    bar = '<div class="vz-bar vz-bar-open" role="progressbar" aria-label="Learning"><i></i></div>'
+    return _card("busy", "Learning your objects", f"<p>From the frames that you marked. Then they are followed.</p>{bar}")
+
+
 def writing(uri: list[str]) -> str:
     bar = '<div class="vz-bar vz-bar-open" role="progressbar" aria-label="Writing files"><i></i></div>'
     return _card("busy", "Drawing the videos", _live(uri) + bar)

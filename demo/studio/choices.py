@@ -12,8 +12,9 @@ from typing import Any
 import vos_zoo
 
 WORDS = {  # of a model's own name, or of its architecture
-    "crvos": "Remembers how things looked. For one or a few objects.",
-    "crvos-resnet18": "Half the time, less exact.",
+    "crvos": "Remembers how things looked.",
+    "crvos:fast": "Sees frames smaller: in half the time, edges less exact.",
+    "crvos:best": "Sees frames larger, and learns your objects from the marked frames first: takes more than twice as long.",
     "CRVOS": "For one or a few objects. May lose them among look-alikes.",
     "RVOS": "Light, with a memory of how things moved. For several objects at once.",
     "ACCLVOS": "Like RVOS with a wider view of the frame; quicker.",
@@ -21,13 +22,13 @@ WORDS = {  # of a model's own name, or of its architecture
 }
 FINDS_OBJECTS = "Nothing to mark."
 # the first choices, without research names
-PLAIN = {"crvos": "Better", "crvos-resnet18": "Fast", "rvos-zeroshot": "Finds objects itself"}
+PLAIN = {"crvos:fast": "Fast", "crvos": "Better", "crvos:best": "Best", "rvos-zeroshot": "Finds objects itself"}
 IN_MEMORY = 2  # models: the one chosen and the one that it is compared with
 
 
 @dataclass(frozen=True)
 class Choice:
-    name: str  # what vos_zoo.load takes
+    name: str  # what vos_zoo.load takes; behind a colon its quality
     title: str
     words: str
 
@@ -43,8 +44,9 @@ class Choices:
         rows = {row.name: row for row in vos_zoo.list_models()}
         chosen = names
         if chosen is None:
-            chosen = sorted((name for name, row in rows.items() if row.has_weights and row.follows), key=[*PLAIN, *rows].index)
-        self.offered = tuple(_choice(name, rows.get(name)) for name in chosen)
+            here = [name for name, row in rows.items() if row.has_weights and row.follows]
+            chosen = sorted([*here, *(name for name in PLAIN if _parts(name)[1] and _parts(name)[0] in here)], key=[*PLAIN, *rows].index)
+        self.offered = tuple(_choice(name, rows.get(_parts(name)[0])) for name in chosen)
         self.plain = sum(choice.name in PLAIN for choice in self.offered)
         if not self.offered:
             raise vos_zoo.ModelNotFoundError("no model here has weights, so that there is nothing to show: install vos_zoo again")
@@ -69,12 +71,19 @@ class Choices:
             if name not in self._loaded:
                 while len(self._loaded) >= IN_MEMORY:
                     self._loaded.popitem(last=False)
-                self._loaded[name] = vos_zoo.load(name)
+                model, quality = _parts(name)
+                self._loaded[name] = vos_zoo.load(model, quality=quality or "normal")
             self._loaded.move_to_end(name)
             return self._loaded[name]
 
     def finds_objects(self, name: str) -> bool:
         return self.segmenter(name).finds_objects
+
+
+def _parts(name: str) -> tuple[str, str]:
+    """Model and quality of a choice's name; quality "" where none is named."""
+    model, _, quality = name.partition(":") if name in PLAIN else (name, "", "")  # elsewhere a colon may be of a path
+    return model, quality
 
 
 def _choice(name: str, row: Any) -> Choice:
@@ -83,5 +92,7 @@ def _choice(name: str, row: Any) -> Choice:
     words = WORDS.get(name) or WORDS.get(row.architecture, row.description)
     if "zeroshot" in name:
         words = FINDS_OBJECTS
-    scores = [metric["J&F"] for metric in row.metrics if isinstance(metric.get("J&F"), (int, float))]
+    quality = _parts(name)[1] or "normal"
+    mine = [metric for metric in row.metrics if metric.get("quality", "normal") == quality]
+    scores = [metric["J&F"] for metric in mine if isinstance(metric.get("J&F"), (int, float))]
     return Choice(name, name, f"{words} Scores {scores[0]:.0f} of 100 on public test clips." if scores else words)

@@ -20,7 +20,7 @@ from studio import cards
 from studio.choices import Choices
 from studio.clips import Clip, open_clip
 from studio.extras import FORMS, make_extra
-from studio.follow import Outcome, Step, follow, on_gpu
+from studio.follow import Learning, Outcome, Step, follow, on_gpu
 from studio.limits import Limits
 from studio.line import Line
 from studio.looks import USUAL, Looks
@@ -214,6 +214,8 @@ class Desk:
             for step in self._follow(names, clip, marks, backwards is not False, str(visit.cancel) if asked else "", looks.colours):
                 if isinstance(step, Outcome):
                     outcome = step
+                elif isinstance(step, Learning):
+                    yield cards.learning()
                 elif step.picture is not None:
                     yield cards.busy(step.done, step.total, _left(step, started), step.picture, uri)
             assert outcome is not None
@@ -266,7 +268,7 @@ class Desk:
 
     def _followed(
         self, names: list[str], clip: Clip, marks: Mapping[int, FrameMasks], backwards: bool, cancel: str, colours: Mapping[int, str]
-    ) -> Iterator[Step | Outcome]:
+    ) -> Iterator[Step | Learning | Outcome]:
         segmenters = [self.choices.segmenter(name) for name in names]
         yield from follow(segmenters, clip, marks, backwards=backwards, cancel=cancel, colours=colours)
 

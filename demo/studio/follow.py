@@ -29,6 +29,10 @@ class Step:
     picture: np.ndarray | None  # (h, w, 3) uint8, the models' results beside each other; not with every frame
 
 
+class Learning:
+    """A copy of a model is about to be adapted to the marked frames; that takes a while."""
+
+
 @dataclass(frozen=True)
 class Outcome:
     """The end: one MaskSequence a model."""
@@ -58,7 +62,7 @@ def follow(
     backwards: bool = True,
     cancel: str | os.PathLike[str] = "",
     colours: Mapping[int, str] | None = None,
-) -> Iterator[Step | Outcome]:
+) -> Iterator[Step | Learning | Outcome]:
     """Steps, then the Outcome. Objects go forward from the first mark on; backward, if asked for, each from its own first mark.
 
     marks: empty for models that find the objects themselves. cancel: a file; once it is there, what is done so far is the outcome.
@@ -71,6 +75,9 @@ def follow(
     known: list[dict[int, Found]] = [{} for _ in segmenters]
     shown, done, finished, last = time.perf_counter() - PREVIEW_EVERY, 0, True, -1
     with told_by_name(clip.path), vos_zoo.open_video(clip.path) as video:
+        if marks and any(segmenter.adapts for segmenter in segmenters):
+            yield Learning()
+            segmenters = [_adapted(segmenter, video, marks, cancel) if segmenter.adapts else segmenter for segmenter in segmenters]
         for index, frame, found in _passes(segmenters, video, clip, marks, begins, backwards):
             for result, before, new in zip(results, known, found, strict=True):
                 late = {k for k, begin in begins.items() if begin > index}
@@ -92,6 +99,19 @@ def follow(
     if finished and last + 1 < clip.frames:
         clip = clip.ending_at(last + 1)
     yield Outcome(results, clip, finished)
+
+
+def _adapted(
+    segmenter: vos_zoo.Segmenter, video: vos_zoo.Video, marks: Mapping[int, FrameMasks], cancel: str | os.PathLike[str]
+) -> vos_zoo.Segmenter:
+    """A copy that has learnt the marked frames. VosZooError if it was cancelled by then."""
+
+    def watch(done: int, total: int | None) -> None:
+        if cancel and os.path.exists(cancel):
+            raise vos_zoo.VosZooError("it was stopped while it learnt the objects, so that nothing has been followed yet")
+
+    pairs = [(frame, marks[index]) for index in sorted(marks) for frame in video.read(index, index + 1)]
+    return segmenter.finetune([frame for frame, _ in pairs], [masks for _, masks in pairs], progress=watch)
 
 
 class Found(NamedTuple):

@@ -12,7 +12,7 @@ from studio.events import QUICK, Update, number
 from studio.painter import painter
 from studio.visit import Visit
 
-PLAIN_CHOICES = 3  # that page.css leaves to see at first
+PLAIN_CHOICES = 4  # that page.css leaves to see at first
 MORE = """() => { for (const name of [".vz-models", ".vz-more"]) document.querySelector(name).classList.toggle("vz-few"); }"""
 MASKS = [".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".npy", ".zip"]
 

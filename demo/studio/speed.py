@@ -17,6 +17,7 @@ from studio.clips import Clip
 PIXELS = 0.67
 FIXED = 2.0  # seconds a run: opening, finishing files
 MARGIN = 1.3  # better early than late
+ADAPTING = 60  # frames that a model could follow in the time that adapting it to one marked frame takes
 
 
 class Speed:
@@ -25,6 +26,7 @@ class Speed:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._frame: dict[str, float] = {}  # model -> seconds a frame
+        self._adapting: dict[str, float] = {}  # model -> seconds before the first
         self._unit = 1.0  # seconds that crvos takes a frame: a cautious guess
         self._factor = 1.0  # of the runs so far: taken by predicted
 
@@ -36,14 +38,13 @@ class Speed:
         frames = np.random.default_rng(0).integers(0, 255, (4, 240, 432, 3), np.uint8)
         mask = np.zeros((240, 432), np.uint8)
         mask[80:160, 140:280] = 1
-        session = segmenter.start(frames[0], None if segmenter.finds_objects else mask)
-        session.step(frames[1])  # the first step sets things up
-        begun = time.perf_counter()
-        for frame in frames[2:]:
-            session.step(frame)
-        seconds = (time.perf_counter() - begun) / 2
+        done: list[float] = []
+        given = None if segmenter.finds_objects else mask
+        segmenter.propagate(frames, given, finetune=False, mode="latency", progress=lambda *_: done.append(time.perf_counter()))
+        seconds = (done[-1] - done[1]) / (len(done) - 2)  # the first step sets things up
         with self._lock:
             self._frame[name] = seconds
+            self._adapting[name] = ADAPTING * seconds if segmenter.adapts else 0.0
             if name == "crvos" or len(self._frame) == 1:
                 self._unit = seconds
         return seconds
@@ -62,7 +63,8 @@ class Speed:
 
     def _raw(self, clip: Clip, names: list[str], frames: int) -> float:
         models = sum(self._frame.get(name, self._unit) for name in names)
-        return frames * (models + PIXELS * self._unit * clip.megapixels * (1 + 0.5 * (len(names) - 1)))
+        before = sum(self._adapting.get(name, 0.0) for name in names)
+        return before + frames * (models + PIXELS * self._unit * clip.megapixels * (1 + 0.5 * (len(names) - 1)))
 
 
 def range_in_words(seconds: float) -> str:

@@ -202,7 +202,12 @@ def _models(args: argparse.Namespace, clips: Sequence[Clip], kept: Path | None) 
         choice = ModelChoice.of(args, name)
         segmenter: Any = load_model(choice)
         checked(clips, segmenter, withheld=args.submission is not None)
-        label = label_of(name) + f"+{args.tta}" * bool(args.tta) + "+finetune" * (args.finetune is not None)
+        label = (
+            label_of(name)
+            + f"+{args.quality}" * (args.quality != "normal")
+            + f"+{args.tta}" * bool(args.tta)
+            + "+finetune" * (args.finetune is not None)
+        )
         label += "+no-redetection" * args.no_redetection
         label += f"+{args.begin}" * (args.begin != "mask")
         label += f"+{args.runtime}+{segmenter.precision}" * (args.runtime != "torch")
@@ -250,7 +255,7 @@ def _about(segmenter: Segmenter, args: argparse.Namespace) -> dict[str, Any]:
         "precision": segmenter.precision,
         **({} if segmenter.runtime == "torch" else {"runtime": segmenter.runtime}),
         "augmentation": args.tta or "none",
-        "adapted to the first mask": "no" if args.finetune is None else "yes",
+        "adapted to the first mask": "yes" if args.finetune is not None or segmenter.adapts else "no",
         "lost objects found by the features of": segmenter.describer.config.name if segmenter.describer else "none",
         "versions": {"vos_zoo": __version__, **{name: machine[name] for name in ("torch", "timm", "numpy", "python")}},
     }

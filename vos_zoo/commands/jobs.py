@@ -180,9 +180,9 @@ def _planned(args: argparse.Namespace, found: Found) -> Plan:
     segmenter: Any = load_model(dataclasses.replace(ModelChoice.of(args), device="cpu", dtype=_dtype(args, devices)))
     name = segmenter.config.name
     segmenter.input_spec(args.size, tta)
-    if segmenter.finds_objects and (args.direction != "forward" or args.finetune is not False):
+    if segmenter.finds_objects and (args.direction != "forward" or args.finetune is not None):
         raise VosZooError(f"{name} finds the objects itself, forwards only and without --finetune: leave --direction and --finetune out")
-    if args.finetune is not False and args.finetune is not True and args.finetune < 1:
+    if args.finetune is not None and args.finetune is not True and args.finetune < 1:
         raise VosZooError(f"--finetune is a number of training steps, 1 or more, not {args.finetune}")
     settings = {**settings_of(segmenter), **options, "backend": args.backend, "save": forms}
     if args.ray is not None:

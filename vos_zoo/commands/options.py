@@ -24,6 +24,9 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dtype", default="auto", choices=("auto", "float32", "bfloat16", "float16", "int8"),
                         help="precision (default: auto); int8 is for --runtime onnxruntime")  # fmt: skip
     parser.add_argument("--runtime", default="torch", choices=("torch", "onnxruntime"), help="what computes the model (default: torch)")
+    parser.add_argument("--quality", default="normal", choices=("fast", "normal", "best"),
+                        help="fast: frames are made smaller inside the model; best: larger, and a copy of the model first learns the "
+                        "objects of the annotated frames (default: normal)")  # fmt: skip
     parser.add_argument("--revision", help="branch, tag or commit of a Hub repository")
     parser.add_argument("--local-files-only", action="store_true", help="take a Hub repository from the cache, without the network")
     parser.add_argument(
@@ -53,6 +56,7 @@ class ModelChoice:
     redetection: bool = True
     quiet: bool = False
     runtime: str = "torch"
+    quality: str = "normal"
 
     @classmethod
     def of(cls, args: argparse.Namespace, model: str | None = None) -> ModelChoice:
@@ -66,6 +70,7 @@ class ModelChoice:
             not args.no_redetection,
             getattr(args, "no_progress", False),
             args.runtime,
+            args.quality,
         )
 
 
@@ -83,6 +88,7 @@ def load_model(choice: ModelChoice) -> Segmenter:
         local_files_only=choice.local_files_only,
         redetection=choice.redetection,
         runtime=choice.runtime,
+        quality=choice.quality,
     )
 
 
@@ -98,6 +104,7 @@ def settings_of(segmenter: Segmenter) -> dict[str, Any]:
         "preprocess": dataclasses.asdict(config.preprocess),
         "redetection": segmenter.describer.config.name if segmenter.describer else None,
         "dtype": segmenter.precision,
+        **({"adapts": True} if segmenter.adapts else {}),
         **({} if segmenter.runtime == "torch" else {"runtime": segmenter.runtime}),
         "vos_zoo": __version__,
         **({"members": members} if members else {}),

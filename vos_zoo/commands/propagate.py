@@ -76,7 +76,7 @@ def add(commands: Subparsers) -> None:
                         help="forward from the first mask (default), backward from the last of --masks, or both")  # fmt: skip
     parser.add_argument("--size", type=internal_size, help="size inside the model: shorter side, HEIGHTxWIDTH or native; results keep the "
                         "video's size")  # fmt: skip
-    parser.add_argument("--finetune", nargs="?", type=int, const=True, default=False, metavar="STEPS",
+    parser.add_argument("--finetune", nargs="?", type=int, const=True, default=None, metavar="STEPS",
                         help="first adapt a copy of the model to the annotated frames: slower, better for most")  # fmt: skip
     parser.add_argument("--tta", choices=("flip", "scales", "both"), help="average over mirrored frames, over three sizes, or over both")
     parser.add_argument("--resize-mask", action="store_true", help="bring a mask of another size to the video's")

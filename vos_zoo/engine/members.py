@@ -32,11 +32,20 @@ class Member:
     """A model with its config, on its device.
 
     describer: whose features find a lost object again: True, this model's own; another Member; False, it is not looked for. VosZooError
-    if that model `describes` nothing.
+    if that model `describes` nothing. adapts: whether a copy is adapted to the annotated frames of each video first.
     """
 
-    def __init__(self, model: VOSModel, config: ModelConfig, *, device: DeviceLike, dtype: DTypeLike, describer: Member | bool):
-        self.config = config
+    def __init__(
+        self,
+        model: VOSModel,
+        config: ModelConfig,
+        *,
+        device: DeviceLike,
+        dtype: DTypeLike,
+        describer: Member | bool,
+        adapts: bool = False,
+    ):
+        self.config, self.adapts = config, adapts
         self.device = choose_device(device)
         self.dtype = choose_dtype(dtype, self.device)
         self.model = model.eval()
@@ -167,6 +176,11 @@ class Engine:
     def finds_objects(self) -> bool:
         """Whether the model finds the objects itself (zero-shot) instead of following those of a mask."""
         return any(member.model.finds_objects for member in self._members)
+
+    @property
+    def adapts(self) -> bool:
+        """Whether a copy is adapted to the annotated frames of each video first (quality="best")."""
+        return any(member.adapts for member in self._members)
 
     def input_spec(self, size: InputSize = None, tta: TTALike = None) -> InputSpec:
         """The arguments `size` and `tta` of `propagate`, checked for every member; VosZooError if one can't be right."""

@@ -120,15 +120,20 @@ class Annotations:
             return None
         return read_mask(self._masks[index], size=self.size, resize=self._resize, allow_empty=True)
 
-    def frames_of(self, video: Video) -> dict[int, np.ndarray]:
-        """The annotated frames of a video; VideoError if that would use it up."""
+    def examples(self, video: Video) -> tuple[list[np.ndarray], list[ObjectMasks]]:
+        """The annotated frames of a video and their masks; VideoError if that would use it up."""
         if not video.replayable:
             raise VideoError(
                 f"{video.name} can be read only once, and finetune has to look at its annotated frames first: save it to a file, or take "
                 "the frame yourself and call segmenter.finetune(frame, mask)"
             )
-        found = {index: next(iter(video.read(index, index + 1)), None) for index in self.ids}
-        return {index: frame for index, frame in found.items() if frame is not None}
+        frames, read = [], []
+        for index in self.ids:
+            frame, masks = next(iter(video.read(index, index + 1)), None), self.at(index)
+            if frame is not None and masks is not None:
+                frames.append(frame)
+                read.append(masks)
+        return frames, read
 
     @property
     def object_ids(self) -> list[int]:
