@@ -66,7 +66,7 @@ def add(commands: Subparsers) -> None:
     parser.add_argument("--masks", metavar="FOLDER", help="masks of several frames, named or numbered (from 0) like the frames")
     parser.add_argument("--example", action="store_true", help="a clip that vos_zoo renders itself; prints J and F against its exact masks")
     parser.add_argument("--model", help=f"name (see vos-zoo list), folder, or owner/repo on the Hub (default: {MODEL}, for --example "
-                        f"{EXAMPLE_MODEL}, the quickest); several joined by +, as in crvos+scm, decide together")  # fmt: skip
+                        f"{EXAMPLE_MODEL}); several joined by +, as in crvos+scm, decide together")  # fmt: skip
     parser.add_argument("--out", type=jobs.place, metavar="FOLDER", help="where the results go (default: VIDEO_masks); of many "
                         "clips also an address that fsspec knows, such as s3://BUCKET/FOLDER")  # fmt: skip
     parser.add_argument("--save", metavar="FORM,...",
