@@ -27,14 +27,15 @@ from vos_zoo.segmenter import Segmenter
 
 
 def cases() -> dict[str, tuple[str, dict[str, Any]]]:
-    """Architectures with their debug arguments; those with a `zero_shot` argument a second time, with it; CRVOS with matching, too."""
+    """Architectures with their debug arguments; those with a `zero_shot` argument a second time, with it; those that match, too."""
     found = {}
     for name in sorted(architectures()):
         debug = dict(architecture_class(name).debug)
         found[name] = (name, debug)
         if {"zero_shot", "slots"} <= {each.name for each in dataclasses.fields(architecture_class(name).Config)}:
             found[f"{name} zero-shot"] = (name, {**debug, "zero_shot": True, "slots": 3})
-    found["CRVOS matched"] = ("CRVOS", {**architecture_class("CRVOS").debug, "matched": 8, "lasting": 2})
+        if "matched" in {each.name for each in dataclasses.fields(architecture_class(name).Config)}:
+            found[f"{name} matched"] = (name, {**debug, "matched": 8, "lasting": 2})
     return found
 
 

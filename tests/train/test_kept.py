@@ -11,10 +11,12 @@ import torch
 from training_data import bank_of, write_stills
 
 from vos_zoo.errors import DataError
+from vos_zoo.models.acclvos import ACCLVOS
 from vos_zoo.models.base import VOSModel
 from vos_zoo.models.crvos import CRVOS
 from vos_zoo.models.lightscm import LightSCM
 from vos_zoo.models.rvos import RVOS
+from vos_zoo.models.scm import SCM
 from vos_zoo.train.batches import Batches
 from vos_zoo.train.kept import KeptMaps
 from vos_zoo.train.keys import fit_keys
@@ -34,10 +36,11 @@ def frozen(kind: type[VOSModel], prefixes: tuple[str, ...] = ("trunk",)) -> Any:
     return made
 
 
-@pytest.mark.parametrize("kind", [CRVOS, LightSCM])
+@pytest.mark.parametrize("kind", [CRVOS, RVOS, ACCLVOS, LightSCM])
 def test_maps_are_computed_once_and_features_are_the_models(kind: type[VOSModel], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = frozen(kind)
-    frames = (torch.rand(2, 3, 32, 48) * 255).round() / 255
+    height, width = (32, 48) if made.stride == 16 else (33, 50)
+    frames = (torch.rand(2, 3, height, width) * 255).round() / 255
     with torch.no_grad():
         expected = made.encode(frames)
         kept = KeptMaps(made, tmp_path / "kept")
@@ -45,6 +48,7 @@ def test_maps_are_computed_once_and_features_are_the_models(kind: type[VOSModel]
         monkeypatch.setattr(made, "maps", None)
         found = kept.encode(frames.flip(0))
     for one, other in zip(expected, found, strict=True):
+        assert one.dtype == other.dtype and one.shape == other.shape
         torch.testing.assert_close(one, other.flip(0), atol=5e-3, rtol=5e-3)
     assert len(list((tmp_path / "kept").iterdir())) == 2
 
@@ -56,8 +60,8 @@ def test_what_learns_learns_through_kept_maps(tmp_path: Path) -> None:
 
 
 def test_a_model_without_such_trunks_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="keep is for CRVOS and LightSCM, .* not for RVOS"):
-        KeptMaps(RVOS(RVOS.Config(**RVOS.debug)), tmp_path)
+    with pytest.raises(DataError, match="keep is for CRVOS, RVOS, ACCLVOS and LightSCM, .* not for SCM"):
+        KeptMaps(SCM(SCM.Config(**SCM.debug)), tmp_path)
     with pytest.raises(DataError, match="add `frozen: .trunk.` to the recipe"):
         KeptMaps(CRVOS(CRVOS.Config(**CRVOS.debug)), tmp_path)
 

@@ -86,7 +86,7 @@ class Appearance:
 
     def cells_of(self, layers: Tensor) -> Tensor:
         """(K, H, W) on the describer's grid -> (K, h, w): each layer's share of every cell."""
-        return F.avg_pool2d(layers, self._describer.model.stride)
+        return F.avg_pool2d(layers, self._describer.model.cell, ceil_mode=True)
 
     def cells_of_masks(self, probs: Tensor, grid: Grid) -> Tensor:
         """Probabilities (1, 1 + K, H, W) on another grid of this video -> (K, h, w): the share of every cell in which each object wins."""
@@ -96,7 +96,9 @@ class Appearance:
 
     def over_frame(self, maps: Tensor) -> Tensor:
         """(K, h, w) of `maps` -> (K, H, W) bool on the describer's grid: where they exceed one half."""
-        return F.interpolate(maps[None], self.grid.size, mode="bilinear", align_corners=False)[0] > 0.5
+        height, width = self.grid.size
+        finer = F.interpolate(maps[None], scale_factor=self._describer.model.cell, mode="bilinear", align_corners=False)
+        return finer[0, :, :height, :width] > 0.5
 
     def _described(self, frame: np.ndarray, features: Sequence[Features]) -> Tensor:
         """(C, h, w) of a frame."""

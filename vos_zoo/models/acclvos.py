@@ -31,20 +31,28 @@ Deviations:
 
 recurrence="spatial" (the hidden maps are then carried but not seen) and "temporal" are RVOS's ablations: what they leave out counts as
 zero, the weights are the same.
+
+matched=C, not in the paper, replaces the previous mask by what matching finds (parts/matching.py): where this frame looks like its objects
+did in the previous frame and in up to `lasting` others, by the trunk's features at stride 16 (not the dilated stage's). Frame 0, and a
+frame for which masks are given, still see the masks. The state then holds the keys of these frames as well, of C channels, whatever the
+length of the video, and the model describes frames by the trunk's features. matching=False switches it off again.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vos_zoo.models.base import Prediction, VOSModel
+from vos_zoo.models.parts import matching
 from vos_zoo.models.parts.backbones import Trunk, check_trunk
 from vos_zoo.models.parts.in_turn import objects_in_turn
+from vos_zoo.models.parts.matching import MatchedState
 from vos_zoo.models.parts.ops import check_threshold, compete, fed_back, mask_pyramid, resized
 
 RECURRENCES = ("spatio-temporal", "spatial", "temporal")
@@ -62,6 +70,9 @@ class ACCLVOSConfig:
     aspp_rates: tuple[int, ...] = (2, 4, 8)  # dilations of its 3x3 convolutions
     feedback_threshold: float | None = None  # masks handed on are 1 above this, 0 elsewhere (ops.fed_back); None: soft, as they are
     stride_on: str = "3x3"  # the convolution of a bottleneck that has its stride; "1x1": the one before, as in Caffe (backbones.py)
+    matched: int = 0  # channels of the keys that frames are matched by; 0: no keys, the previous mask alone, as the paper has it
+    matching: bool = True  # False: the previous mask alone though there are keys
+    lasting: int = 4  # frames that are matched with beside the previous one: an object's first, and the latest of each fifth
 
     def __post_init__(self) -> None:
         check_threshold(self.feedback_threshold)
@@ -72,11 +83,21 @@ class ACCLVOSConfig:
             raise ValueError(f"hidden must be a multiple of 8 between 8 and 4096, not {self.hidden}")
         if self.recurrence not in RECURRENCES:
             raise ValueError(f"recurrence is one of {RECURRENCES}, not {self.recurrence!r}")
+        matching.check_matching(self.matched, self.lasting)
         object.__setattr__(self, "aspp_rates", tuple(self.aspp_rates))
         if not 1 <= len(self.aspp_rates) <= 8 or not all(isinstance(r, int) and 1 <= r <= 64 for r in self.aspp_rates):
             raise ValueError(
                 f"aspp_rates must be one to eight dilations between 1 and 64, not {self.aspp_rates}; aspp=False leaves ASPP out"
             )
+
+
+class Maps(NamedTuple):
+    """What the trunk shows of frames."""
+
+    s4: Tensor  # (B, C, H/4, W/4), sizes rounded up
+    s8: Tensor  # (B, C, H/8, W/8)
+    s16: Tensor  # (B, C, H/16, W/16)
+    deep: Tensor  # (B, C, H/16, W/16): the dilated stage's, of no channels where there is none
 
 
 class Features(NamedTuple):
@@ -88,6 +109,17 @@ class Features(NamedTuple):
     s4: Tensor  # (B, hidden / 2, H/4, W/4)
 
 
+class MatchedFeatures(NamedTuple):
+    """Features of a model with keys."""
+
+    deep: Tensor  # as in Features
+    s16: Tensor
+    s8: Tensor
+    s4: Tensor
+    trunk: Tensor  # (B, C, H/16, W/16): the trunk's at stride 16, as it comes
+    key: Tensor  # (B, matched, H/16, W/16): what cells are compared by
+
+
 class State(NamedTuple):
     masks: Tensor  # (B, K, H, W) in [0, 1]: the previous frame's masks, each object's sigmoid by itself
     active: Tensor  # (B, K) bool: slots in use
@@ -95,6 +127,10 @@ class State(NamedTuple):
     hidden1: Tensor  # (B, K, hidden / 2, H/16, W/16)
     hidden2: Tensor  # (B, K, hidden / 4, H/8, W/8)
     hidden3: Tensor  # (B, K, hidden / 8, H/4, W/4)
+
+
+Seen: TypeAlias = Features | MatchedFeatures
+Known: TypeAlias = State | MatchedState
 
 
 class FrozenBatchNorm(nn.BatchNorm2d):
@@ -179,8 +215,9 @@ class ConvLSTM(nn.Module):
         return o * cell.tanh(), cell
 
 
-class ACCLVOS(VOSModel[Features, State]):
+class ACCLVOS(VOSModel[Seen, Known]):
     Config = ACCLVOSConfig
+    shown: ClassVar[type[Maps]] = Maps
     debug = {"backbone": "resnet10t", "backbone_stages": 3, "hidden": 8}
     stride = 1
     padding = "zeros"
@@ -215,29 +252,59 @@ class ACCLVOS(VOSModel[Features, State]):
             ]
         )
         self.predictor = nn.Conv2d(h // 8, 1, 3, padding=1)
+        self.keys = matching.Keys(at16, self.config.matched) if self.config.matched else None
 
-    def encode(self, frames: Tensor) -> Features:
+    @property
+    def matches(self) -> bool:
+        """Whether the levels are told what matching finds, not the previous mask."""
+        return self.keys is not None and self.config.matching
+
+    @property
+    def describes(self) -> bool:  # type: ignore[override]
+        return self.keys is not None
+
+    @property
+    def cell(self) -> int:
+        return matching.CELL
+
+    def describe(self, features: Seen) -> Tensor:
+        assert isinstance(features, MatchedFeatures)
+        return features.trunk
+
+    def encode(self, frames: Tensor) -> Seen:
+        return self.prepared(self.maps(frames))
+
+    def maps(self, frames: Tensor) -> Maps:
+        """The trunk's part of `encode`: (B, 3, H, W) in [0, 1] -> Maps."""
         s4, s8, s16, *deep = self.trunk(self.trunk.normalised(frames).to(self.predictor.weight.dtype))
-        skips = zip(self.levels, self.skips, [deep[0] if deep else s16, s16, s8, s4], strict=True)
-        return Features(*(level.of_skip(skip(x)) for level, skip, x in skips))
+        return Maps(s4, s8, s16, deep[0] if deep else s16[:, :0])
 
-    def start(self, features: Features, masks: Tensor, active: Tensor | None = None) -> State:
+    def prepared(self, maps: Maps) -> Seen:
+        """The rest of it."""
+        s4, s8, s16, deep = maps
+        skips = zip(self.levels, self.skips, [deep if deep.shape[1] else s16, s16, s8, s4], strict=True)
+        seen = Features(*(level.of_skip(skip(x)) for level, skip, x in skips))
+        if self.keys is None:
+            return seen
+        return MatchedFeatures(*seen, s16, self.keys(s16) if self.matches else s16[:, :0])
+
+    def start(self, features: Seen, masks: Tensor, active: Tensor | None = None) -> Known:
         state = self._blank(features, masks, active)
-        return State(state.masks, state.active, *self.decode(features, state))
+        state = State(state.masks, state.active, *self.decode(features, state, mask_pyramid(state.masks, STRIDES)))
+        return matching.begin_matched(_key(features), state, self.config.lasting) if self.matches else state
 
-    def _blank(self, features: Features, masks: Tensor, active: Tensor | None) -> State:
+    def _blank(self, features: Seen, masks: Tensor, active: Tensor | None) -> State:
         """The State before the first frame: nothing remembered."""
         b, k = masks.shape[:2]
         if active is None:
             active = torch.ones(b, k, dtype=torch.bool, device=masks.device)
-        return State(masks.float(), active, *(x.new_zeros(b, k, x.shape[1] // 4, *x.shape[-2:]) for x in features))
+        return State(masks.float(), active, *(x.new_zeros(b, k, x.shape[1] // 4, *x.shape[-2:]) for x in features[:4]))
 
-    def decode(self, features: Features, state: State) -> list[Tensor]:
-        """The hidden maps of this frame, a level each, as they stand in a State."""
+    def decode(self, features: Seen, state: Known, told: Sequence[Tensor]) -> list[Tensor]:
+        """The hidden maps of this frame, a level each, as they stand in a State; told: a mask of each object for each level."""
         b, k = state.masks.shape[:2]
-        masks = mask_pyramid(state.masks, STRIDES)
         known, weights = [], []
-        for level, skip, mask, before in zip(self.levels, features, masks, state[2:], strict=True):
+        for level, skip, mask, before in zip(self.levels, features[:4], told, state[2:6], strict=True):
             past = level.of_past(
                 mask.flatten(0, 1)[:, None].to(skip.dtype), None if self.config.recurrence == "spatial" else before.flatten(0, 1)
             )
@@ -245,27 +312,37 @@ class ACCLVOS(VOSModel[Features, State]):
             weights.append(level.of_present())
         return objects_in_turn(self.levels, known, weights, spatial=self.config.recurrence != "temporal")
 
-    def predict(self, features: Features, state: State) -> Prediction:
-        hidden = self.decode(features, state)
+    def predict(self, features: Seen, state: Known) -> Prediction:
+        told = matching.told(_key(features), state, STRIDES) if isinstance(state, MatchedState) else mask_pyramid(state.masks, STRIDES)
+        hidden = self.decode(features, state, told)
         b, k, _, h, w = hidden[3].shape
         logits = self.predictor(resized(hidden[3].flatten(0, 1), (2 * h, 2 * w))).float()
         return Prediction(resized(logits, state.masks.shape[-2:]).view(b, k, *state.masks.shape[-2:]), (), tuple(hidden))
 
-    def advance(self, features: Features, prediction: Prediction, state: State) -> tuple[Tensor, State]:
+    def advance(self, features: Seen, prediction: Prediction, state: Known) -> tuple[Tensor, Known]:
         """Masks are fed back without gradient, as in the authors' training; it flows through the hidden maps."""
         masks = prediction.logits.sigmoid()
         handed_on = fed_back(masks.detach(), self.config.feedback_threshold)
-        return compete(masks, state.active), State(handed_on, state.active, *prediction.carry)
+        probs, after = compete(masks, state.active), State(handed_on, state.active, *prediction.carry)
+        if isinstance(state, MatchedState):
+            return probs, matching.remembered_matched(_key(features), after, state)
+        return probs, after
 
-    def replace_masks(self, state: State, masks: Tensor) -> State:
+    def replace_masks(self, state: Known, masks: Tensor) -> Known:
         return state._replace(masks=masks.float())
 
-    def annotate(self, features: Features, masks: Tensor, given: Tensor, state: State) -> State:
+    def annotate(self, features: Seen, masks: Tensor, given: Tensor, state: Known) -> Known:
         new = masks.shape[1] - state.masks.shape[1]
         masks, given_here = masks.float(), given[:, :, None, None]
         taken = (masks * given_here).sum(1, keepdim=True).clamp(max=1)
         fed = torch.where(given_here, masks, F.pad(state.masks, (0, 0, 0, 0, 0, new)) * (1 - taken))
-        hidden = [F.pad(each, (0, 0, 0, 0, 0, 0, 0, new)) for each in state[2:]]
-        state = State(fed, F.pad(state.active, (0, new)) | given, *hidden)
-        again = self.decode(features, state)
-        return State(fed, state.active, *(torch.where(given_here[..., None], a, h) for a, h in zip(again, hidden, strict=True)))
+        hidden = [F.pad(each, (0, 0, 0, 0, 0, 0, 0, new)) for each in state[2:6]]
+        active = F.pad(state.active, (0, new)) | given
+        again = self.decode(features, State(fed, active, *hidden), mask_pyramid(fed, STRIDES))
+        after = State(fed, active, *(torch.where(given_here[..., None], a, h) for a, h in zip(again, hidden, strict=True)))
+        return matching.corrected_matched(_key(features), after, state) if isinstance(state, MatchedState) else after
+
+
+def _key(features: Seen) -> Tensor:
+    assert isinstance(features, MatchedFeatures)
+    return features.key

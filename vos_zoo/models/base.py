@@ -15,8 +15,8 @@ Letters: B clips, K objects (slots), H x W pixels of the model grid, a multiple 
                                         are taken from the others
     keep(state, slots)                  the State of those slots only
     replace_masks(state, masks)         the State with other masks fed back, (B, K, H, W) in [0, 1]: the truth, in training
-    describe(features)                  only of a model that `describes`: (B, C, H/stride, W/stride), by which what is seen at one place
-                                        can be told from what is seen at another, in any frame
+    describe(features)                  only of a model that `describes`: (B, C, H/cell, W/cell), rounded up, by which what is seen at one
+                                        place can be told from what is seen at another, in any frame
 
 A State is a NamedTuple of tensors whose first two dimensions are B and K. Its field `masks` holds the soft masks as the model
 feeds them back, `active` the slots in use. State is an argument and a result: a model keeps nothing between calls, so that one model
@@ -81,6 +81,11 @@ class VOSModel(nn.Module, Generic[FeaturesT, StateT]):
     def finds_objects(self) -> bool:
         """Whether the model finds the objects itself when it is given no mask, in `config.slots` slots (zero-shot)."""
         return False
+
+    @property
+    def cell(self) -> int:
+        """Pixels along the side of what `describe` describes as one place."""
+        return self.stride
 
     def encode(self, frames: Tensor) -> FeaturesT:
         raise NotImplementedError

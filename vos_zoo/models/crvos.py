@@ -42,7 +42,6 @@ from vos_zoo.models.parts.backbones import Trunk, check_trunk
 from vos_zoo.models.parts.matching import MatchingState
 from vos_zoo.models.parts.ops import aggregate, check_threshold, coordinates, fed_back
 
-EVERY = 5  # frames from one that is remembered to the next
 GUIDE_CHANNELS = {"clue": 5, "mask": 2, "none": 0}  # of each specifier
 
 
@@ -77,8 +76,7 @@ class CRVOSConfig:
             raise ValueError(f"specifier is 'clue', 'mask' or 'none', not {self.specifier!r}")
         if self.refine not in ("deconvolution", "bilinear"):
             raise ValueError(f"refine is 'deconvolution' or 'bilinear', not {self.refine!r}")
-        if not 0 <= self.matched <= 4096 or not 1 <= self.lasting <= 64:
-            raise ValueError(f"matched is 0 to 4096 channels and lasting 1 to 64 frames, not {self.matched} and {self.lasting}")
+        matching.check_matching(self.matched, self.lasting)
         if self.matched and self.specifier == "none":
             raise ValueError("matched has nothing to replace where specifier is 'none': set matched to 0")
         if self.background not in ("min", "prod"):
@@ -233,7 +231,7 @@ class CRVOS(VOSModel[Features, Any]):  # Any: a State, or where it matches a Mat
         state = state._replace(masks=F.avg_pool2d(handed_on, self.stride))
         if not self.matches:
             return probs, state
-        return probs, matching.remembered(features.key, state._replace(age=state.age + 1), EVERY)
+        return probs, matching.remembered(features.key, state._replace(age=state.age + 1), matching.EVERY)
 
     def replace_masks(self, state: State | MatchingState, masks: Tensor) -> Any:
         return state._replace(masks=F.avg_pool2d(masks.float(), self.stride))
@@ -249,7 +247,7 @@ class CRVOS(VOSModel[Features, Any]):  # Any: a State, or where it matches a Mat
         if not self.matches:
             return State(masks, active)
         assert features is not None
-        return matching.corrected(features.key, state, masks, active, EVERY)
+        return matching.corrected(features.key, state, masks, active, matching.EVERY)
 
     def describe(self, features: Features) -> Tensor:
         return features.trunk

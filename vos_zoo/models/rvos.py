@@ -23,20 +23,28 @@ Where the paper is silent, the authors' published code decides (widths, order of
 The ablation's rows are recurrence="spatial" (RVOS-S, the hidden maps are then carried but not seen), "temporal" (RVOS-T),
 "spatio-temporal" (RVOS-ST). All have the same weights: what a row leaves out counts as zero. zero_shot=True is the model without a
 mask, which finds objects itself, one in each of its slots.
+
+matched=C, not in the paper, replaces the previous mask by what matching finds (parts/matching.py): where this frame looks like its objects
+did in the previous frame and in up to `lasting` others, by the trunk's features at stride 16. Frame 0, and a frame for which masks are
+given, still see the masks. The state then holds the keys of these frames as well, of C channels, whatever the length of the video, and
+the model describes frames by the trunk's features. matching=False switches it off again. A zero-shot model has no mask to replace.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vos_zoo.models.base import Prediction, VOSModel
+from vos_zoo.models.parts import matching
 from vos_zoo.models.parts.backbones import Trunk, check_trunk
 from vos_zoo.models.parts.in_turn import objects_in_turn
+from vos_zoo.models.parts.matching import MatchedState
 from vos_zoo.models.parts.ops import check_threshold, compete, fed_back, mask_pyramid, resized
 
 RECURRENCES = ("spatio-temporal", "spatial", "temporal")
@@ -54,6 +62,9 @@ class RVOSConfig:
     zero_shot: bool = False  # True: no mask goes in, the model finds the objects
     slots: int = 10  # objects that a zero-shot model looks for
     stride_on: str = "3x3"  # the convolution of a bottleneck that has its stride; "1x1": the one before, as in Caffe (backbones.py)
+    matched: int = 0  # channels of the keys that frames are matched by; 0: no keys, the previous mask alone, as the paper has it
+    matching: bool = True  # False: the previous mask alone though there are keys
+    lasting: int = 4  # frames that are matched with beside the previous one: an object's first, and the latest of each fifth
 
     def __post_init__(self) -> None:
         check_threshold(self.feedback_threshold)
@@ -64,8 +75,22 @@ class RVOSConfig:
             raise ValueError(f"hidden must be a multiple of 8 between 8 and 4096, not {self.hidden}")
         if self.recurrence not in RECURRENCES:
             raise ValueError(f"recurrence is one of {RECURRENCES}, not {self.recurrence!r}")
+        matching.check_matching(self.matched, self.lasting)
+        if self.matched and self.zero_shot:
+            raise ValueError("matched has nothing to replace where zero_shot is true: set matched to 0")
         if not 1 <= self.slots <= 255:
             raise ValueError(f"slots must lie between 1 and 255, not {self.slots}")
+
+
+class Maps(NamedTuple):
+    """What the trunk shows of frames, and how large these are."""
+
+    s4: Tensor  # (B, C, H/4, W/4), sizes rounded up
+    s8: Tensor  # (B, C, H/8, W/8)
+    s16: Tensor  # (B, C, H/16, W/16)
+    s32: Tensor  # (B, C, H/32, W/32), of no channels where the trunk ends at stride 16
+    rows: Tensor  # (B, H) of zeros
+    columns: Tensor  # (B, W) of zeros
 
 
 class Features(NamedTuple):
@@ -78,6 +103,18 @@ class Features(NamedTuple):
     extent: Tensor  # (B, H, W) of zeros that take no memory: how large the frames are
 
 
+class MatchedFeatures(NamedTuple):
+    """Features of a model with keys."""
+
+    s32: Tensor  # as in Features
+    s16: Tensor
+    s8: Tensor
+    s4: Tensor
+    extent: Tensor
+    trunk: Tensor  # (B, C, H/16, W/16): the trunk's at stride 16, as it comes
+    key: Tensor  # (B, matched, H/16, W/16): what cells are compared by
+
+
 class State(NamedTuple):
     masks: Tensor  # (B, K, H, W) in [0, 1]: the previous frame's masks, each object's sigmoid by itself
     active: Tensor  # (B, K) bool: slots in use
@@ -85,6 +122,10 @@ class State(NamedTuple):
     hidden1: Tensor  # (B, K, hidden / 2, H/16, W/16)
     hidden2: Tensor  # (B, K, hidden / 4, H/8, W/8)
     hidden3: Tensor  # (B, K, hidden / 8, H/4, W/4)
+
+
+Seen: TypeAlias = Features | MatchedFeatures
+Known: TypeAlias = State | MatchedState
 
 
 class FrozenBatchNorm(nn.BatchNorm2d):
@@ -147,8 +188,9 @@ class ConvLSTM(nn.Module):
         return o * cell.tanh(), cell
 
 
-class RVOS(VOSModel[Features, State]):
+class RVOS(VOSModel[Seen, Known]):
     Config = RVOSConfig
+    shown: ClassVar[type[Maps]] = Maps
     debug = {"backbone": "resnet10t", "backbone_stages": 3, "hidden": 16}
     stride = 1
     padding = "zeros"
@@ -174,18 +216,49 @@ class RVOS(VOSModel[Features, State]):
             ]
         )
         self.predictor = nn.Conv2d(h // 8, 1, 3, padding=1)
+        self.keys = matching.Keys(at16, self.config.matched) if self.config.matched else None
+
+    @property
+    def matches(self) -> bool:
+        """Whether the levels are told what matching finds, not the previous mask."""
+        return self.keys is not None and self.config.matching
+
+    @property
+    def describes(self) -> bool:  # type: ignore[override]
+        return self.keys is not None
+
+    @property
+    def cell(self) -> int:
+        return matching.CELL
+
+    def describe(self, features: Seen) -> Tensor:
+        assert isinstance(features, MatchedFeatures)
+        return features.trunk
 
     @property
     def finds_objects(self) -> bool:
         return self.config.zero_shot
 
-    def encode(self, frames: Tensor) -> Features:
-        s4, s8, s16, *s32 = self.trunk(self.trunk.normalised(frames).to(self.predictor.weight.dtype))
-        skips = zip(self.levels, self.skips, [s32[0] if s32 else s16, s16, s8, s4], strict=True)
-        extent = frames.new_zeros(()).expand(frames.shape[0], *frames.shape[-2:])
-        return Features._make([*(level.of_skip(skip(x)) for level, skip, x in skips), extent])
+    def encode(self, frames: Tensor) -> Seen:
+        return self.prepared(self.maps(frames))
 
-    def start(self, features: Features, masks: Tensor | None, active: Tensor | None = None) -> State:
+    def maps(self, frames: Tensor) -> Maps:
+        """The trunk's part of `encode`: (B, 3, H, W) in [0, 1] -> Maps."""
+        s4, s8, s16, *s32 = self.trunk(self.trunk.normalised(frames).to(self.predictor.weight.dtype))
+        rows, columns = (frames.new_zeros(()).expand(frames.shape[0], side) for side in frames.shape[-2:])
+        return Maps(s4, s8, s16, s32[0] if s32 else s16[:, :0], rows, columns)
+
+    def prepared(self, maps: Maps) -> Seen:
+        """The rest of it."""
+        s4, s8, s16, s32, rows, columns = maps
+        skips = zip(self.levels, self.skips, [s32 if s32.shape[1] else s16, s16, s8, s4], strict=True)
+        extent = rows.new_zeros(()).expand(*rows.shape, columns.shape[1])
+        seen = Features._make([*(level.of_skip(skip(x)) for level, skip, x in skips), extent])
+        if self.keys is None:
+            return seen
+        return MatchedFeatures(*seen, s16, self.keys(s16) if self.matches else s16[:, :0])
+
+    def start(self, features: Seen, masks: Tensor | None, active: Tensor | None = None) -> Known:
         """Zero-shot models take no masks; active (B, K) then also says how many slots there are. ValueError otherwise."""
         if self.config.zero_shot:
             if masks is not None:
@@ -195,9 +268,10 @@ class RVOS(VOSModel[Features, State]):
         if masks is None:
             raise ValueError("this model must be told the objects: give the masks of one frame, or load a zero-shot model")
         state = self._blank(features, masks, active)
-        return State(state.masks, state.active, *self.decode(features, state))
+        state = State(state.masks, state.active, *self.decode(features, state, mask_pyramid(state.masks, STRIDES)))
+        return matching.begin_matched(_key(features), state, self.config.lasting) if self.matches else state
 
-    def _blank(self, features: Features, masks: Tensor, active: Tensor | None) -> State:
+    def _blank(self, features: Seen, masks: Tensor, active: Tensor | None) -> State:
         """The State before the first frame: nothing remembered."""
         b, k = masks.shape[:2]
         if active is None:
@@ -205,12 +279,11 @@ class RVOS(VOSModel[Features, State]):
         gates = features[:4]
         return State(masks.float(), active, *(x.new_zeros(b, k, x.shape[1] // 4, *x.shape[-2:]) for x in gates))
 
-    def decode(self, features: Features, state: State) -> list[Tensor]:
-        """The hidden maps of this frame, a level each, as they stand in a State."""
+    def decode(self, features: Seen, state: Known, told: Sequence[Tensor | None]) -> list[Tensor]:
+        """The hidden maps of this frame, a level each, as they stand in a State; told: a mask of each object for each level."""
         b, k = state.masks.shape[:2]
-        masks = [None] * 4 if self.config.zero_shot else mask_pyramid(state.masks, STRIDES)
         known, weights = [], []
-        for level, skip, mask, before in zip(self.levels, features[:4], masks, state[2:], strict=True):
+        for level, skip, mask, before in zip(self.levels, features[:4], told, state[2:6], strict=True):
             past = level.of_past(
                 None if mask is None else mask.flatten(0, 1)[:, None].to(skip.dtype),
                 None if self.config.recurrence == "spatial" else before.flatten(0, 1),
@@ -219,29 +292,43 @@ class RVOS(VOSModel[Features, State]):
             weights.append(level.of_present())
         return objects_in_turn(self.levels, known, weights, spatial=self.config.recurrence != "temporal")
 
-    def predict(self, features: Features, state: State) -> Prediction:
-        hidden = self.decode(features, state)
+    def predict(self, features: Seen, state: Known) -> Prediction:
+        told: Sequence[Tensor | None]
+        if isinstance(state, MatchedState):
+            told = matching.told(_key(features), state, STRIDES)
+        else:
+            told = [None] * 4 if self.config.zero_shot else mask_pyramid(state.masks, STRIDES)
+        hidden = self.decode(features, state, told)
         b, k, _, h, w = hidden[3].shape
         logits = self.predictor(resized(hidden[3].flatten(0, 1), (2 * h, 2 * w))).float()
         return Prediction(resized(logits, state.masks.shape[-2:]).view(b, k, *state.masks.shape[-2:]), (), tuple(hidden))
 
-    def advance(self, features: Features, prediction: Prediction, state: State) -> tuple[Tensor, State]:
+    def advance(self, features: Seen, prediction: Prediction, state: Known) -> tuple[Tensor, Known]:
         """Masks are fed back without gradient, as in the authors' training; it flows through the hidden maps."""
         masks = prediction.logits.sigmoid()
         handed_on = fed_back(masks.detach(), self.config.feedback_threshold)
-        return compete(masks, state.active), State(handed_on, state.active, *prediction.carry)
+        probs, after = compete(masks, state.active), State(handed_on, state.active, *prediction.carry)
+        if isinstance(state, MatchedState):
+            return probs, matching.remembered_matched(_key(features), after, state)
+        return probs, after
 
-    def replace_masks(self, state: State, masks: Tensor) -> State:
+    def replace_masks(self, state: Known, masks: Tensor) -> Known:
         return state._replace(masks=masks.float())
 
-    def annotate(self, features: Features, masks: Tensor, given: Tensor, state: State) -> State:
+    def annotate(self, features: Seen, masks: Tensor, given: Tensor, state: Known) -> Known:
         if self.config.zero_shot:
             raise ValueError("this model finds the objects itself and takes no masks: load a model that is not zero-shot to correct it")
         new = masks.shape[1] - state.masks.shape[1]
         masks, given_here = masks.float(), given[:, :, None, None]
         taken = (masks * given_here).sum(1, keepdim=True).clamp(max=1)
         fed = torch.where(given_here, masks, F.pad(state.masks, (0, 0, 0, 0, 0, new)) * (1 - taken))
-        hidden = [F.pad(each, (0, 0, 0, 0, 0, 0, 0, new)) for each in state[2:]]
-        state = State(fed, F.pad(state.active, (0, new)) | given, *hidden)
-        again = self.decode(features, state)
-        return State(fed, state.active, *(torch.where(given_here[..., None], a, h) for a, h in zip(again, hidden, strict=True)))
+        hidden = [F.pad(each, (0, 0, 0, 0, 0, 0, 0, new)) for each in state[2:6]]
+        active = F.pad(state.active, (0, new)) | given
+        again = self.decode(features, State(fed, active, *hidden), mask_pyramid(fed, STRIDES))
+        after = State(fed, active, *(torch.where(given_here[..., None], a, h) for a, h in zip(again, hidden, strict=True)))
+        return matching.corrected_matched(_key(features), after, state) if isinstance(state, MatchedState) else after
+
+
+def _key(features: Seen) -> Tensor:
+    assert isinstance(features, MatchedFeatures)
+    return features.key

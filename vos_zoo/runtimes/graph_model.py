@@ -48,6 +48,10 @@ class GraphModel(VOSModel[Any, Any]):
     def finds_objects(self) -> bool:
         return bool(self.manifest.contract["finds_objects"])
 
+    @property
+    def cell(self) -> int:
+        return int(self.manifest.contract.get("cell", self.stride))  # graphs that were written without it have cells of their stride
+
     def encode(self, frames: Tensor) -> Any:
         """As the model's, and `frame_extent` (B, H, W), zeros that take no memory: how large the frames are."""
         extent = frames.new_zeros(()).expand(frames.shape[0], *frames.shape[-2:])

@@ -4,6 +4,9 @@ FEELVOS (Voigtlaender et al., CVPR 2019, arXiv 1902.09513) matches globally with
 each cell of a frame, a position at stride 16, asks the cells of remembered frames by the cosine of their keys, and takes the
 softmax-weighted mean of the objects' shares there. In the previous frame the near ones count for more. Letters: B clips, K objects,
 N cells, C channels of a key, M lasting frames.
+
+CRVOS's masks are on this grid already. Those of RVOS and ACCLVOS are as large as the frames, and their state has hidden maps besides: for
+them are `MatchedState` and the functions below it.
 """
 
 from __future__ import annotations
@@ -15,9 +18,19 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vos_zoo.models.parts.memory import read_memory, unit
+from vos_zoo.models.parts.ops import mask_pyramid
 
 TEMPERATURE = 0.02  # of the cosines: the lower, the fewer cells are listened to
 REACH = 4.0  # cells: the standard deviation of how far things go from one frame to the next
+EVERY = 5  # frames from one that is remembered to the next
+CELL = 16  # pixels: the side of a cell
+FINE = "found"  # what levels finer than a cell are told by `told`: "found", what matching finds, or "masks", the previous ones
+
+
+def check_matching(matched: int, lasting: int) -> None:
+    """ValueError unless keys can have so many channels, and so many frames last."""
+    if not 0 <= matched <= 4096 or not 1 <= lasting <= 64:
+        raise ValueError(f"matched is 0 to 4096 channels and lasting 1 to 64 frames, not {matched} and {lasting}")
 
 
 class Keys(nn.Module):
@@ -101,6 +114,62 @@ def corrected(key: Tensor, state: MatchingState, masks: Tensor, active: Tensor, 
         age=F.pad(state.age, (0, new)),
     )
     return remembered(key, grown, every)
+
+
+class MatchedState(NamedTuple):
+    """A state of full-size masks and four hidden maps, and after these what is matched with, as in a MatchingState."""
+
+    masks: Tensor  # (B, K, H, W) in [0, 1]: the previous frame's masks, each object's sigmoid by itself
+    active: Tensor  # (B, K) bool: slots in use
+    hidden0: Tensor  # (B, K, c, h, w): the levels' hidden maps in the previous frame, deepest first, each of its own c, h, w
+    hidden1: Tensor
+    hidden2: Tensor
+    hidden3: Tensor
+    previous: Tensor  # (B, K, 1, N, C)
+    keys: Tensor  # (B, K, M, N, C)
+    owners: Tensor  # (B, K, M, N, 1)
+    valid: Tensor  # (B, K, M) bool
+    age: Tensor  # (B, K) int64
+
+    @property
+    def matching(self) -> MatchingState:
+        """What is matched with, and the masks on the grid of the cells."""
+        return MatchingState(in_cells(self.masks), self.active, self.previous, self.keys, self.owners, self.valid, self.age)
+
+
+def in_cells(masks: Tensor) -> Tensor:
+    """(B, K, H, W) -> (B, K, H/16, W/16), sizes rounded up: each object's share of each cell, of those at the border the part inside."""
+    return F.avg_pool2d(masks, CELL, ceil_mode=True)
+
+
+def begin_matched(key: Tensor, plain: tuple[Tensor, ...], lasting: int) -> MatchedState:
+    """The state after the first annotated frame; plain: its first six fields."""
+    return MatchedState._make((*plain, *begin(key, in_cells(plain[0]), plain[1], lasting)[2:]))
+
+
+def remembered_matched(key: Tensor, plain: tuple[Tensor, ...], before: MatchedState) -> MatchedState:
+    """The state one frame after `before`; plain: its first six fields."""
+    here = before.matching._replace(masks=in_cells(plain[0]), age=before.age + 1)
+    return MatchedState._make((*plain, *remembered(key, here, EVERY)[2:]))
+
+
+def corrected_matched(key: Tensor, plain: tuple[Tensor, ...], before: MatchedState) -> MatchedState:
+    """`before` after masks were given for the frame it stands at, K may have grown; plain: its first six fields now."""
+    return MatchedState._make((*plain, *corrected(key, before.matching, in_cells(plain[0]), plain[1], EVERY)[2:]))
+
+
+def told(key: Tensor, state: MatchedState, strides: tuple[int, ...]) -> list[Tensor]:
+    """What levels at these strides are told in place of the previous masks, a (B, K, h, w) each; see FINE."""
+    shares, said = found(key, state.matching), []
+    for stride, masks in zip(strides, mask_pyramid(state.masks, strides), strict=True):
+        if stride >= CELL:
+            said.append(F.avg_pool2d(shares, stride // CELL, ceil_mode=True) if stride > CELL else shares)
+        elif FINE == "found":
+            finer = F.interpolate(shares, scale_factor=CELL // stride, mode="bilinear", align_corners=False)
+            said.append(finer[..., : masks.shape[-2], : masks.shape[-1]])
+        else:
+            said.append(masks)
+    return said
 
 
 def _places(h: int, w: int, like: Tensor) -> Tensor:
