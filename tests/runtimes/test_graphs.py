@@ -88,7 +88,7 @@ def clip(frames: int, objects: int = 3, size: tuple[int, int] = (41, 67)) -> tup
 
 def rollout(model: VOSModel, frames: int = 12) -> list[Tensor]:
     """Probabilities of a video in which one object is there, two come, one is corrected, one goes; a zero-shot model finds its own."""
-    video, ids = clip(frames, size=(48, 80))
+    video, ids = clip(frames, size=(48, 80) if model.stride == 16 else (45, 77))
     pixels = torch.from_numpy(video).permute(0, 3, 1, 2).float() / 255
     masks = torch.stack([torch.from_numpy(ids == k).float() for k in (1, 2, 3)], 1)[:, None]
     found = []

@@ -51,7 +51,7 @@ def test_every_stage_runs_from_its_recipe(name: str, data: Path, tmp_path: Path,
     out = tmp_path / "run"
     changes = [*SMALL[wanted.architecture], "warmup=0"]
     if wanted.architecture not in POINTING:
-        changes += ["model_args.backbone=resnet10t", "model_args.stride_on=3x3", "backbone=null", "trunk_of=null", "start=null"]
+        changes += ["model_args.backbone=resnet10t", "model_args.stride_on=3x3", "backbone=null", "trunk_of=null", "start=null", "fresh=[]"]
     if wanted.keys_from:
         changes.append("keys_from=3")
     changes += ["stages.*.steps=1", "stages.*.batch=2", "stages.*.size=[32, 48]"]

@@ -153,8 +153,13 @@ def prepare(args: argparse.Namespace, fresh: bool) -> tuple[VOSModel, Recipe]:
         raise VosZooError("what is to be trained? Give a recipe and --data FOLDER, or --from MODEL and --clips FOLDER")
     recipe = load_recipe(recipe_path(args.recipe), args.changes)
     model_config(recipe, recipe.shipped_args)  # said of wrong ones before anything is loaded
-    if start := args.start or recipe.start:
-        return begun(start, recipe, fits_keys=bool(recipe.keys_from and not args.start)), recipe
+    if args.start:
+        return begun(args.start, recipe), recipe
+    if recipe.start:
+        model = begun(recipe.start, recipe, fits_keys=bool(recipe.keys_from), fresh=recipe.fresh)
+        if recipe.trunk_of and fresh:
+            take_trunk(model, recipe.trunk_of)
+        return model, recipe
     for entry, file in (("backbone", recipe.backbone), ("dinov2", recipe.dinov2)):
         if file and fresh and args.backbones is None:
             raise VosZooError(f"this recipe starts from {file}: say --backbones FOLDER, or --set {entry}=null for random weights")
@@ -167,20 +172,35 @@ def prepare(args: argparse.Namespace, fresh: bool) -> tuple[VOSModel, Recipe]:
     return model, recipe
 
 
-def begun(start: str, recipe: Recipe, fits_keys: bool) -> VOSModel:
-    """The recipe's model with the weights of a trained one; fits_keys: but for its keys, which it may be without."""
+def begun(start: str, recipe: Recipe, fits_keys: bool = False, fresh: tuple[str, ...] = ()) -> VOSModel:
+    """The recipe's model with the weights of a trained one.
+
+    fits_keys: but for its keys, which it may be without; fresh: but for parameters of these prefixes, and its arguments may be others.
+    """
+    import torch
+
     from vos_zoo.train.keys import are_keys, keyless
+    from vos_zoo.train.trainer import check_prefixes
 
     model, config = trained(start)
+    if fresh:
+        torch.manual_seed(recipe.seed)
     given, weights = build(recipe, None), model.state_dict()
     configs: list[object] = [model.config, given.config, model_config(recipe, recipe.shipped_args)]
     if fits_keys:
         configs = list(map(keyless, configs))
-        weights = {name: value for name, value in weights.items() if not are_keys(name)}
-        weights |= {name: value for name, value in given.state_dict().items() if are_keys(name)}
-    if config.architecture != recipe.architecture or configs[0] not in configs[1:]:
+    if config.architecture != recipe.architecture or (not fresh and configs[0] not in configs[1:]):
         raise DataError(f"{start} is another model than the recipe's: {config.model_args} against {recipe.model_args}")
-    given.load_state_dict(weights)
+    check_prefixes("fresh", fresh, given)
+    begins = {}
+    for name, value in given.state_dict().items():
+        if not ((fresh and name.startswith(fresh)) or (fits_keys and are_keys(name))):
+            if name not in weights or weights[name].shape != value.shape:
+                there = f"is {tuple(weights[name].shape)} there and {tuple(value.shape)} here" if name in weights else "is not there"
+                raise DataError(f"{start} does not fit the recipe's model: {name} {there}; add it to fresh, or make model_args equal")
+            value = weights[name]
+        begins[name] = value
+    given.load_state_dict(begins)
     return given
 
 

@@ -135,7 +135,8 @@ class Recipe:
     loss: dict[str, Any] = field(default_factory=dict)  # {kind: bce_dice | nll | soft_iou | scm, and its weights}
     backbone: str | None = None  # file name of the ImageNet trunk under --backbones
     start: str | None = None  # a checkpoint of the same model to begin from: its name, folder or Hub repository; --from says another
-    trunk_of: str | None = None  # a checkpoint whose trunk to start from instead: its name, folder or Hub repository
+    fresh: tuple[str, ...] = ()  # parameter name prefixes that `start` leaves as they begin without it; model_args may then differ
+    trunk_of: str | None = None  # a checkpoint whose trunk to start from instead (beside `start` where trunk is fresh): name, folder or Hub
     dinov2: str | None = None  # file name of DINOv2's weights under --backbones, for a model that has it
     keep: bool = False  # what trunks that never learn show of a frame is computed once and kept in the run's folder (kept.py)
     encoder: str | None = None  # of a head that points: the shipped checkpoint whose features it reads
@@ -171,8 +172,13 @@ class Recipe:
         names = [stage.name for stage in self.stages]
         if len(set(names)) < len(names):
             raise DataError(f"the recipe's stages are named {', '.join(names)}; give each its own name")
-        if self.start and (self.backbone or self.trunk_of):
-            raise DataError(f"all weights begin as those of {self.start}: take `backbone` and `trunk_of` out of the recipe, or `start`")
+        if self.fresh and not self.start:
+            raise DataError(f"fresh: {', '.join(self.fresh)}: there is no `start` of which these take nothing; add it, or leave fresh out")
+        if self.start and (self.backbone or (self.trunk_of and not self.trunk_is_fresh)):
+            raise DataError(
+                f"all weights begin as those of {self.start}: take `backbone` and `trunk_of` out of the recipe, or `start`; "
+                "`trunk_of` may stay with `fresh: [trunk]`"
+            )
         if self.backbone and self.trunk_of:
             raise DataError(
                 f"the trunk starts from {self.backbone} or from {self.trunk_of}: take `backbone` or `trunk_of` out of the recipe"
@@ -193,6 +199,10 @@ class Recipe:
     @property
     def steps(self) -> int:
         return sum(s.steps for s in self.stages)
+
+    @property
+    def trunk_is_fresh(self) -> bool:
+        return any(prefix.rstrip(".") == "trunk" for prefix in self.fresh)
 
     @property
     def shipped_args(self) -> dict[str, Any]:

@@ -173,7 +173,7 @@ def with_args(model: VOSModel, stage: Stage) -> Iterator[None]:
 
 def scale_start(model: VOSModel, factors: Mapping[str, float]) -> None:
     """Multiply parameters whose names begin with these prefixes, once, before training. DataError if a prefix fits none."""
-    _check_prefixes("scaled", factors, model)
+    check_prefixes("scaled", factors, model)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             for prefix, factor in factors.items():
@@ -181,7 +181,8 @@ def scale_start(model: VOSModel, factors: Mapping[str, float]) -> None:
                     parameter.mul_(factor)
 
 
-def _check_prefixes(what: str, prefixes: Iterable[str], model: VOSModel) -> None:
+def check_prefixes(what: str, prefixes: Iterable[str], model: VOSModel) -> None:
+    """DataError, by the name of the recipe's entry, if a prefix fits no parameter."""
     names = [name for name, _ in model.named_parameters()]
     idle = [prefix for prefix in prefixes if not any(name.startswith(prefix) for name in names)]
     if idle:
@@ -191,7 +192,7 @@ def _check_prefixes(what: str, prefixes: Iterable[str], model: VOSModel) -> None
 
 def freeze(model: VOSModel, prefixes: tuple[str, ...]) -> None:
     """Parameters whose names begin with one of these do not learn, all others do. DataError if a prefix fits none, or all are frozen."""
-    _check_prefixes("frozen", prefixes, model)
+    check_prefixes("frozen", prefixes, model)
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(not name.startswith(prefixes) if prefixes else True)
     if not any(p.requires_grad for p in model.parameters()):
