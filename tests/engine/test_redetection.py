@@ -26,6 +26,7 @@ from vos_zoo.errors import CheckpointError, VosZooError
 from vos_zoo.models.base import Prediction, VOSModel
 from vos_zoo.models.crvos import CRVOS
 from vos_zoo.models.parts.ops import aggregate
+from vos_zoo.models.rvos import RVOS
 from vos_zoo.segmenter import Segmenter
 
 
@@ -292,6 +293,21 @@ def test_crvos_describes_at_its_stride():
     model = CRVOS(CRVOS.Config("resnet10t", 3, "folded", (12, 10, 8), (14, 9, 7)))
     features = model.encode(torch.rand(2, 3, 48, 64))
     assert model.describes and model.describe(features).shape == (2, model.trunk.channels[-1], 3, 4)
+
+
+def test_cells_of_a_model_of_any_size_are_those_that_it_describes():
+    """RVOS takes frames as they are, and describes them by its trunk's cells of 16 pixels, those at the border cut off."""
+    model = RVOS(RVOS.Config(**RVOS.debug, matched=4)).eval()
+    grid = make_grid((41, 67), short_side=None, stride=model.stride, padding=model.padding)
+    appearance = Appearance(Branch(model, torch.device("cpu"), grid), shared=None)
+    frame = np.random.default_rng(0).integers(0, 255, (41, 67, 3), dtype=np.uint8)
+    layers = np.zeros((1, 41, 67), bool)
+    layers[0, 16:, 48:] = True
+    memory = appearance.remember(AppearanceMemory(), frame, [], layers, [True])
+    maps = appearance.maps(memory, frame, [], 1)
+    assert maps.shape == (1, 3, 5)
+    assert torch.equal(maps[0] > 0.5, appearance.cells_of(torch.from_numpy(layers).float())[0] > 0.5)
+    assert appearance.over_frame(maps).shape == (1, 41, 67)
 
 
 def test_shipped_checkpoints_name_one_that_describes():
