@@ -4,7 +4,7 @@ The paper says no more than that it is done. Here every step takes a clip of thr
 lit a little differently, and unrolls the model over it by the very methods that inference uses; the optimiser is Adam, batch normalisation
 stays frozen.
 
-A model whose trunk its training left alone, and that tells the trunk's part of a frame apart (CRVOS, LightSCM), learns behind the trunk
+A model whose trunk its training left alone, and that tells the trunk's part of a frame apart (`ShowsMaps`), learns behind the trunk
 only. Then a few such clips are made beforehand and what the trunk shows of them is computed once. Some are held out: of the weights on the
 way, those that do best on these are taken, which may be the ones that it began with.
 """
