@@ -16,6 +16,7 @@ from typing import Any
 
 from vos_zoo.checkpoints.card import folder_card
 from vos_zoo.checkpoints.config import ModelConfig
+from vos_zoo.engine.quality import QUALITIES
 from vos_zoo.errors import VosZooError
 from vos_zoo.system.atomic import atomic_write
 
@@ -26,6 +27,7 @@ def main() -> int:
     parser.add_argument("--scores", type=Path, help="JSON that vos-zoo evaluate wrote")
     parser.add_argument("--dataset", help="what the scores are of")
     parser.add_argument("--split", help="its split")
+    parser.add_argument("--quality", choices=list(QUALITIES), default="normal", help="what the model was loaded with (default: normal)")
     parser.add_argument("--command", help="the command that printed them; default: as the scores say")
     args = parser.parse_args()
     path = args.folder / "config.json"
@@ -36,11 +38,13 @@ def main() -> int:
         if not (args.dataset and args.split and command):
             parser.error("--scores needs --dataset and --split, and --command where the file does not say it")
         row = {"dataset": args.dataset, "split": args.split, "command": command}
+        row |= {} if args.quality == "normal" else {"quality": args.quality}
         row |= {name: round(100 * scores[key], 1) for name, key in (("J&F", "mean_jf"), ("J", "mean_j"), ("F", "mean_f"))}
         if grouped := scores.get("grouped"):
             keys = ("g", "j_seen", "f_seen", "j_unseen", "f_unseen")
             row |= {key.replace("_", " ").capitalize(): round(100 * grouped[key], 1) for key in keys if grouped.get(key) is not None}
-        kept = [each for each in config.metrics if (each["dataset"], each["split"]) != (args.dataset, args.split)]
+        of = ("dataset", "split", "quality")
+        kept = [each for each in config.metrics if [each.get(key) for key in of] != [row.get(key) for key in of]]
         config = config.replace(metrics=[*kept, row])
         with atomic_write(path) as beside:
             beside.write_text(config.to_json(), encoding="utf-8")

@@ -148,7 +148,7 @@ def test_scores_are_recorded_once(tmp_path):
     grouped = {"g": 0.5, "j_seen": 0.51, "f_seen": 0.52, "j_unseen": 0.53, "f_unseen": None}
     (tmp_path / "scores.json").write_text(json.dumps(scores))
     (tmp_path / "told.json").write_text(json.dumps({**scores, "about": {"command": "vos-zoo evaluate it"}, "grouped": grouped}))
-    twice = [("other", "told", [])] * 2
+    twice = [("other", "told", [])] * 2 + [("other", "told", ["--quality", "fast"])] * 2
     for dataset, file, said in [("DAVIS-2016 (6 sequences)", "scores", ["--command", "again"]), *twice]:
         done = make_card(tmp_path, "--scores", tmp_path / f"{file}.json", "--dataset", dataset, "--split", "val", *said)
         assert done.returncode == 0, done.stderr
@@ -156,7 +156,10 @@ def test_scores_are_recorded_once(tmp_path):
     assert [(row["dataset"], row["command"], row["J&F"]) for row in config.metrics] == [
         ("DAVIS-2016 (6 sequences)", "again", 80.0),
         ("other", "vos-zoo evaluate it", 80.0),
+        ("other", "vos-zoo evaluate it", 80.0),
     ]
+    assert [row.get("quality") for row in config.metrics] == [None, None, "fast"]
+    assert "| other, quality fast | val |" in (tmp_path / "README.md").read_text()
     assert (config.metrics[1]["G"], config.metrics[1]["J unseen"]) == (50.0, 53.0) and "F unseen" not in config.metrics[1]
     assert (tmp_path / "README.md").read_text() == folder_card(tmp_path)
 

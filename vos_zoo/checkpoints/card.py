@@ -221,7 +221,8 @@ def _measured(config: ModelConfig) -> str:
     lines = [f"| data | split | {' | '.join(columns)} |", "|---" * (2 + len(columns)) + "|"]
     for row in config.metrics:
         values = " | ".join(str(row.get(key, "")) for key in columns)
-        lines.append(f"| {_cell(row['dataset'])} | {_cell(row['split'])} | {values} |")
+        data = row["dataset"] + (f", quality {row['quality']}" if "quality" in row else "")
+        lines.append(f"| {_cell(data)} | {_cell(row['split'])} | {values} |")
     commands = dict.fromkeys(row["command"] for row in config.metrics)
     return "\n".join(lines) + "\n\nPrinted by:\n\n" + "\n".join(f"    {' '.join(command.split())}" for command in commands)
 
