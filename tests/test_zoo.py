@@ -46,7 +46,14 @@ class Toy(nn.Module):
 
 class StubSegmenter:
     def __init__(
-        self, model: nn.Module, config: ModelConfig, *, device: Any = "auto", dtype: Any = "auto", redetection: Any = False
+        self,
+        model: nn.Module,
+        config: ModelConfig,
+        *,
+        device: Any = "auto",
+        dtype: Any = "auto",
+        redetection: Any = False,
+        adapts: Any = False,
     ) -> None:
         self.model, self.config, self.device, self.dtype, self.redetection = model, config, device, dtype, redetection
         self._members = (self,)

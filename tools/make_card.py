@@ -16,7 +16,7 @@ from typing import Any
 
 from vos_zoo.checkpoints.card import folder_card
 from vos_zoo.checkpoints.config import ModelConfig
-from vos_zoo.engine.quality import QUALITIES
+from vos_zoo.checkpoints.quality import QUALITIES
 from vos_zoo.errors import VosZooError
 from vos_zoo.system.atomic import atomic_write
 

@@ -10,12 +10,12 @@ import numpy as np
 
 from vos_zoo.checkpoints.build import check_follows, trained
 from vos_zoo.checkpoints.config import ModelConfig
+from vos_zoo.checkpoints.quality import quality_of, scaled
 from vos_zoo.checkpoints.sources import Source, find_one
 from vos_zoo.engine.batched import OnError, Opened, checked_jobs, run
 from vos_zoo.engine.inputs import InputSize, InputSpec, TTALike
 from vos_zoo.engine.members import Member, describer_of
 from vos_zoo.engine.propagation import Annotations, Direction, Propagation, annotated_frames
-from vos_zoo.engine.quality import quality_of, scaled
 from vos_zoo.engine.read_ahead import Mode, checked_mode
 from vos_zoo.engine.session import Session, checked_frame
 from vos_zoo.errors import MaskError, VosZooError
@@ -60,6 +60,7 @@ class Segmenter(Saving):
             else float32; or "float32", "bfloat16", "float16".
         redetection: whose features find a lost object again by its looks (see `redetection.py`): True, this model's own; a Segmenter of
             one model, that one's; False: it is not looked for.
+        adapts: whether a copy is adapted to the annotated frames of each video first, as quality="best" has it.
         weights: of several Members.
 
     Raises:
@@ -80,13 +81,12 @@ class Segmenter(Saving):
         device: DeviceLike = "auto",
         dtype: DTypeLike = "auto",
         redetection: Segmenter | bool = False,
+        adapts: bool = False,
         weights: Sequence[float] = (1.0,),
     ):
-        if isinstance(model, Sequence):
-            members = tuple(model)
-        else:
-            members = (Member(model, config, device=device, dtype=dtype, describer=describer_of(redetection)),)
-        super().__init__(members, config, weights)
+        if not isinstance(model, Sequence):
+            model = [Member(model, config, device=device, dtype=dtype, describer=describer_of(redetection), adapts=adapts)]
+        super().__init__(model, config, weights)
 
     @property
     def members(self) -> tuple[Segmenter, ...]:
@@ -125,7 +125,7 @@ class Segmenter(Saving):
             model, config = graph_model(source, args, device=device, dtype=dtype)
             how = {"device": "cpu", "dtype": "float32"}
         config, adapts = scaled(config, wanted), wanted.adapts and not model.finds_objects
-        return cls([Member(model, config, **how, describer=describer_of(other or describer is source), adapts=adapts)], config)
+        return cls(model, config, **how, redetection=other or describer is source, adapts=adapts)
 
     def propagate(
         self,
@@ -163,8 +163,7 @@ class Segmenter(Saving):
             backend: "auto", "pyav" or "decord".
             tta: test-time augmentation, several views of each frame that decide together: "flip" (mirrored too), "scales" (1, 1.2 and
                 1.4 times the size), True (both), or TTA(flip=..., scales=...). Each view costs a pass and has a state of its own.
-            finetune: True, or a number of steps: a copy of the model is first adapted to the annotated frames, see `finetune`. None: as
-                the quality says that the model was loaded with.
+            finetune: True, or a number of steps: a copy first learns the annotated frames, see `finetune`; None: as the quality says.
             mode: "throughput": frames are read ahead, and on a GPU encoded several at once; "latency": a frame is read when the mask
                 before it is done. Masks are the same but for rounding. Default: throughput for what can be read again, else latency.
             progress: True or False; a function (frames done, frames in all or None); default: a bar when standard error is a terminal.

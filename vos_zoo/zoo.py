@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 from vos_zoo.checkpoints import catalogue, sources
 from vos_zoo.checkpoints.catalogue import ModelInfo
 from vos_zoo.checkpoints.config import ModelConfig
+from vos_zoo.checkpoints.quality import quality_of
 from vos_zoo.checkpoints.sources import Access
-from vos_zoo.engine.quality import quality_of
 from vos_zoo.errors import VosZooError
 from vos_zoo.models.discovery import architecture_class
 

@@ -11,7 +11,7 @@ from toy import squares_clip
 
 import vos_zoo
 from vos_zoo.checkpoints.config import ModelConfig, Preprocess
-from vos_zoo.engine.quality import QUALITIES, scaled
+from vos_zoo.checkpoints.quality import QUALITIES, scaled
 from vos_zoo.errors import VideoError, VosZooError
 from vos_zoo.models.crvos import CRVOS
 from vos_zoo.segmenter import Segmenter
