@@ -254,6 +254,42 @@ def test_two_models_follow_side_by_side_as_each_alone(clip, one, choices, models
     assert both == [one.propagate(clip.path, masks=given), two.propagate(clip.path, masks=given)] and both[0] != both[1]
 
 
+@pytest.fixture
+def best(models, monkeypatch):
+    monkeypatch.setattr("vos_zoo.train.online.pace", lambda *_: (2, 1e-3))
+    return vos_zoo.load(models["one"], quality="best")
+
+
+def test_the_best_learns_the_marked_frames_first_as_propagate_does(clip, best):
+    given = {0: {1: scene()[1][0] == 1}, 3: {2: scene()[1][3] == 2}}
+    first, *_, end = follow.follow([best], clip, given)
+    assert isinstance(first, follow.Learning)
+    assert end.masks == [best.propagate(clip.path, masks=given, direction="both")]
+
+
+def test_who_stops_while_it_learns_is_told(clip, best, tmp_path):
+    (tmp_path / "cancel").touch()
+    with pytest.raises(vos_zoo.VosZooError, match="stopped while it learnt the objects, so that nothing has been followed yet"):
+        list(follow.follow([best], clip, {0: {1: scene()[1][0] == 1}}, cancel=tmp_path / "cancel"))
+
+
+def test_the_page_offers_the_qualities_of_crvos_first():
+    offered = Choices().offered
+    assert [choice.name for choice in offered[:4]] == ["crvos:fast", "crvos", "crvos:best", "rvos-zeroshot"]
+    assert [choice.label.split(":")[0] for choice in offered[:4]] == ["Fast", "Better", "Best", "Finds objects itself"]
+    assert Choices().default == "crvos"
+    quick = Choices(["crvos:fast"]).segmenter("crvos:fast")
+    assert quick.config.name == "crvos" and quick.info()["short_side"] == 240 and not quick.adapts
+
+
+def test_learning_is_part_of_the_time_that_is_told(clip, best, one):
+    speed = sys.modules["studio.speed"].Speed()
+    speed.measure("best", best)
+    speed.measure("one", one)
+    before, first = speed.predict(clip, ["best"], 0), speed.predict(clip, ["best"], 1)
+    assert before - speed.predict(clip, ["one"], 0) > 20 * (first - before)
+
+
 def test_a_model_that_finds_objects_needs_no_marks(clip, choices, models):
     finder = choices.segmenter(models["finder"])
     (masks,) = outcome(follow.follow([finder], clip, {})).masks
