@@ -16,11 +16,11 @@ SHIPPED = [row.name for row in catalogue.rows() if row.ships and row.follows]
 FINDERS = [name for name in SHIPPED if catalogue.read(name).model_args.get("zero_shot")]  # told no mask
 FOLLOWERS = [name for name in SHIPPED if name not in FINDERS]
 LEAST = {  # what was measured less a margin: J on the example forwards and backwards, J&F on car-shadow's beginning
-    "acclvos": (0.8, 0.6, 0.75),
+    "acclvos": (0.8, 0.6, 0.85),
     "crvos": (0.8, 0.6, 0.85),
     "crvos-resnet18": (0.8, 0.6, 0.85),
     "crvos-stills": (0.8, 0.6, 0.85),
-    "rvos": (0.8, 0.6, 0.65),
+    "rvos": (0.8, 0.6, 0.85),
     "scm": (0.8, 0.6, 0.9),
 }
 MIDDLE = 6  # the frame of which the example's followers are told the mask
@@ -30,7 +30,7 @@ FOUND = {"rvos-zeroshot": 0.3}  # the best proposal's J&F there, likewise
 
 def test_something_ships():
     assert "crvos" in SHIPPED
-    assert all(catalogue.info(name).bytes <= 30e6 for name in SHIPPED)
+    assert all(catalogue.info(name).bytes <= 33e6 for name in SHIPPED)
 
 
 @pytest.mark.parametrize("name", FOLLOWERS)

@@ -27,12 +27,12 @@ from vos_zoo.train.recipe_file import load_recipe
 from vos_zoo.zoo import create
 
 ROWS: dict[str, tuple[str, dict[str, Any], int]] = {  # name -> recipe, what its model is told, stages
-    "RVOS, spatio-temporal": ("rvos", {}, 2),
-    "RVOS, spatial only": ("rvos", {"recurrence": "spatial"}, 2),
-    "RVOS, temporal only": ("rvos", {"recurrence": "temporal"}, 2),
-    "RVOS, spatio-temporal, stage one only": ("rvos", {}, 1),
-    "ACCLVOS": ("acclvos", {}, 2),
-    "ACCLVOS without ASPP": ("acclvos", {"aspp": False}, 2),
+    "RVOS, spatio-temporal": ("rvos-resnet18", {}, 2),
+    "RVOS, spatial only": ("rvos-resnet18", {"recurrence": "spatial"}, 2),
+    "RVOS, temporal only": ("rvos-resnet18", {"recurrence": "temporal"}, 2),
+    "RVOS, spatio-temporal, stage one only": ("rvos-resnet18", {}, 1),
+    "ACCLVOS": ("acclvos-resnet18", {}, 2),
+    "ACCLVOS without ASPP": ("acclvos-resnet18", {"aspp": False}, 2),
 }
 SIX, DOGS = "davis2016val__*", "davis2017val__dogs-jump"
 

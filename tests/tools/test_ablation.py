@@ -35,7 +35,7 @@ def test_rows_differ_only_in_what_they_name(tool: Any) -> None:
 
 
 def test_a_row_from_data_to_table(tool: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for name in load_recipe(catalogue.folder() / "rvos/recipe.yaml", []).stills:
+    for name in load_recipe(catalogue.folder() / "rvos-resnet18/recipe.yaml", []).stills:
         write_stills(tmp_path / "data" / name)
     write_clip(tmp_path / "data" / "clip")
     (tmp_path / "data" / "clips.json").write_text(json.dumps({"clip": {"split": "train"}}))

@@ -21,7 +21,7 @@ def tool() -> Any:
 
 
 def test_samples_are_the_frames_predicted(tool: Any) -> None:
-    recipe = load_recipe(catalogue.folder() / "rvos/recipe.yaml", [])
+    recipe = load_recipe(catalogue.folder() / "rvos-resnet18/recipe.yaml", [])
     first, second = recipe.stages[:2]
     assert tool.samples(recipe, 10) == 10 * first.batch * (first.frames - 1)
     assert tool.samples(recipe, first.steps + 3) == first.steps * first.batch * (first.frames - 1) + 3 * second.batch * (second.frames - 1)
