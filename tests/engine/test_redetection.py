@@ -312,17 +312,17 @@ def test_cells_of_a_model_of_any_size_are_those_that_it_describes():
 
 def test_shipped_checkpoints_name_one_that_describes():
     named = {name: catalogue.read(name).redetection for name in catalogue.names()}
-    assert (named["crvos"], named["rvos"], named["acclvos"], named["crvos-resnet18"]) == ("crvos", "rvos", "acclvos", "crvos-stills")
+    assert (named["crvos"], named["rvos"], named["acclvos"], named["crvos-resnet18"]) == ("crvos", "rvos", "acclvos", "crvos")
     assert all(vos_zoo.create(one, device="cpu").model.describes for one in sorted({*named.values()} - {None}))
 
 
 def test_loading_with_and_without(tmp_path):
     own, without, other = vos_zoo.load("crvos"), vos_zoo.load("crvos", redetection=False), vos_zoo.load("crvos-resnet18")
     assert own.describer.model is own.model and without.describer is None
-    assert other.describer is not None and other.describer.config.name == "crvos-stills"
+    assert other.describer is not None and other.describer.config.name == "crvos"
     other.save_pretrained(tmp_path / "copy")
     again = vos_zoo.load(tmp_path / "copy")
-    assert again.describer is not None and again.describer.config.name == "crvos-stills"
+    assert again.describer is not None and again.describer.config.name == "crvos"
     assert vos_zoo.load(tmp_path / "copy", redetection=False).describer is None
 
 
@@ -349,7 +349,7 @@ def test_the_command_line_can_leave_it_out(tmp_path, capsys):
     from vos_zoo.cli import main
 
     assert main(["info", "crvos-resnet18"]) == 0
-    assert "looked for by the features of crvos-stills" in capsys.readouterr().out
+    assert "looked for by the features of crvos" in capsys.readouterr().out
     assert main(["info", "crvos-resnet18", "--no-redetection"]) == 0
     assert "not looked for" in capsys.readouterr().out
 
