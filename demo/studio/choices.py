@@ -14,7 +14,7 @@ import vos_zoo
 WORDS = {  # of a model's own name, or of its architecture
     "crvos": "Remembers how things looked.",
     "crvos:fast": "Sees frames smaller: in half the time, edges less exact.",
-    "crvos:best": "Sees frames larger, and learns your objects from the marked frames first: takes more than twice as long.",
+    "crvos:best": "Sees frames larger, and learns your objects first: more than twice as long.",
     "CRVOS": "For one or a few objects. May lose them among look-alikes.",
     "RVOS": "Light, with a memory of how things moved. For several objects at once.",
     "ACCLVOS": "Like RVOS with a wider view of the frame; quicker.",

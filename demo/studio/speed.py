@@ -17,7 +17,7 @@ from studio.clips import Clip
 PIXELS = 0.67
 FIXED = 2.0  # seconds a run: opening, finishing files
 MARGIN = 1.3  # better early than late
-ADAPTING = 60  # frames that a model could follow in the time that adapting it to one marked frame takes
+ADAPTING = 30  # frames that a model could follow while it learns a marked one: 18 of crvos where the CPU has bfloat16, more where not
 
 
 class Speed:
