@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from vos_zoo.errors import VosZooError
@@ -39,8 +40,6 @@ def scaled(config: ModelConfig, quality: Quality) -> ModelConfig:
         raise VosZooError(
             f"{config.name} works at the size of the video, so that it has no faster or better one: leave quality out, or give size="
         )
-    preprocess = config.preprocess.__class__(
-        None if side is None else round(side * quality.scale),
-        None if size is None else (round(size[0] * quality.scale), round(size[1] * quality.scale)),
-    )
-    return config.replace(preprocess=preprocess)
+    side = None if side is None else round(side * quality.scale)
+    size = None if size is None else (round(size[0] * quality.scale), round(size[1] * quality.scale))
+    return config.replace(preprocess=replace(config.preprocess, short_side=side, size=size))

@@ -52,7 +52,7 @@ from vos_zoo.models.base import Prediction, VOSModel
 from vos_zoo.models.parts import matching
 from vos_zoo.models.parts.backbones import Trunk, check_trunk
 from vos_zoo.models.parts.in_turn import objects_in_turn
-from vos_zoo.models.parts.matching import MatchedState
+from vos_zoo.models.parts.matching import MatchedState, Matching
 from vos_zoo.models.parts.ops import check_threshold, compete, fed_back, mask_pyramid, resized
 
 RECURRENCES = ("spatio-temporal", "spatial", "temporal")
@@ -215,7 +215,7 @@ class ConvLSTM(nn.Module):
         return o * cell.tanh(), cell
 
 
-class ACCLVOS(VOSModel[Seen, Known]):
+class ACCLVOS(Matching, VOSModel[Seen, Known]):  # type: ignore[override]  # it describes only where it has keys
     Config = ACCLVOSConfig
     shown: ClassVar[type[Maps]] = Maps
     debug = {"backbone": "resnet10t", "backbone_stages": 3, "hidden": 8}
@@ -253,23 +253,6 @@ class ACCLVOS(VOSModel[Seen, Known]):
         )
         self.predictor = nn.Conv2d(h // 8, 1, 3, padding=1)
         self.keys = matching.Keys(at16, self.config.matched) if self.config.matched else None
-
-    @property
-    def matches(self) -> bool:
-        """Whether the levels are told what matching finds, not the previous mask."""
-        return self.keys is not None and self.config.matching
-
-    @property
-    def describes(self) -> bool:  # type: ignore[override]
-        return self.keys is not None
-
-    @property
-    def cell(self) -> int:
-        return matching.CELL
-
-    def describe(self, features: Seen) -> Tensor:
-        assert isinstance(features, MatchedFeatures)
-        return features.trunk
 
     def encode(self, frames: Tensor) -> Seen:
         return self.prepared(self.maps(frames))

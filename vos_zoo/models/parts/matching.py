@@ -11,7 +11,7 @@ them are `MatchedState` and the functions below it.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -135,6 +135,30 @@ class MatchedState(NamedTuple):
     def matching(self) -> MatchingState:
         """What is matched with, and the masks on the grid of the cells."""
         return MatchingState(in_cells(self.masks), self.active, self.previous, self.keys, self.owners, self.valid, self.age)
+
+
+class Matching:
+    """What a model with a MatchedState is where it has keys: it matches, and describes frames by its trunk's features in `trunk`."""
+
+    keys: Keys | None
+    config: Any
+
+    @property
+    def matches(self) -> bool:
+        """Whether the levels are told what matching finds, not the previous mask."""
+        return self.keys is not None and self.config.matching
+
+    @property
+    def describes(self) -> bool:
+        return self.keys is not None
+
+    @property
+    def cell(self) -> int:
+        return CELL
+
+    def describe(self, features: Any) -> Tensor:
+        found: Tensor = features.trunk
+        return found
 
 
 def in_cells(masks: Tensor) -> Tensor:
