@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from vos_zoo import zoo
-from vos_zoo.checkpoints import build, catalogue, hub, weights
+from vos_zoo.checkpoints import build, catalogue, hub, sources, weights
 from vos_zoo.checkpoints.config import ModelConfig
 from vos_zoo.checkpoints.save import save
 from vos_zoo.errors import CheckpointError, ModelNotFoundError, SaveError
@@ -429,6 +429,5 @@ def test_what_ships_is_sound(monkeypatch):
         architecture, config = build.resolved(catalogue.read(row.name), {}, row.name)
         outline = build.outlined(architecture, config, row.name)
         if row.has_weights:
-            weights.check_fit(outline, catalogue.folder() / row.name / config.weights.file)
+            weights.check_fit(outline, *sources.find(row.name).files())
             assert row.licence, f"{row.name} ships weights without a licence"
-            weights.verify_file(catalogue.folder() / row.name / config.weights.file, config.weights)

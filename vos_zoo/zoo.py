@@ -180,4 +180,4 @@ def download(
     for describer in [sources.describer(source, access) for source in found]:
         if describer is not None and describer.config.name not in {source.config.name for source in found}:
             found.append(describer)
-    return [path for source in found for path in source.files()]
+    return [piece.path for source in found for piece in source.files()]

@@ -41,13 +41,13 @@ def trained(source: Source, model_args: Mapping[str, Any] | None = None) -> tupl
     architecture, config = resolved(source.config, model_args or {}, source.label)
     outline = outlined(architecture, config, source.label)
     weights.check_size(outline, source.config.weights, source.label)
-    paths = source.files()
-    weights.check_fit(outline, *paths)
+    pieces = source.files()
+    weights.check_fit(outline, *pieces)
     from vos_zoo.system.host import undisturbed_building
 
     with undisturbed_building():
         model = _built_quietly(architecture, config)
-        weights.load_weights(model, *paths)
+        weights.load_weights(model, *pieces)
     return model.eval(), config
 
 

@@ -14,6 +14,7 @@ from vos_zoo.models.discovery import taken
 from vos_zoo.system.plugins import leave_out, plugins
 
 PACKAGE = Path(__file__).resolve().parent.parent
+TRUNKS = "trunks"  # folder in hub_configs/
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,11 @@ def folder() -> Path:
         f"this installation carries no hub_configs folder (looked for {inside} and "
         f"{beside}). Install the library again: pip install --force-reinstall vos_zoo"
     )
+
+
+def trunk_file(name: str) -> Path:
+    """Where a trunk lies that several of our entries share."""
+    return folder() / TRUNKS / f"{name}.safetensors"
 
 
 def homes() -> dict[str, Path]:
@@ -114,12 +120,14 @@ def info(name: str) -> ModelInfo:
     config, home = read(name), folder_of(name)
     files = () if config.weights is None else config.weights.files
     paths = [home / each.file for each in files]
+    if config.weights is not None and config.weights.shared is not None and not paths[0].is_file():
+        paths = [home / config.weights.shared.own.file, trunk_file(config.weights.shared.name)]
     ships = bool(paths) and all(path.is_file() for path in paths)
     parameters = config.parameters
     if parameters is None and isinstance(config.training.get("parameters"), int):
         parameters = config.training["parameters"]
     if parameters is None and ships:
-        parameters = sum(count_parameters(read_header(path)) for path in (paths[1:] or paths))
+        parameters = sum(count_parameters(read_header(path)) for path in paths if path.suffix == ".safetensors")
     return ModelInfo(
         name=name,
         architecture=config.architecture,

@@ -58,6 +58,17 @@ class HubPlace:
 
 
 @dataclass(frozen=True)
+class SharedTrunk:
+    """How the library stores weights whose trunk other checkpoints have, too: the trunk once, and beside the config what is left."""
+
+    name: str  # of a file in hub_configs/trunks, without its ending
+    prefix: str  # of the trunk's tensors in the weights; the file's names go on behind it
+    sha256: str  # of the trunk's file, 64 lower-case hex digits
+    bytes: int
+    own: Shard  # the other tensors
+
+
+@dataclass(frozen=True)
 class WeightsFile:
     """The weights that belong to a config, beside it or on the Hub."""
 
@@ -67,6 +78,7 @@ class WeightsFile:
     dtype: str  # of the floating-point tensors in the file: float16, bfloat16, float32; mixed
     shards: tuple[Shard, ...] = ()  # the files that the index names, when the weights are in several
     hub: HubPlace | None = None  # where the files are fetched from when they do not lie beside the config
+    shared: SharedTrunk | None = None  # what lies here in place of `file`, which is what both together make (shared.py)
 
     @property
     def files(self) -> tuple[WeightsFile | Shard, ...]:
@@ -186,7 +198,7 @@ class ModelConfig:
         if "published" in fields:
             fields["published"] = list(fields["published"])
         if self.weights is not None:
-            fields["weights"] = {key: value for key, value in fields["weights"].items() if value or key not in ("shards", "hub")}
+            fields["weights"] = {key: value for key, value in fields["weights"].items() if value or key not in ("shards", "hub", "shared")}
         return {"library": LIBRARY, "format_version": FORMAT_VERSION, **fields}
 
     def to_json(self) -> str:
@@ -268,10 +280,13 @@ class _Checker:
             return None
         entry = self.mapping("weights", value)
         required = {"file", "sha256", "bytes", "dtype"}
-        self.keys("weights", entry, required=required, known=required | {"shards", "hub"})
+        self.keys("weights", entry, required=required, known=required | {"shards", "hub", "shared"})
         shards = self.shards(entry.get("shards") or [])
         file, sha256, size = self.stored("weights", entry, _INDEX_NAME if shards else _WEIGHTS_NAME)
-        return WeightsFile(file, sha256, size, self.string("weights.dtype", entry["dtype"]), shards, self.hub(entry.get("hub")))
+        if shards and entry.get("shared") is not None:
+            self.fail("weights", "has shards and shared; weights in several files share no trunk")
+        dtype, hub, shared = self.string("weights.dtype", entry["dtype"]), self.hub(entry.get("hub")), self.shared(entry.get("shared"))
+        return WeightsFile(file, sha256, size, dtype, shards, hub, shared)
 
     def stored(self, where: str, entry: Mapping[str, Any], pattern: re.Pattern[str]) -> tuple[str, str, int]:
         file = self.string(f"{where}.file", entry["file"])
@@ -300,6 +315,18 @@ class _Checker:
         if len({shard.file for shard in shards}) != len(shards):
             self.fail("weights.shards", "names a file twice")
         return tuple(shards)
+
+    def shared(self, value: object) -> SharedTrunk | None:
+        if value is None:
+            return None
+        where, keys = "weights.shared", {"name", "prefix", "sha256", "bytes", "own"}
+        entry = self.mapping(where, value)
+        self.keys(where, entry, required=keys, known=keys)
+        name = self.name(f"{where}.name", entry["name"])
+        _, sha256, size = self.stored(where, {**entry, "file": f"{name}.safetensors"}, _WEIGHTS_NAME)
+        prefix, rest = self.string(f"{where}.prefix", entry["prefix"]), self.mapping(f"{where}.own", entry["own"])
+        self.keys(f"{where}.own", rest, required={"file", "sha256", "bytes"}, known={"file", "sha256", "bytes"})
+        return SharedTrunk(name, prefix, sha256, size, Shard(*self.stored(f"{where}.own", rest, _WEIGHTS_NAME)))
 
     def hub(self, value: object) -> HubPlace | None:
         if value is None:

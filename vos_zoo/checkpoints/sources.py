@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from vos_zoo.checkpoints import catalogue, hub, shards, weights
+from vos_zoo.checkpoints import catalogue, hub, shards, shared, weights
 from vos_zoo.checkpoints.config import CONFIG_FILE, MAX_CONFIG_BYTES, WEIGHTS_FILE, ModelConfig, Shard, WeightsFile
 from vos_zoo.errors import CheckpointError, ModelNotFoundError, VosZooError, did_you_mean
 
@@ -57,7 +57,7 @@ class Source:
     shipped: bool = False
     fetch: Callable[[str, int | None], Path] | None = None  # (path, bytes it has) -> another file of a repository; None: it is a folder
 
-    def files(self) -> list[Path]:
+    def files(self) -> list[weights.Piece]:
         """The safetensors files of this checkpoint, fetched where they have to be, of the size and SHA-256 that the config says.
 
         Raises ModelNotFoundError when the config names none, or they can't be fetched; CheckpointError when one is
@@ -66,14 +66,17 @@ class Source:
         entry = self.config.weights
         if entry is None:
             raise self.lacks_weights()
+        if entry.shared is not None:
+            refuse_way_out(self.folder, entry.shared.own.file)
+        if (pieces := shared.pieces(self.folder, entry)) is not None:
+            return pieces
         paths = []
         for each in entry.files:
             paths.append(self.locate(each))
             weights.verify_file(paths[-1], each)
-        if not entry.shards:
-            return paths
-        shards.check_index(paths[0], paths[1:], [each.file for each in entry.shards])
-        return paths[1:]
+        if entry.shards:
+            shards.check_index(paths[0], paths[1:], [each.file for each in entry.shards])
+        return [weights.Piece(path) for path in paths[1:] or paths]
 
     def lacks_weights(self) -> ModelNotFoundError:
         """The error for a config whose weights are null; says where weights may come from."""

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeGuard
 
-from vos_zoo.checkpoints.config import Shard, WeightsFile
+from vos_zoo.checkpoints.config import Shard, SharedTrunk, WeightsFile
 from vos_zoo.errors import CheckpointError
 from vos_zoo.system import strict_json
 
@@ -41,6 +41,13 @@ class TensorHeader(NamedTuple):
         return "boolean" if self.dtype == "BOOL" else "integer"
 
 
+class Piece(NamedTuple):
+    """A file of weights, and what the names of its tensors begin with in the model."""
+
+    path: Path
+    prefix: str = ""
+
+
 def sha256_of(path: str | Path) -> str:
     """The file's SHA-256 as 64 lower-case hex digits."""
     digest = hashlib.sha256()
@@ -50,7 +57,7 @@ def sha256_of(path: str | Path) -> str:
     return digest.hexdigest()
 
 
-def verify_file(path: Path, expected: WeightsFile | Shard) -> None:
+def verify_file(path: Path, expected: WeightsFile | Shard | SharedTrunk) -> None:
     """Checks size and SHA-256 against the config. CheckpointError shows both digests."""
     _refuse_other_formats(path)
     size = path.stat().st_size
@@ -128,12 +135,14 @@ def check_size(model: torch.nn.Module, expected: WeightsFile, label: str) -> Non
         )
 
 
-def check_fit(model: torch.nn.Module, *paths: Path) -> None:
-    """Compares the headers of the file, or of all shards, with the model, key by key, and reads no tensor; the model may be on "meta".
+def check_fit(model: torch.nn.Module, *files: Path | Piece) -> None:
+    """Compares the headers of the file, or of all pieces, with the model, key by key, and reads no tensor; the model may be on "meta".
 
     Raises CheckpointError with the missing, unexpected and mis-shaped keys: their counts, and ten of each.
     """
-    found = {name: header for path in paths for name, header in read_header(path).items()}
+    pieces = _pieces(files)
+    paths = tuple(piece.path for piece in pieces)
+    found = {piece.prefix + name: header for piece in pieces for name, header in read_header(piece.path).items()}
     wanted = {name: TensorHeader(_spelling(tensor), tuple(tensor.shape)) for name, tensor in model.state_dict().items()}
     missing = [f"{name} {list(wanted[name].shape)}" for name in wanted if name not in found]
     unexpected = [f"{name} {list(found[name].shape)}" for name in found if name not in wanted]
@@ -153,8 +162,8 @@ def check_fit(model: torch.nn.Module, *paths: Path) -> None:
         )
 
 
-def load_weights(model: torch.nn.Module, *paths: Path) -> None:
-    """Copies every tensor of the file, or of all shards, into the model, strictly, into the model's own dtype and device.
+def load_weights(model: torch.nn.Module, *files: Path | Piece) -> None:
+    """Copies every tensor of the file, or of all pieces, into the model, strictly, into the model's own dtype and device.
 
     Raises CheckpointError when keys or shapes differ, or when a tensor holds NaN or infinity.
     """
@@ -162,8 +171,8 @@ def load_weights(model: torch.nn.Module, *paths: Path) -> None:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    check_fit(model, *paths)
-    for path in paths:
+    check_fit(model, *files)
+    for path, prefix in _pieces(files):
         try:
             state = load_file(path)
         except (SafetensorError, OSError) as error:
@@ -175,7 +184,12 @@ def load_weights(model: torch.nn.Module, *paths: Path) -> None:
                 f"infinity:\n{_listing('tensors that are not finite', broken)}\nSuch a model "
                 "predicts nothing. Take an earlier checkpoint, or train it again."
             )
-        model.load_state_dict(state, strict=len(paths) == 1)  # check_fit has seen that the shards together are complete
+        # check_fit has seen that all pieces together are complete
+        model.load_state_dict({prefix + name: tensor for name, tensor in state.items()}, strict=len(files) == 1)
+
+
+def _pieces(files: Iterable[Path | Piece]) -> list[Piece]:
+    return [each if isinstance(each, Piece) else Piece(each) for each in files]
 
 
 def stored_state(model: torch.nn.Module, dtype: str | None = "float16") -> dict[str, torch.Tensor]:

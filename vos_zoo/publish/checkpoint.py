@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vos_zoo.checkpoints.card import CARD_FILE, PIPELINE_TAG, SECTIONS, folder_card, scores, split_card
 from vos_zoo.checkpoints.config import CONFIG_FILE, ModelConfig
+from vos_zoo.checkpoints.shared import write_whole
 from vos_zoo.checkpoints.sources import in_folder
 from vos_zoo.checkpoints.weights import sha256_of
 from vos_zoo.errors import PublishError
@@ -41,11 +44,13 @@ def checkpoint_parcel(folder: str | Path, repo_id: str, *, load: Load) -> Parcel
     folder = user_path(folder, PublishError)
     if not (folder / CONFIG_FILE).is_file():
         raise PublishError(f"{folder} holds no {CONFIG_FILE}, so it is no checkpoint. Give the folder that save_pretrained wrote.")
+    config = ModelConfig.read(folder / CONFIG_FILE)
+    if config.weights is not None and config.weights.shared is not None:
+        return _whole_parcel(folder, repo_id, load)
     found = dict(walk(folder))
     left_out = tuple(path for path in found if is_left_out(path))
     files = {path: file for path, file in found.items() if path not in left_out}
     refuse((problem for path, file in files.items() for problem in [*_not_allowed(path), *problems_of(path, file)]), folder)
-    config = ModelConfig.read(folder / CONFIG_FILE)
     card = _card(folder, repo_id)
     refuse(
         [
@@ -64,6 +69,14 @@ def checkpoint_parcel(folder: str | Path, repo_id: str, *, load: Load) -> Parcel
     items.append(Item.of(CARD_FILE, card.encode()))
     notes = () if config.metrics else ("nothing has been measured yet: tools/make_card.py --scores records what vos-zoo evaluate printed",)
     return Parcel(repo_id, "model", tuple(sorted(items, key=lambda item: item.path)), left_out, notes)
+
+
+def _whole_parcel(folder: Path, repo_id: str, load: Load) -> Parcel:
+    """That of a checkpoint whose trunk is stored once for several: the Hub gets its weights whole."""
+    with tempfile.TemporaryDirectory() as temporary:
+        parcel = checkpoint_parcel(write_whole(folder, Path(temporary) / folder.name), repo_id, load=load)
+        items = [each if isinstance(each.content, bytes) else Item.of(each.path, each.content.read_bytes()) for each in parcel.items]
+        return dataclasses.replace(parcel, items=tuple(items))
 
 
 def try_it(segmenter: Segmenter) -> None:
