@@ -15,6 +15,7 @@ from training_data import MODEL_ARGS, tiny_crvos, write_clip, write_stills
 
 from vos_zoo import cli
 from vos_zoo.checkpoints.config import ModelConfig, Preprocess
+from vos_zoo.models.scm import SCM
 from vos_zoo.segmenter import Segmenter
 
 CHANGED = {"backbone": "resnet10t", "reduced": [6, *MODEL_ARGS["reduced"][1:]]}
@@ -84,6 +85,26 @@ def test_a_run_may_take_from_a_checkpoint_what_fits_it(run: Callable[..., tuple[
     ):
         code, said = run(**{**changes, **bad})
         assert code == 2 and re.search(message, said), said
+
+
+def test_a_trunk_that_is_not_fresh_stays_beside_one_that_is_taken(run: Callable[..., tuple[int, str]], tmp_path: Path) -> None:
+    """An SCM whose query trunk comes from a CRVOS, its memory trunk from the SCM before."""
+    small = {"backbone": "resnet18", "batch_norm": "folded", "key": 4, "value": 6, "decoder": 8, "refine_width": 4, "max_memory": 2}
+    small |= {"shared_keys": True, "similarity": "cosine"}
+    torch.manual_seed(3)
+    before = Segmenter(SCM(SCM.Config(**small)), ModelConfig("start", "SCM", small, Preprocess(48)), device="cpu", dtype="float32")
+    before.save_pretrained(tmp_path / "start", dtype="float32")
+    other = saved(tmp_path / "other")
+    changes = {
+        "architecture": "SCM", "model_args": {**small, "matched": 4, "memory_backbone": "resnet18"}, "start": str(tmp_path / "start"),
+        "fresh": ["query_trunk", "query_value", "mix.told"], "trunk_of": str(tmp_path / "other"), "keys_from": 3,
+        "frozen": ["query_trunk", "keys", "memory_trunk"],
+    }  # fmt: skip
+    code, said = run(**changes)
+    assert code == 0, said
+    found, start = torch.load(tmp_path / "out/checkpoint.pt", weights_only=True)["model"], before.model.state_dict()
+    assert all(torch.equal(found[f"query_{name}"], value) for name, value in other.items() if name.startswith("trunk"))
+    assert all(torch.equal(found[name], value) for name, value in start.items() if name.startswith("memory_trunk"))
 
 
 def test_what_is_fresh_is_the_same_each_time_and_from_leaves_nothing_fresh(run: Callable[..., tuple[int, str]], tmp_path: Path) -> None:

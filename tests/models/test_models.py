@@ -35,7 +35,8 @@ def cases() -> dict[str, tuple[str, dict[str, Any]]]:
         if {"zero_shot", "slots"} <= {each.name for each in dataclasses.fields(architecture_class(name).Config)}:
             found[f"{name} zero-shot"] = (name, {**debug, "zero_shot": True, "slots": 3})
         if "matched" in {each.name for each in dataclasses.fields(architecture_class(name).Config)}:
-            found[f"{name} matched"] = (name, {**debug, "matched": 8, "lasting": 2})
+            told = {"lasting": 2} if name != "SCM" else {"shared_keys": True, "similarity": "cosine", "memory_backbone": "resnet18"}
+            found[f"{name} matched"] = (name, {**debug, "matched": 8, **told})
     return found
 
 

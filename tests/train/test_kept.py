@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from toy import Toy
 from training_data import bank_of, write_stills
 
 from vos_zoo.errors import DataError
@@ -29,14 +30,14 @@ def model() -> LightSCM:
     return LightSCM(LightSCM.Config(**LightSCM.debug)).eval()
 
 
-def frozen(kind: type[VOSModel], prefixes: tuple[str, ...] = ("trunk",)) -> Any:
+def frozen(kind: type[VOSModel], prefixes: tuple[str, ...] | None = None) -> Any:
     torch.manual_seed(0)
     made = kind(kind.Config(**kind.debug)).eval()
-    freeze(made, prefixes)
+    freeze(made, prefixes or (("query_trunk",) if kind is SCM else ("trunk",)))
     return made
 
 
-@pytest.mark.parametrize("kind", [CRVOS, RVOS, ACCLVOS, LightSCM])
+@pytest.mark.parametrize("kind", [CRVOS, RVOS, ACCLVOS, SCM, LightSCM])
 def test_maps_are_computed_once_and_features_are_the_models(kind: type[VOSModel], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = frozen(kind)
     height, width = (32, 48) if made.stride == 16 else (33, 50)
@@ -60,10 +61,20 @@ def test_what_learns_learns_through_kept_maps(tmp_path: Path) -> None:
 
 
 def test_a_model_without_such_trunks_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="keep is for CRVOS, RVOS, ACCLVOS and LightSCM, .* not for SCM"):
-        KeptMaps(SCM(SCM.Config(**SCM.debug)), tmp_path)
-    with pytest.raises(DataError, match="add `frozen: .trunk.` to the recipe"):
+    with pytest.raises(DataError, match="keep is for models that tell what their trunk shows of a frame by `maps`, and Toy does not"):
+        KeptMaps(Toy(), tmp_path)
+    with pytest.raises(DataError, match="add `frozen: .trunk.` .SCM: .query_trunk.., or leave keep out"):
         KeptMaps(CRVOS(CRVOS.Config(**CRVOS.debug)), tmp_path)
+
+
+def test_a_trunk_that_encodes_the_memory_may_learn_beside_one_that_is_kept(tmp_path: Path) -> None:
+    made = frozen(SCM, ("query_trunk",))
+    kept = KeptMaps(made, tmp_path / "kept")
+    features = kept.encode(torch.rand(2, 3, 32, 48))
+    state = made.start(features, torch.ones(2, 1, 32, 48))
+    made.predict(features, state).logits.sum().backward()
+    assert made.memory_trunk.net.conv1[0].weight.grad is not None
+    assert all(p.grad is None for p in made.query_trunk.parameters())
 
 
 def test_shows_begin_as_principal_directions_about_the_mean(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -158,7 +158,7 @@ def prepare(args: argparse.Namespace, fresh: bool) -> tuple[VOSModel, Recipe]:
     if recipe.start:
         model = begun(recipe.start, recipe, fits_keys=bool(recipe.keys_from), fresh=recipe.fresh)
         if recipe.trunk_of and fresh:
-            take_trunk(model, recipe.trunk_of)
+            take_trunk(model, recipe.trunk_of, recipe.fresh)
         return model, recipe
     for entry, file in (("backbone", recipe.backbone), ("dinov2", recipe.dinov2)):
         if file and fresh and args.backbones is None:
@@ -261,19 +261,24 @@ def build(recipe: Recipe, backbones: Path | None) -> VOSModel:
     return model
 
 
-def take_trunk(model: VOSModel, name: str) -> None:
-    """Start all trunks of a model from the first trunk of a trained one. DataError if they are of different kinds."""
+def take_trunk(model: VOSModel, name: str, fresh: tuple[str, ...] = ("",)) -> None:
+    """Start all trunks of a model whose names begin with one of these prefixes from the first trunk of a trained one.
+
+    DataError if they are of different kinds.
+    """
     source = trained(name)[0].trunks()
-    if not source or not model.trunks():
+    those = {id(trunk) for trunk in model.trunks()}
+    given: list[Any] = [trunk for at, trunk in model.named_modules() if id(trunk) in those and at.startswith(fresh)]
+    if not source or not given:
         raise DataError(f"trunk_of: {name}: there is no trunk to " + ("take" if not source else "give it to"))
-    for trunk in model.trunks():
+    for trunk in given:
         if trunk.stride_on != source[0].stride_on:
             raise DataError(
                 f"trunk_of: {name}: its stride_on is {source[0].stride_on!r}, that of model_args {trunk.stride_on!r}; make them equal"
             )
     try:
-        for trunk in model.trunks():
-            trunk.take(source[0].net.state_dict())  # type: ignore[operator, union-attr]
+        for trunk in given:
+            trunk.take(source[0].net.state_dict())  # type: ignore[union-attr]
     except ValueError as error:
         raise DataError(f"trunk_of: {name}: {error}") from error
 

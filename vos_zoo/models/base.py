@@ -132,3 +132,7 @@ class VOSModel(nn.Module, Generic[FeaturesT, StateT]):
     def trunks(self) -> list[nn.Module]:
         """The image trunks in this model: what starts from ImageNet weights (`load_imagenet`) and learns at its own rate."""
         return [module for module in self.modules() if hasattr(module, "load_imagenet")]
+
+    def kept_trunks(self) -> list[nn.Module]:
+        """Those of them whose maps of a frame can be kept, where they do not learn."""
+        return self.trunks()

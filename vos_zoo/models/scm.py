@@ -22,6 +22,11 @@ to teach it: `shared_keys` keeps a frame's query key as its memory's (STCN: Chen
 `similarity="cosine"` compares directions only, so that strong features do not outshout the rest, and lets keys begin as a rotation of
 the trunk's features. Defaults are STM's.
 
+matched=C, not in the paper, is for a query trunk that does not learn: keys are C principal directions of its features (matching.Keys), and
+values have the object's share of their cell beside them. What the memory says of shares, and what matching with the previous frame does
+(near cells count for more), is told to the mix, with the previous mask, and is the prior in its place. The frame before is always in
+memory then. `memory_backbone` may be a smaller trunk than the query's.
+
 Where the paper is silent: the order is read, ASPP, prior, decoder; ASPP replaces the decoder's first convolution and has no batch norm;
 the prior's bias starts at 2, so that it begins near one; the refine module works at stride 4 on the decoder's feature, its last
 convolution starts at zero. Deviations in how, not in what, is computed:
@@ -36,13 +41,14 @@ convolution starts at zero. Deviations in how, not in what, is computed:
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple, cast
+from typing import ClassVar, NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vos_zoo.models.base import Prediction, VOSModel
+from vos_zoo.models.parts import matching
 from vos_zoo.models.parts.backbones import Trunk, check_trunk
 from vos_zoo.models.parts.blocks import Residual
 from vos_zoo.models.parts.memory import (
@@ -58,15 +64,19 @@ from vos_zoo.models.parts.memory import (
 )
 from vos_zoo.models.parts.ops import add_per_object, aggregate, by_position, check_threshold, fed_back, inside
 
+TOLD = 3  # maps that a matched model's mix is told: shares as the memory and as the previous frame have them, and the previous mask
+
 
 @dataclass(frozen=True)
 class SCMConfig:
     backbone: str = "resnet50"  # any timm model with features at strides 4, 8, 16
     batch_norm: str = "frozen"  # or "folded" into the convolutions
+    memory_backbone: str | None = None  # the memory encoder's; None: `backbone`
     key: int = 128  # channels of a key
     similarity: str = "dot"  # of a query's key and a memory's: "dot" over sqrt(channels), STM eq. 1, or "cosine" over `temperature`
     shared_keys: bool = False  # a memorised frame's key is that with which it asked (STCN, arXiv 2106.05210); False: the memory encoder's
     temperature: float = 0.03  # of the cosine: the lower, the fewer positions a query listens to
+    matched: int = 0  # channels of keys that do not learn, in place of `key`, and more told of where objects are; 0: as the paper has it
     value: int = 512  # channels of a value
     decoder: int = 256  # channels inside the decoder
     spatial_constraint: bool = True  # SCM 2.1
@@ -83,6 +93,13 @@ class SCMConfig:
     def __post_init__(self) -> None:
         check_threshold(self.feedback_threshold)
         check_trunk(self.backbone, self.batch_norm, self.stride_on)
+        if self.memory_backbone is not None:
+            check_trunk(self.memory_backbone, self.batch_norm, "3x3")
+        matching.check_matching(self.matched)
+        if self.matched and not (self.shared_keys and self.similarity == "cosine"):
+            raise ValueError(
+                'matched keys are shared and compared by cosine: say shared_keys: true and similarity: "cosine", or matched: 0'
+            )
         for name in ("key", "value", "decoder", "refine_width"):
             if not 1 <= getattr(self, name) <= 4096:
                 raise ValueError(f"{name} must be a channel count between 1 and 4096, not {getattr(self, name)}")
@@ -101,6 +118,16 @@ class SCMConfig:
             raise ValueError(f"background is 'min' or 'prod', not {self.background!r}")
 
 
+class Maps(NamedTuple):
+    """What the query trunk shows of frames, and the frames themselves."""
+
+    s4: Tensor  # (B, C, H/4, W/4)
+    s8: Tensor  # (B, C, H/8, W/8)
+    s16: Tensor  # (B, C, H/16, W/16)
+    frame: Tensor  # (B, 3, H, W) normalised
+    inside: Tensor  # (B, 1, H, W) bool: False on padding
+
+
 class Features(NamedTuple):
     """What all objects see of a frame, and the frame itself, which is memorised later."""
 
@@ -110,25 +137,34 @@ class Features(NamedTuple):
     s4: Tensor  # (B, decoder, H/4, W/4)
     frame: Tensor  # (B, 3, H, W) normalised
     inside: Tensor  # (B, 1, H, W) bool: False on padding
+    trunk: Tensor  # (B, C, H/16, W/16): the trunk's deepest, as it comes, where the model describes; else no channel
 
 
 class Mix(nn.Module):
-    """What was read and the query value -> the embedding: ASPP's dilated branches, or STM's one convolution (rates=None)."""
+    """What was read and the query value -> the embedding: ASPP's dilated branches, or STM's one convolution (rates=None).
 
-    def __init__(self, value: int, width: int, rates: tuple[int, ...] | None):
+    told: maps of each object beside, so many, which count for nothing as learning begins.
+    """
+
+    def __init__(self, value: int, width: int, rates: tuple[int, ...] | None, told: int = 0):
         super().__init__()
         self.value = value
         self.rates = rates or (1,)
         self.branches = nn.ModuleList(nn.Conv2d(2 * value, width, 3, padding=rate, dilation=rate) for rate in self.rates)
         self.fuse = nn.Conv2d(len(self.rates) * width, width, 1) if rates else None
+        self.told = nn.Conv2d(told, len(self.rates) * width, 3, padding=1, bias=False) if told else None
+        if self.told is not None:
+            nn.init.zeros_(self.told.weight)
 
     def of_query(self, value: Tensor) -> Tensor:
         """(B, value, h, w) -> (B, branches * width, h, w), shared by all objects of the frame."""
         return torch.cat([self.part(i, value, slice(self.value, None), bias=True) for i in range(len(self.rates))], 1)
 
-    def forward(self, read: Tensor, of_query: Tensor) -> Tensor:
-        """read (B*K, value, h, w); of_query (B, branches * width, h, w) -> (B*K, width, h, w)."""
+    def forward(self, read: Tensor, of_query: Tensor, told: Tensor | None = None) -> Tensor:
+        """read (B*K, value, h, w); of_query (B, branches * width, h, w); told (B*K, told, h, w) -> (B*K, width, h, w)."""
         of_read = torch.cat([self.part(i, read, slice(self.value)) for i in range(len(self.rates))], 1)
+        if self.told is not None and told is not None:
+            of_read = of_read + self.told(told.to(of_read.dtype))
         mixed = add_per_object(of_read, of_query)
         return self.fuse(F.relu(mixed)) if self.fuse is not None else mixed
 
@@ -191,6 +227,7 @@ class Refine(nn.Module):
 
 class SCM(VOSModel[Features, MemoryState]):
     Config = SCMConfig
+    shown: ClassVar[type[Maps]] = Maps
     debug = {"backbone": "resnet10t", "key": 8, "value": 16, "decoder": 8, "refine_width": 8, "memory_every": 2, "max_memory": 3}
     stride = 16
     padding = "zeros"
@@ -200,15 +237,21 @@ class SCM(VOSModel[Features, MemoryState]):
         super().__init__()
         self.config = config or SCMConfig()
         c = self.config
+        own = c.memory_backbone is None
         self.query_trunk = Trunk(c.backbone, (1, 2, 3), batch_norm=c.batch_norm, stride_on=c.stride_on)
-        self.memory_trunk = Trunk(c.backbone, (3,), batch_norm=c.batch_norm, stride_on=c.stride_on, extra_channels=2)
+        self.memory_trunk = Trunk(
+            c.memory_backbone or c.backbone, (3,), batch_norm=c.batch_norm, stride_on=c.stride_on if own else "3x3", extra_channels=2
+        )
         at4, at8, at16 = self.query_trunk.channels
-        self.query_key, self.query_value = (nn.Conv2d(at16, width, 3, padding=1) for width in (c.key, c.value))
-        self.memory_key = None if c.shared_keys else nn.Conv2d(at16, c.key, 3, padding=1)
-        self.memory_value = nn.Conv2d(at16, c.value, 3, padding=1)
-        if c.similarity == "cosine":
+        (of_memory,) = self.memory_trunk.channels
+        self.keys = matching.Keys(at16, c.matched) if c.matched else None
+        self.query_key = None if c.matched else nn.Conv2d(at16, c.key, 3, padding=1)
+        self.query_value = nn.Conv2d(at16, c.value, 3, padding=1)
+        self.memory_key = None if c.shared_keys else nn.Conv2d(of_memory, c.key, 3, padding=1)
+        self.memory_value = nn.Conv2d(of_memory, c.value, 3, padding=1)
+        if c.similarity == "cosine" and not c.matched:
             start_alike(self.query_key, self.memory_key)
-        self.mix = Mix(c.value, c.decoder, c.aspp_rates if c.aspp else None)
+        self.mix = Mix(c.value, c.decoder, c.aspp_rates if c.aspp else None, TOLD if c.matched else 0)
         self.constraint = SpatialConstraint(c.decoder) if c.spatial_constraint else None
         self.block16 = Residual(c.decoder)
         self.level8 = Level(at8, c.decoder)
@@ -216,11 +259,35 @@ class SCM(VOSModel[Features, MemoryState]):
         self.predictor = nn.Conv2d(c.decoder, 2, 3, padding=1)
         self.refine = Refine(c.decoder, c.refine_width) if c.refine else None
 
+    @property
+    def describes(self) -> bool:  # type: ignore[override]
+        return self.keys is not None
+
+    def describe(self, features: Features) -> Tensor:
+        return features.trunk
+
+    def kept_trunks(self) -> list[nn.Module]:
+        return [self.query_trunk]
+
     def encode(self, frames: Tensor) -> Features:
+        return self.prepared(self.maps(frames))
+
+    def maps(self, frames: Tensor) -> Maps:
+        """The query trunk's part of `encode`: (B, 3, H, W) in [0, 1] -> Maps."""
         frame = self.query_trunk.normalised(frames).to(self.predictor.weight.dtype)
         s4, s8, s16 = self.query_trunk(frame)
-        key, value = self.comparable(self.query_key(s16)), self.mix.of_query(self.query_value(s16))
-        return Features(key, value, self.level8.skip(s8), self.level4.skip(s4), frame, inside(frames, self.stride))
+        return Maps(s4, s8, s16, frame, inside(frames, self.stride))
+
+    def prepared(self, maps: Maps) -> Features:
+        """The rest of it."""
+        s4, s8, s16, frame, within = maps
+        if self.keys is not None:
+            key = self.keys(s16).to(s16.dtype)
+        else:
+            assert self.query_key is not None
+            key = self.comparable(self.query_key(s16))
+        value = self.mix.of_query(self.query_value(s16))
+        return Features(key, value, self.level8.skip(s8), self.level4.skip(s4), frame, within, s16 if self.describes else s16[:, :0])
 
     def comparable(self, key: Tensor) -> Tensor:
         """A key (B, key, h, w) as it is compared: as it is, or its direction."""
@@ -229,7 +296,11 @@ class SCM(VOSModel[Features, MemoryState]):
     @property
     def sharpness(self) -> float:
         """What a query's key is multiplied by when it asks, so that key . query / sqrt(channels) is the similarity."""
-        return 1.0 if self.config.similarity == "dot" else self.config.key**0.5 / self.config.temperature
+        return 1.0 if self.config.similarity == "dot" else self.key_channels**0.5 / self.config.temperature
+
+    @property
+    def key_channels(self) -> int:
+        return self.config.matched or self.config.key
 
     def start(self, features: Features, masks: Tensor, active: Tensor | None = None) -> MemoryState:
         b, k, h, w = masks.shape
@@ -237,17 +308,23 @@ class SCM(VOSModel[Features, MemoryState]):
             active = torch.ones(b, k, dtype=torch.bool, device=masks.device)
         slots = 2 if self.config.max_memory is None else self.config.max_memory + 1
         positions = (h // self.stride) * (w // self.stride)
-        keys = features.key.new_zeros(b, k, slots, positions, self.config.key)
-        values = features.value.new_zeros(b, k, slots, positions, self.config.value)
+        keys = features.key.new_zeros(b, k, slots, positions, self.key_channels)
+        values = features.value.new_zeros(b, k, slots, positions, self.config.value + (self.keys is not None))
         valid, age = active.new_zeros(b, k, slots), torch.zeros(b, k, dtype=torch.int64, device=masks.device)
         return self.memorise(features, MemoryState(masks.float() * active[:, :, None, None], active, keys, values, valid, age))
 
     def predict(self, features: Features, state: MemoryState) -> Prediction:
         b, k = state.active.shape
         read = read_memory(features.key * self.sharpness, state.keys, state.values, state.valid)
-        x = self.mix(read, features.value)
+        prior, told = self.shares(state.masks), None
+        if self.keys is not None:
+            read, alike = read.split([self.config.value, 1], 1)
+            near = matching.found_near(features.key, state.keys[:, :, PREVIOUS : PREVIOUS + 1], prior.view(b, k, *prior.shape[2:]))
+            near = near.view_as(alike)
+            prior, told = (alike + near) / 2, torch.cat([alike, near, prior.to(near.dtype)], 1)
+        x = self.mix(read, features.value, told)
         if self.constraint is not None:
-            x = self.constraint(x, F.avg_pool2d(state.masks.flatten(0, 1)[:, None], self.stride))
+            x = self.constraint(x, prior)
         x = self.level8(features.s8, self.block16(x))
         x = F.relu(self.level4(features.s4, x))
         scores = self.predictor(x)
@@ -275,6 +352,8 @@ class SCM(VOSModel[Features, MemoryState]):
                 keys, values, valid = F.pad(keys, (0, 0, 0, 0, 0, new)), F.pad(values, (0, 0, 0, 0, 0, new)), F.pad(valid, (0, new))
         place = torch.arange(valid.shape[2], device=slot.device)
         here = place == slot[:, :, None]
+        if self.keys is not None:
+            here = here | (place == PREVIOUS)
         valid = (valid & (place != PREVIOUS)) | here
         return state._replace(keys=written(keys, here, key), values=written(values, here, value), valid=valid)
 
@@ -305,10 +384,22 @@ class SCM(VOSModel[Features, MemoryState]):
         s16 = torch.cat(parts, 1).flatten(0, 1)
         value = self.memory_value(s16)
         key = of_objects(features.key, k) if self.memory_key is None else self.comparable(self.memory_key(s16))
+        if self.keys is not None:
+            value = torch.cat([value, self.shares(masks).to(value.dtype)], 1)
         return by_position(key, b), by_position(value, b)
 
+    def shares(self, masks: Tensor) -> Tensor:
+        """(B, K, H, W) -> (B*K, 1, H/16, W/16): the objects' shares of each cell."""
+        return F.avg_pool2d(masks.float().flatten(0, 1)[:, None], self.stride)
+
     def replace_masks(self, state: MemoryState, masks: Tensor) -> MemoryState:
-        return state._replace(masks=masks.float())
+        """The shares of the previous frame in memory are these masks', too; the values beside them stay."""
+        if self.keys is None:
+            return state._replace(masks=masks.float())
+        shares = by_position(self.shares(masks), masks.shape[0]).to(state.values.dtype)
+        previous = torch.cat([state.values[:, :, PREVIOUS, :, :-1], shares], -1)
+        values = torch.cat([state.values[:, :, :PREVIOUS], previous[:, :, None], state.values[:, :, PREVIOUS + 1 :]], 2)
+        return state._replace(masks=masks.float(), values=values)
 
     def annotate(self, features: Features, masks: Tensor, given: Tensor, state: MemoryState) -> MemoryState:
         every = self.config.memory_every  # a correction rounds the age up to a multiple of it, so that its frame is kept

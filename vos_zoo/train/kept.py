@@ -1,8 +1,8 @@
 """What trunks that never learn show of frames: computed once, kept on disk, found again by the frame itself.
 
 For models with `maps(frames)`, which does not learn, and `prepared(maps)`, which does (CRVOS, RVOS and ACCLVOS with a frozen trunk,
-LightSCM). It pays where frames come again as they were: whole frames of real clips (`windows: {view: frame, flip: 0, photometry: false}`)
-and a stage's `scenes`.
+SCM with a frozen trunk of queries, LightSCM). It pays where frames come again as they were: whole frames of real clips
+(`windows: {view: frame, flip: 0, photometry: false}`) and a stage's `scenes`.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ class KeptMaps:
     def __init__(self, model: VOSModel, folder: Path):
         if not isinstance(model, ShowsMaps):
             kind = type(model).__name__
-            raise DataError(f"keep is for CRVOS, RVOS, ACCLVOS and LightSCM, whose trunks may be frozen, and not for {kind}: leave it out")
-        if any(p.requires_grad for trunk in model.trunks() for p in trunk.parameters()):
-            raise DataError("keep is for trunks that do not learn: add `frozen: [trunk]` to the recipe, or leave keep out")
+            raise DataError(f"keep is for models that tell what their trunk shows of a frame by `maps`, and {kind} does not: leave it out")
+        if any(p.requires_grad for trunk in model.kept_trunks() for p in trunk.parameters()):
+            raise DataError("keep is for trunks that do not learn: add `frozen: [trunk]` (SCM: [query_trunk]), or leave keep out")
         self.model: ShowsMaps = model
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)

@@ -202,7 +202,7 @@ class Recipe:
 
     @property
     def trunk_is_fresh(self) -> bool:
-        return any(prefix.rstrip(".") == "trunk" for prefix in self.fresh)
+        return any(prefix.rstrip(".").endswith("trunk") for prefix in self.fresh)
 
     @property
     def shipped_args(self) -> dict[str, Any]:

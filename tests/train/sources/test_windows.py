@@ -177,3 +177,42 @@ def test_the_generator_decides_everything(tmp_path: Path) -> None:
 def test_no_usable_clip_is_an_error() -> None:
     with pytest.raises(DataError, match="no clip has an object that is seen in two neighbouring annotated frames; add clips"):
         ClipSampler([Clip("a", torch.zeros(2, 3, 8, 8), torch.zeros(2, 8, 8), {})], 16, 16)
+
+
+def twins_of(share: float, slots: int = 2) -> ClipSampler:
+    """Windows of a clip in which a square of 12 moves right by 2 a frame, on a picture whose columns are of different greys."""
+    frames = torch.arange(96, dtype=torch.uint8).view(1, 1, 1, 96).expand(8, 3, 64, 96).clone()
+    ids = torch.zeros(8, 64, 96, dtype=torch.uint8)
+    for t in range(8):
+        ids[t, 20:32, 10 + 2 * t : 22 + 2 * t] = 1
+        frames[t, :, 20:32, 10 + 2 * t : 22 + 2 * t] = 200
+    plain = ViewConfig(view="frame", flip=0.0, reverse=0.0, photometry=False, twins=share)
+    return ClipSampler([Clip("moving", frames, ids, {1: [(0, 8)]})], 64, 96, slots=slots, view=plain)
+
+
+def test_a_twin_looks_like_its_object_moves_the_other_way_and_hides_it_or_is_hidden() -> None:
+    batch, again = (twins_of(1.0).batch(1, 4, rng(seed), max_skip=1) for seed in (0, 0))
+    assert batch.active.tolist() == [[True, True]] and all(torch.equal(a, b) for a, b in zip(batch[:3], again[:3], strict=True))
+    own, other = batch.masks[0, :, 0], batch.masks[0, :, 1]
+    assert not (own * other).any() and (own.sum((1, 2)) + other.sum((1, 2)) > 144).all()
+    for t in range(4):
+        assert (batch.frames[0, t, :, other[t] > 0] * 255 - 200).abs().max() < 1
+    middle = [float((each * torch.arange(96)).sum() / each.sum()) for each in other]
+    assert all(left - right == pytest.approx(2, abs=0.1) for left, right in pairwise(middle)), "its mirror image moves left"
+
+
+def test_a_clips_twin_is_always_in_the_same_place_and_needs_a_free_slot() -> None:
+    shown = {}
+    for seed in range(6):
+        batch = twins_of(1.0).batch(1, 2, rng(seed), max_skip=1)
+        for frame, masks in zip(batch.frames[0], batch.masks[0], strict=True):
+            at = int(masks[0].any(0).nonzero()[0])
+            assert torch.equal(shown.setdefault(at, frame), frame), "so what a trunk shows of it can be kept"
+    assert len(shown) > 4
+    for sampler in (twins_of(0.0), twins_of(1.0, slots=1)):
+        batch = sampler.batch(4, 2, rng(), max_skip=1)
+        assert batch.active.sum() == 4
+    counts = [int(twins_of(0.5).batch(1, 2, rng(seed), max_skip=1).active.sum()) for seed in range(24)]
+    assert 6 <= counts.count(2) <= 18
+    with pytest.raises(DataError, match="twins 2 is a share"):
+        ViewConfig(twins=2)

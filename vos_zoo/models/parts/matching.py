@@ -27,7 +27,7 @@ CELL = 16  # pixels: the side of a cell
 FINE = "found"  # what levels finer than a cell are told by `told`: "found", what matching finds, or "masks", the previous ones
 
 
-def check_matching(matched: int, lasting: int) -> None:
+def check_matching(matched: int, lasting: int = 1) -> None:
     """ValueError unless keys can have so many channels, and so many frames last."""
     if not 0 <= matched <= 4096 or not 1 <= lasting <= 64:
         raise ValueError(f"matched is 0 to 4096 channels and lasting 1 to 64 frames, not {matched} and {lasting}")
@@ -71,14 +71,23 @@ def begin(key: Tensor, masks: Tensor, active: Tensor, lasting: int) -> MatchingS
 def found(key: Tensor, state: MatchingState) -> Tensor:
     """(B, K, h, w): the objects' shares of a frame's cells, the mean of what matching with either kind of frame finds."""
     b, k, h, w = state.masks.shape
-    shares = state.masks.to(key.dtype).reshape(b, k, 1, h * w, 1)
+    by_lasting = read_memory(key * (key.shape[1] ** 0.5 / TEMPERATURE), state.keys, state.owners, state.valid)
+    return (found_near(key, state.previous, state.masks) + by_lasting.view(b, k, h, w)) / 2
+
+
+def found_near(key: Tensor, previous: Tensor, masks: Tensor) -> Tensor:
+    """(B, K, h, w): what matching with the previous frame finds, where near cells count for more.
+
+    key (B, C, h, w) of this frame; previous (B, K, 1, N, C): keys of the one before; masks (B, K, h, w): the objects' shares of its cells.
+    """
+    b, k, h, w = masks.shape
+    shares = masks.to(key.dtype).reshape(b, k, 1, h * w, 1)
     place = _places(h, w, key)
     # affinities are cosine / TEMPERATURE - distance ** 2 / (2 * REACH ** 2), but for what all cells that a cell asks have in common
     asked = torch.cat([key / TEMPERATURE, place[:, :2] / REACH**2, torch.full_like(place[:, :1], -0.5 / REACH**2)], 1)
-    near = torch.cat([state.previous, _cells(place, k)], -1)
-    by_previous = read_memory(asked * asked.shape[1] ** 0.5, near, shares, torch.ones_like(state.valid[:, :, :1]))
-    by_lasting = read_memory(key * (key.shape[1] ** 0.5 / TEMPERATURE), state.keys, state.owners, state.valid)
-    return (by_previous + by_lasting).view(b, k, h, w) / 2
+    near = torch.cat([previous, _cells(place, k)], -1)
+    one = torch.ones_like(masks[:, :, :1, 0], dtype=torch.bool)
+    return read_memory(asked * asked.shape[1] ** 0.5, near, shares, one).view(b, k, h, w)
 
 
 def remembered(key: Tensor, state: MatchingState, every: int) -> MatchingState:
