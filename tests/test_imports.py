@@ -34,7 +34,7 @@ LAYERS = {
     "checkpoints": "errors system models/discovery",
     "pointing": "errors system videos masks models/parts models/base models/discovery checkpoints",
     "engine": "errors system videos masks models/parts models/base pointing",
-    "runtimes": "errors face example system models/parts models/base models/discovery checkpoints engine",
+    "runtimes": "errors face example system models/parts models/base models/discovery checkpoints pointing engine",
     "publish": "errors system checkpoints engine runtimes",
     "datasets": "errors system",
     "train": "errors system masks models/parts models/base pointing engine datasets",

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from vos_zoo.pointing.model import PointingModel, load_pointer, point
     from vos_zoo.pointing.pointer import Pointer
     from vos_zoo.pointing.prompts import Prompts
+    from vos_zoo.runtimes.pointing_graphs import export_pointer
     from vos_zoo.segmenter import Segmenter
     from vos_zoo.videos.video import Video, open_video
     from vos_zoo.zoo import create, list_models, load
@@ -56,6 +57,7 @@ _HOMES = {
     "PointingModel": "vos_zoo.pointing.model",
     "Pointer": "vos_zoo.pointing.pointer",
     "Prompts": "vos_zoo.pointing.prompts",
+    "export_pointer": "vos_zoo.runtimes.pointing_graphs",
 }
 
 __all__ = [
@@ -78,6 +80,7 @@ __all__ = [
     "VosZooWarning",
     "create",
     "ensemble",
+    "export_pointer",
     "list_models",
     "load",
     "load_pointer",

@@ -30,28 +30,35 @@ from studio.examples import EXAMPLES, FOLDER, Example  # noqa: E402
 from studio.marks import encode_runs  # noqa: E402
 from studio.templates import painter_parts, player_parts  # noqa: E402
 
-OWN = ("page.js", "engine.js", "worker.js", "follow.js", "pictures.js", "clips.js", "film.js", "masks.js", "packing.js", "parts.js",
-       "app.webmanifest", "icon.svg")  # fmt: skip
+OWN = ("page.js", "engine.js", "worker.js", "follow.js", "pointing.js", "pictures.js", "clips.js", "film.js", "masks.js", "packing.js",
+       "parts.js", "app.webmanifest", "icon.svg")  # fmt: skip
 PACKAGES = {
     "onnxruntime-web/dist": ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm"),
     "mediabunny/dist/bundles": ("mediabunny.min.mjs",),
     "mediabunny": ("LICENSE",),
 }
-MODEL = "crvos-resnet18"  # where none is named: the quickest
+MODEL = "crvos:fast"  # where none is named; behind a colon stands the quality
 MARKER = "site.json"  # what the page asks first: its examples, precisions and files
 Report = Callable[[str], None]
 
 
 def build(
-    out: Path, model: str, *, packages: Path | None = None, precisions: tuple[str, ...] = ("int8", "float32"), report: Report = print
+    out: Path,
+    model: str,
+    *,
+    packages: Path | None = None,
+    precisions: tuple[str, ...] = ("int8", "float32"),
+    points: bool = True,
+    report: Report = print,
 ) -> None:
     """Writes the page into a folder, whole or not at all.
 
     Args:
         out: where to. A page that lies there is replaced; a folder that holds anything else is refused.
-        model: a checkpoint's name, folder or owner/repo: one that is given masks.
+        model: a checkpoint's name, folder or owner/repo, one that is given masks; behind it perhaps ":fast", for small frames inside.
         packages: node_modules that are there already, instead of npm.
         precisions: of the graphs, the first is what the page takes.
+        points: whether objects may be clicked on, which takes 14 MB more.
         report: told what is being done.
 
     Raises:
@@ -68,9 +75,12 @@ def build(
             site.mkdir()
             report(f"writing the graphs of {model}")
             _write_model(site / "model", model, precisions)
+            if points:
+                vos_zoo.export_pointer(site / "pointer", int8=True)
+                (site / "pointer" / "look.onnx").unlink()  # the page takes the other, a quarter of its size
             report("fetching onnxruntime-web and mediabunny")
             _write_packages(site / "vendor", packages or _fetched(Path(scratch)))
-            _write_page(site, precisions)
+            _write_page(site, precisions, points)
             if out.exists():
                 shutil.rmtree(out)
             shutil.move(str(site), out)
@@ -115,15 +125,20 @@ class Handler(http.server.SimpleHTTPRequestHandler):
 def _write_model(folder: Path, model: str, precisions: tuple[str, ...]) -> None:
     """export.json and the graphs that it names, in each precision."""
     folder.mkdir()
+    name, colon, last = model.rpartition(":")
+    model, quality = (name, last) if colon and last in ("fast", "normal") else (model, "normal")
     for precision in precisions:
-        segmenter = vos_zoo.load(model, runtime="onnxruntime", device="cpu", dtype=precision, redetection=False)
+        segmenter = vos_zoo.load(model, runtime="onnxruntime", device="cpu", dtype=precision, redetection=False, quality=quality)
         if segmenter.finds_objects:
             raise vos_zoo.VosZooError(f"{model} finds its objects itself, and this page is for marking them: take another model")
         source: Any = segmenter.model
         for graph in source.manifest.graphs.values():
             name = graph.files[precision].file
             shutil.copyfile(source.folder / name, folder / name)
-        shutil.copyfile(source.folder / "export.json", folder / "export.json")
+        said = json.loads((source.folder / "export.json").read_text(encoding="utf-8"))
+        inner = segmenter.config.preprocess
+        said["preprocess"] |= {"short_side": inner.short_side, "size": inner.size and list(inner.size)}
+        (folder / "export.json").write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
 
 
 def _fetched(folder: Path) -> Path:
@@ -148,7 +163,7 @@ def _write_packages(folder: Path, packages: Path) -> None:
             shutil.copyfile(source, folder / (f"{place}-{name}" if "." not in name else name))
 
 
-def _write_page(site: Path, precisions: tuple[str, ...]) -> None:
+def _write_page(site: Path, precisions: tuple[str, ...], points: bool) -> None:
     for name in OWN:
         shutil.copyfile(HERE / name, site / name)
     html = (HERE / "index.html").read_text(encoding="utf-8")
@@ -164,7 +179,7 @@ def _write_page(site: Path, precisions: tuple[str, ...]) -> None:
     digest = hashlib.sha256(b"".join(hashlib.sha256((site / name).read_bytes()).digest() for name in files)).hexdigest()[:16]
     worker = (HERE / "offline.js").read_text(encoding="utf-8").replace("BUILD", digest)
     (site / "offline.js").write_text(worker, encoding="utf-8")
-    said = {"precisions": list(precisions), "examples": examples, "files": [*files, MARKER]}
+    said = {"precisions": list(precisions), "points": points, "examples": examples, "files": [*files, MARKER]}
     (site / MARKER).write_text(json.dumps(said) + "\n", encoding="utf-8")
 
 

@@ -1,7 +1,8 @@
-// worker.js, asked one thing at a time.
+// worker.js, asked one thing after another.
 
 export class Engine {
   #worker = new Worker(new URL("worker.js", import.meta.url), { type: "module" });
+  #last = Promise.resolve(); // of what was asked before
   #waiting = null; // { resolve, reject, fetched } of what is asked now
 
   constructor() {
@@ -23,6 +24,21 @@ export class Engine {
     return this.#ask({ call: "open", precision }, [], fetched);
   }
 
+  /** Opens what points, so that the first click need not wait for it. */
+  openPointer() {
+    return this.#ask({ call: "openPointer" });
+  }
+
+  /** A picture to point at. rgba: its bytes, which are given away. */
+  look(rgba, size) {
+    return this.#ask({ call: "look", rgba, size }, [rgba.buffer]);
+  }
+
+  /** Bytes 0 and 1 of what is pointed at; asked: { points, box, before, snap }, `before` as bytes or null. */
+  point(asked) {
+    return this.#ask({ call: "point", ...asked });
+  }
+
   start(size) {
     return this.#ask({ call: "start", size });
   }
@@ -33,9 +49,11 @@ export class Engine {
   }
 
   #ask(message, given = [], fetched = null) {
-    return new Promise((resolve, reject) => {
+    const asked = this.#last.then(() => new Promise((resolve, reject) => {
       this.#waiting = { resolve, reject, fetched };
       this.#worker.postMessage(message, given);
-    });
+    }));
+    this.#last = asked.catch(() => { /* told to whoever asked */ });
+    return asked;
   }
 }

@@ -9,7 +9,7 @@ import { Engine } from "./engine.js";
 
 const $ = (id) => document.getElementById(id);
 const MOST_OBJECTS = 6, KEY_FRAMES = 6, PLAYER_HEIGHT = 480;
-const painter = makePainter($("painter"), { visit: ({ frame }) => guarded(visit)(frame), forget: ({ frame }) => guarded(forget)(frame), follow: () => guarded(follow)() });
+const painter = makePainter($("painter"), { visit: ({ frame }) => guarded(visit)(frame), forget: ({ frame }) => guarded(forget)(frame), follow: () => guarded(follow)(), point });
 const player = makePlayer($("player"), { correct: ({ frame }) => guarded(correct)(frame), look: ({ objects }) => renamed(objects) });
 const COLOURS = $("painter").querySelector(".vp").dataset.colours.split(",");
 const colours = COLOURS.map((each) => [1, 3, 5].map((k) => parseInt(each.slice(k, k + 2), 16)));
@@ -20,6 +20,7 @@ let marks = new Map(); // frame -> { runs, touched, loaded }, as the painter sen
 let looks = []; // { name, colour } of objects 1, 2, ...
 let results = null; // { begin, masks: [run lengths of a frame], small: the same in the player's size, seconds }
 let stopped = false, urls = [];
+let pointed = { clip: null, frame: -1 }; // the picture that the worker looks at
 
 // ---- choose
 
@@ -39,6 +40,7 @@ function begin(opened, runs) {
   marks = new Map(runs ? [[0, { runs, touched: [1], loaded: [] }]] : []);
   looks = COLOURS.map((colour, k) => ({ name: `Object ${k + 1}`, colour }));
   results = null;
+  if (window.vosZoo.points) engine.openPointer().catch(() => { /* told at the first click */ });
   $("facts").replaceChildren(bold(clip.name), ...[`${clip.frames} frames`, `${clip.size[1]} × ${clip.size[0]}`, `${clip.fps.toFixed(clip.fps % 1 ? 2 : 0)} frames per second`].map(span));
   return show(0, { fresh: true }).then(() => see("mark"));
 }
@@ -53,8 +55,25 @@ async function show(frame, { fresh = false, correct = false } = {}) {
   const result = results?.masks[frame - results.begin] ?? null;
   painter.show({
     mode: "draw", frame, frames: clip.frames, fps: clip.fps, height, width, picture: address(picture), ...drawn, result,
-    marks: [...marks].map(([at, mark]) => ({ frame: at, ...told(mark) })), note: "", points: false, fresh, correct, objects: looks,
+    marks: [...marks].map(([at, mark]) => ({ frame: at, ...told(mark) })), note: "", points: window.vosZoo.points, fresh, correct, objects: looks,
   });
+}
+
+/** A click, a box or a ring on the painter gets its mask, or a sentence that says why not. */
+async function point({ frame, object, points, box, before, snap }) {
+  const answer = { mode: "mask", frame, object, runs: null, note: "" };
+  const [height, width] = clip.size;
+  try {
+    if (pointed.clip !== clip || pointed.frame !== frame) {
+      await engine.look((await clip.picture(frame)).data.slice(), clip.size);
+      pointed = { clip, frame };
+    }
+    const inside = await engine.point({ points, box, before: before && decodeRuns(before, height * width), snap });
+    answer.runs = encodeRuns(inside);
+  } catch (error) {
+    answer.note = error.message || String(error);
+  }
+  painter.answer(answer);
 }
 
 /** Objects were given names and colours in the player. */
@@ -109,7 +128,7 @@ async function follow() {
   keep();
   const [height, width] = clip.size;
   const firsts = [...marks].filter(([, mark]) => told(mark).objects.length).map(([frame]) => frame);
-  if (!firsts.length) throw new Error("Nothing is marked: paint an object on a frame first.");
+  if (!firsts.length) throw new Error("Nothing is marked: click on an object first, or paint it.");
   const first = Math.min(...firsts);
   stopped = false;
   results = { begin: first, masks: [], small: [], seconds: 0 };
@@ -267,8 +286,8 @@ const bold = (words) => Object.assign(document.createElement("b"), { textContent
 const span = (words) => Object.assign(document.createElement("span"), { textContent: words });
 
 async function shelf() {
-  const { examples, precisions } = await (await fetch(new URL("site.json", document.baseURI))).json();
-  window.vosZoo.precisions = precisions;
+  const { examples, precisions, points } = await (await fetch(new URL("site.json", document.baseURI))).json();
+  Object.assign(window.vosZoo, { precisions, points });
   $("precision").hidden = precisions.length < 2;
   $("shelf").replaceChildren(...examples.map((example) => {
     const button = Object.assign(document.createElement("button"), { type: "button" });
@@ -288,7 +307,7 @@ async function installOffline() {
   $("offline").textContent = "The page is kept in this browser now, and works without a network.";
 }
 
-window.vosZoo = { results: null, precisions: ["float32"], runsToIds: decodeRuns };
+window.vosZoo = { results: null, precisions: ["float32"], points: false, runsToIds: decodeRuns };
 const night = matchMedia("(prefers-color-scheme: dark)").matches;
 document.body.classList.toggle("dark", night);
 $("look").onclick = () => document.body.classList.toggle("dark");

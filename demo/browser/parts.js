@@ -26,6 +26,10 @@ export function makePainter(element, events) {
       frame = value.frame ?? 0;
       made.show(value);
     },
+    /** The mask of what was pointed at. */
+    answer(value) {
+      made.show(value);
+    },
   };
 }
 

@@ -198,7 +198,9 @@ def test_the_command_line_gives_the_same_pictures(folder_of, tmp_path, capsys):
 def test_the_page_without_a_server(folder_of, tmp_path):
     """Pictures, or a video with the server gone: masks are Python's, and masks and overlay are downloaded and played."""
     packages, site, video, mask = browser_page.packages(), tmp_path / "site", tmp_path / "clip.mp4", tmp_path / "first.png"
-    browser_page.builder().build(site, str(folder_of("CRVOS")), packages=packages, precisions=("float32",), report=lambda said: None)
+    browser_page.builder().build(
+        site, str(folder_of("CRVOS")), packages=packages, precisions=("float32",), points=False, report=lambda said: None
+    )
     frames, ids = clip(6, 1, size=(48, 64))
     pictures = [tmp_path / f"{n}.png" for n in range(6)]
     with VideoWriter(video, fps=10, size=(48, 64)) as writer:

@@ -157,6 +157,9 @@ def nearness(marks: Tensor, reach: float) -> Tensor:
     b, c, h, w = marks.shape
     y, x = torch.meshgrid(torch.arange(h), torch.arange(w), indexing="ij")
     places = torch.stack([y, x], -1).reshape(-1, 2).to(marks.device, torch.float32)
+    if torch.compiler.is_compiling():  # a graph can't look where marks are: all cells are compared, with the same result
+        fall = (-torch.cdist(places, places) / reach).exp().to(marks.dtype)
+        return (fall * marks.reshape(b * c, 1, h * w)).amax(2).view(b, c, h, w)
     near = torch.zeros(b * c, h * w, dtype=marks.dtype, device=marks.device)
     for n, cells in enumerate(marks.reshape(b * c, h * w)):
         where = cells.nonzero()[:, 0]

@@ -70,7 +70,7 @@ def export(
     place = user_path(folder) / format
     text = config.to_json()
     _check_free(place, text, overwrite)
-    with _quietly(), undisturbed_building(), torch.no_grad():
+    with quietly(), undisturbed_building(), torch.no_grad():
         plain = _plain_copy(model)
         layout = _layout(plain, config)
         with atomic_write(place, replace_folder=overwrite) as written:
@@ -78,7 +78,7 @@ def export(
             graphs = {}
             for name, method in layout.methods.items():
                 report(f"{config.name}: {name}")
-                graphs[name] = _written(plain, config, name, method, written / f"{name}{FORMATS[format]}")
+                graphs[name] = write_graph(plain, config, name, method, written / f"{name}{FORMATS[format]}")
             manifest_of(plain, config, layout, graphs, format).write(written)
     if not (place.parent / CONFIG_FILE).exists():
         with atomic_write(place.parent / CONFIG_FILE) as beside:
@@ -149,7 +149,8 @@ def _layout(model: VOSModel, config: ModelConfig) -> Layout:
         raise VosZooError(f"{config.name} can't be written as graphs: {error}") from error
 
 
-def _written(model: VOSModel, config: ModelConfig, name: str, method: Method, path: Path) -> Graph:
+def write_graph(model: nn.Module, config: ModelConfig, name: str, method: Method, path: Path) -> Graph:
+    """Writes one method of a model as a graph, and says what goes in and out of it. VosZooError if it can't be one."""
     function = Function(model, method.run).eval()
     dynamic = tuple({n: torch.export.Dim.DYNAMIC for n, size in enumerate(spec.shape) if isinstance(size, str)} for spec in method.inputs)
     try:
@@ -247,7 +248,7 @@ def _same(path: Path, text: str) -> bool:
 
 
 @contextlib.contextmanager
-def _quietly() -> Iterator[None]:
+def quietly() -> Iterator[None]:
     """Without the exporter's own remarks on what it does."""
     loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
     before = [logger.level for logger in loggers]

@@ -56,16 +56,20 @@ def quantize(folder: Path, clips: Sequence[Clip], *, said: str, keep: Sequence[s
     for name, graph in manifest.graphs.items():
         source = graph.files["float32"]
         path = folder / source.file
-        convolutions = _convolutions(path)
         files = {**graph.files, PRECISION: source}
-        if convolutions and name in recorded:
-            kept = [node for node, weight in convolutions.items() if any(each in weight for each in keep)]
-            quantized = folder / f"{path.stem}_qint8.onnx"
-            _quantized(path, quantized, _Reader(recorded[name]), nodes_to_exclude=kept)
-            files[PRECISION] = GraphFile(quantized.name, sha256_of(quantized), quantized.stat().st_size)
+        if _convolutions(path) and name in recorded:
+            files[PRECISION] = quantize_graph(path, recorded[name], keep=keep)
         graphs[name] = dataclasses.replace(graph, files=files)
     calibration = {"clips": said, "frames": sum(len(clip.frames) for clip in clips), "kept": list(keep)}
     dataclasses.replace(manifest, graphs=graphs, calibration=calibration, versions=_versions(manifest)).write(folder)
+
+
+def quantize_graph(path: Path, feeds: Sequence[dict[str, np.ndarray]], *, keep: Sequence[str] = ()) -> GraphFile:
+    """Writes one float32 graph in int8 beside itself, calibrated by what goes into it; keep: as in `quantize`."""
+    kept = [node for node, weight in _convolutions(path).items() if any(each in weight for each in keep)]
+    quantized = path.with_name(f"{path.stem}_qint8.onnx")
+    _quantized(path, quantized, _Reader(feeds), nodes_to_exclude=kept)
+    return GraphFile(quantized.name, sha256_of(quantized), quantized.stat().st_size)
 
 
 def sensitivity(folder: Path, clips: Sequence[Clip]) -> list[tuple[float, str, str]]:
