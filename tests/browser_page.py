@@ -54,8 +54,8 @@ def served(site: Path) -> Iterator[tuple[str, Any]]:
 
 
 @contextmanager
-def opened(address: str) -> Iterator[Any]:
-    """A page in Chromium. Afterwards: nothing was asked of another machine, and no script failed."""
+def opened(address: str, *arguments: str) -> Iterator[Any]:
+    """A page in Chromium, started with further arguments. Afterwards: nothing was asked of another machine, and no script failed."""
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install playwright")
     chromium = os.environ.get("VOS_ZOO_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
     if chromium is None:
@@ -63,7 +63,7 @@ def opened(address: str) -> Iterator[Any]:
     foreign: list[str] = []
     failed: list[str] = []
     with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        browser = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox", *arguments])
         page = browser.new_page(viewport={"width": 1280, "height": 900})
         page.set_default_timeout(PATIENCE)
         page.on("request", lambda request: None if request.url.startswith((address, "data:", "blob:")) else foreign.append(request.url))

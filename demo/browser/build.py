@@ -33,12 +33,20 @@ from studio.templates import painter_parts, player_parts  # noqa: E402
 OWN = ("page.js", "engine.js", "worker.js", "follow.js", "pointing.js", "pictures.js", "clips.js", "film.js", "masks.js", "packing.js",
        "parts.js", "app.webmanifest", "icon.svg")  # fmt: skip
 PACKAGES = {
-    "onnxruntime-web/dist": ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm"),
+    "onnxruntime-web/dist": (
+        "ort.wasm.min.mjs",
+        "ort-wasm-simd-threaded.mjs",
+        "ort-wasm-simd-threaded.wasm",
+        "ort.webgpu.min.mjs",
+        "ort-wasm-simd-threaded.asyncify.mjs",
+        "ort-wasm-simd-threaded.asyncify.wasm",
+    ),
     "mediabunny/dist/bundles": ("mediabunny.min.mjs",),
     "mediabunny": ("LICENSE",),
 }
 MODEL = "crvos:fast"  # where none is named; behind a colon stands the quality
-MARKER = "site.json"  # what the page asks first: its examples, precisions and files
+GRAPHICS = ("ort.webgpu.min.mjs", "ort-wasm-simd-threaded.asyncify.mjs", "ort-wasm-simd-threaded.asyncify.wasm")  # for a graphics card
+MARKER = "site.json"  # what the page asks first: its examples, precisions, and the files that it keeps for later
 Report = Callable[[str], None]
 
 
@@ -179,8 +187,16 @@ def _write_page(site: Path, precisions: tuple[str, ...], points: bool) -> None:
     digest = hashlib.sha256(b"".join(hashlib.sha256((site / name).read_bytes()).digest() for name in files)).hexdigest()[:16]
     worker = (HERE / "offline.js").read_text(encoding="utf-8").replace("BUILD", digest)
     (site / "offline.js").write_text(worker, encoding="utf-8")
-    said = {"precisions": list(precisions), "points": points, "examples": examples, "files": [*files, MARKER]}
+    kept = [name for name in files if name not in {f"vendor/{each}" for each in GRAPHICS} | _second_choice(site / "model", precisions)]
+    said = {"precisions": list(precisions), "points": points, "examples": examples, "files": [*kept, MARKER]}
     (site / MARKER).write_text(json.dumps(said) + "\n", encoding="utf-8")
+
+
+def _second_choice(folder: Path, precisions: tuple[str, ...]) -> set[str]:
+    """Graphs that the page takes only when it is asked to: kept when they are first used."""
+    graphs = json.loads((folder / "export.json").read_text(encoding="utf-8"))["graphs"].values()
+    first, *others = ({graph["files"][precision]["file"] for graph in graphs} for precision in precisions)
+    return {f"model/{name}" for name in set().union(*others) - first}
 
 
 def _write_example(folder: Path, example: Example) -> dict[str, Any]:

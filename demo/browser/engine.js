@@ -19,9 +19,12 @@ export class Engine {
     };
   }
 
-  /** Opens the model. fetched: called with the share of it that has come. */
-  open(precision, fetched) {
-    return this.#ask({ call: "open", precision }, [], fetched);
+  /**
+   * Opens the model, in a precision or, if `card` is true, in float32 on the graphics card. fetched: called with the share of it that has
+   * come. Gives { card, why }: whether the card is used, and why it is not although it was asked for.
+   */
+  open(precision, card, fetched) {
+    return this.#ask({ call: "open", precision, card }, [], fetched);
   }
 
   /** Opens what points, so that the first click need not wait for it. */

@@ -7,13 +7,14 @@ const KINDS = { float32: Float32Array, bool: Uint8Array, int64: BigInt64Array };
 /** The graphs of a checkpoint, opened. */
 export class Model {
   /**
-   * ort: the module of onnxruntime-web; manifest: export.json; fetched: (file) -> its bytes; precision: "float32" or "int8".
+   * ort: the module of onnxruntime-web; manifest: export.json; fetched: (file) -> its bytes; precision: "float32" or "int8";
+   * provider: "wasm", or "webgpu" where `ort` has it.
    */
-  static async open(ort, manifest, fetched, precision) {
+  static async open(ort, manifest, fetched, precision, provider = "wasm") {
     const model = new Model();
     Object.assign(model, { ort, manifest, sessions: {} });
     for (const [name, { files }] of Object.entries(manifest.graphs)) {
-      model.sessions[name] = await ort.InferenceSession.create(await fetched(files[precision].file), { executionProviders: ["wasm"] });
+      model.sessions[name] = await ort.InferenceSession.create(await fetched(files[precision].file), { executionProviders: [provider] });
     }
     return model;
   }
@@ -22,6 +23,10 @@ export class Model {
   async run(name, known) {
     const inputs = this.manifest.graphs[name].inputs.map((spec) => [spec.name, known[spec.name]]);
     return this.sessions[name].run(Object.fromEntries(inputs));
+  }
+
+  async close() {
+    for (const session of Object.values(this.sessions)) await session.release();
   }
 
   tensor(kind, values, shape) {
@@ -73,6 +78,7 @@ export class Follower {
     const known = { ...seen, ...this.state };
     const after = await this.model.run("advance", { ...known, ...(await this.model.run("predict", known)) });
     this.state = asState(after);
+    this.probs = after.probs.data; // on the grid, background first
     return likeliest(after.probs.data, 1 + this.slots.length, this.grid).map((slot) => (slot ? this.slots[slot - 1] : 0));
   }
 

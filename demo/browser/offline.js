@@ -1,4 +1,5 @@
-// Keeps the whole page in the browser, so that it works without a network; and isolates it, so that the model may use several threads.
+// Keeps the page in the browser, so that it works without a network; and isolates it, so that the model may use several threads. What only
+// some visitors need, such as what a graphics card takes, is kept when it is first used.
 
 const NAME = "vos-zoo-BUILD";
 
@@ -23,6 +24,7 @@ self.addEventListener("fetch", (event) => {
   event.respondWith((async () => {
     const kept = await caches.match(event.request, { ignoreSearch: true });
     const answer = kept ?? (await fetch(event.request));
+    if (!kept && answer.ok) await (await caches.open(NAME)).put(event.request, answer.clone());
     const headers = new Headers(answer.headers);
     headers.set("Cross-Origin-Opener-Policy", "same-origin");
     headers.set("Cross-Origin-Embedder-Policy", "require-corp");

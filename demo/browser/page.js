@@ -134,7 +134,8 @@ async function follow() {
   results = { begin: first, masks: [], small: [], seconds: 0 };
   see("run");
   progress("Fetching the model", 0);
-  await engine.open($("exact").checked || !window.vosZoo.precisions.includes("int8") ? "float32" : "int8", (share) => progress("Fetching the model", share));
+  const precision = $("exact").checked || !window.vosZoo.precisions.includes("int8") ? "float32" : "int8";
+  const { card, why } = await engine.open(precision, $("card").checked, (share) => progress("Fetching the model", share));
   await engine.start(clip.size);
   const scale = Math.min(1, PLAYER_HEIGHT / height);
   const panel = [Math.round((width * scale) / 2) * 2, Math.round((height * scale) / 2) * 2];
@@ -159,7 +160,7 @@ async function follow() {
     progress("Following", (n - first) / (clip.frames - first), `frame ${n - 1} of ${clip.frames - 1}`);
   }
   if (!results.masks.length) { see("mark"); return; }
-  await finish(films, panel, strip);
+  await finish(films, panel, strip, card ? " on its graphics card" : why && ` (not on the graphics card: ${why})`);
 }
 
 /** A mark as the worker takes it: all of its objects, those too that are gone from this frame. */
@@ -167,12 +168,12 @@ function given(mark, pixels) {
   return mark ? { ids: decodeRuns(mark.runs, pixels), given: mark.touched } : null;
 }
 
-async function finish(films, panel, strip) {
+async function finish(films, panel, strip, where) {
   const [overlay, pair] = await Promise.all(films.map((film) => film?.finish()));
   const done = results.masks.length;
   $("done").textContent = stopped ? `Stopped after ${done} frames` : "Done";
   const speed = done / results.seconds;
-  $("told").textContent = `${done} frames, ${speed.toFixed(speed < 10 ? 2 : 1)} a second in this browser.` + (overlay ? "" : " This browser makes no videos: the masks are complete.");
+  $("told").textContent = `${done} frames, ${speed.toFixed(speed < 10 ? 2 : 1)} a second in this browser${where}.` + (overlay ? "" : " This browser makes no videos: the masks are complete.");
   for (const url of urls.splice(0)) URL.revokeObjectURL(url);
   if (pair) {
     const ids = [...new Set(results.masks.flatMap((runs) => runs.filter((id, k) => k % 2 && id)))].sort();
@@ -300,6 +301,13 @@ async function shelf() {
   }));
 }
 
+/** A graphics card is used where there is one, unless it is only a program that does as if. */
+async function offerCard() {
+  const adapter = window.vosZoo.precisions.includes("float32") ? await navigator.gpu?.requestAdapter() : null;
+  $("graphics").hidden = !adapter;
+  $("card").checked = Boolean(adapter) && !adapter.isFallbackAdapter && adapter.info?.architecture !== "swiftshader";
+}
+
 async function installOffline() {
   if (!("serviceWorker" in navigator)) return;
   await navigator.serviceWorker.register(new URL("offline.js", document.baseURI));
@@ -317,5 +325,5 @@ $("another").onclick = () => { clip = null; see("choose"); };
 $("cancel").onclick = () => { stopped = true; $("doing").textContent = "Stopping after this frame"; };
 $("drop").ondragover = (event) => event.preventDefault();
 $("drop").ondrop = guarded(async (event) => { event.preventDefault(); await choose(event.dataTransfer.files); });
-guarded(shelf)();
+guarded(shelf)().then(offerCard).catch(() => { /* the processor does it */ });
 installOffline().catch(() => { /* a private window, or no secure address: the page works all the same, but not offline */ });

@@ -229,6 +229,32 @@ def test_the_page_without_a_server(folder_of, tmp_path):
         assert agreement(video, browser_page.follow(page, video, mask)) > 0.9  # colours of a decoder differ by rounding
 
 
+def test_the_page_on_a_graphics_card(folder_of, tmp_path):
+    """WebGPU as a program computes it: the card's masks are Python's; it is offered, not chosen, where it is no real card."""
+    packages, site, mask = browser_page.packages(), tmp_path / "site", tmp_path / "first.png"
+    how: dict[str, Any] = {"packages": packages, "precisions": ("float32",), "points": False, "report": lambda said: None}
+    browser_page.builder().build(site, str(folder_of("CRVOS")), **how)
+    frames, ids = clip(4, 1, size=(48, 64))
+    pictures = [tmp_path / f"{n}.png" for n in range(4)]
+    for picture, frame in zip(pictures, frames, strict=True):
+        Image.fromarray(frame).save(picture)
+    Image.fromarray(ids[0] * 100).save(mask)
+    expected = np.asarray(vos_zoo.load(folder_of("CRVOS"), redetection=False, **ONNX).propagate(frames, ids[0], progress=False))
+    webgpu = ("--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader", "--enable-features=Vulkan")
+    with browser_page.served(site) as (address, _), browser_page.opened(address, *webgpu) as page:
+        page.wait_for_selector("#shelf button")
+        if not page.evaluate("async () => Boolean(await navigator.gpu?.requestAdapter())"):
+            pytest.skip("this Chromium has no WebGPU")
+        page.set_input_files("#files", pictures)
+        page.click("summary")
+        page.wait_for_selector("#graphics", state="visible")
+        assert not page.is_checked("#card")
+        page.check("#card")
+        found = browser_page.follow(page, pictures, mask)
+        assert "on its graphics card" in page.inner_text("#told")
+        assert min(((a == b) & (a > 0)).sum() / ((a > 0) | (b > 0)).sum() for a, b in zip(expected, found, strict=True)) > 0.99
+
+
 def test_the_table_of_runtimes(folder_of, tmp_path, capsys):
     """tools/compare_runtimes.py scores, times and weighs each runtime, in one run."""
     for name in ("frames", "masks"):
