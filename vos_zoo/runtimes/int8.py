@@ -1,7 +1,8 @@
 """Graphs whose convolutions compute in whole numbers: one byte a value instead of four, and faster where the CPU has instructions for that.
 
-ONNX Runtime's own static quantisation: weights by output channel, activations by the range that they have in some frames of clips
-(calibration). Only convolutions are changed; upsampling, and all that competes and remembers, stays in float32.
+ONNX Runtime's own static quantisation: weights by output channel, activations by the range that nearly all of them have in some frames of
+clips (calibration; the few that lie farther out would leave the others few of the 256 steps). Only convolutions are changed; upsampling,
+and all that competes and remembers, stays in float32.
 
 Weights use 7 of their 8 bits. A CPU without instructions for whole numbers (VNNI) adds pairs of products in 16 bits, which would overflow.
 """
@@ -28,6 +29,7 @@ from vos_zoo.runtimes.manifest import Graph, GraphFile, Manifest
 from vos_zoo.runtimes.providers import CPU, onnxruntime
 
 PRECISION = "int8"
+PERCENTILE = 99.99  # of a map's values, which its range holds
 EXAMPLE = "two clips that vos_zoo renders itself"
 
 
@@ -135,7 +137,7 @@ def _grid(manifest: Manifest, video: tuple[int, int]) -> Grid:
 
 def _quantized(path: Path, out: Path, reader: _Reader, **options: Sequence[str] | Path) -> None:
     try:
-        from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
+        from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
     except ImportError as error:
         raise VosZooError(f"int8 needs the packages onnx and onnxruntime ({error}): pip install onnx onnxruntime") from error
     with _quietly():
@@ -148,6 +150,8 @@ def _quantized(path: Path, out: Path, reader: _Reader, **options: Sequence[str] 
             weight_type=QuantType.QInt8,
             per_channel=True,
             reduce_range=True,
+            calibrate_method=CalibrationMethod.Percentile,
+            extra_options={"CalibPercentile": PERCENTILE, "CalibStridedMinMax": 1},  # one frame's maps in memory at a time
             op_types_to_quantize=["Conv"],
             **options,
         )
@@ -179,18 +183,25 @@ class _Reader:
     """What ONNX Runtime's calibration asks for its inputs."""
 
     def __init__(self, feeds: Sequence[dict[str, np.ndarray]]):
-        self._feeds = iter(feeds)
+        self._feeds, self._next = feeds, iter(feeds)
+
+    def __len__(self) -> int:
+        return len(self._feeds)
+
+    def set_range(self, start_index: int, end_index: int) -> None:
+        self._next = iter(self._feeds[start_index:end_index])
 
     def get_next(self) -> dict[str, np.ndarray] | None:
-        return next(self._feeds, None)
+        return next(self._next, None)
 
 
 @contextlib.contextmanager
 def _quietly() -> Iterator[None]:
-    """Without the tools' advice on the root logger."""
+    """Without the tools' advice on the root logger, and what they print."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
-        yield
+        with contextlib.redirect_stdout(None):
+            yield
     finally:
         logging.disable(before)
