@@ -16,6 +16,7 @@ from vos_zoo.errors import MaskError, VideoError, VosZooError
 from vos_zoo.evaluation.metrics import jaccard
 from vos_zoo.masks.read import read_mask
 from vos_zoo.models.crvos import CRVOS
+from vos_zoo.models.scm import SCM
 from vos_zoo.segmenter import Segmenter
 from vos_zoo.train import adapt
 
@@ -96,6 +97,22 @@ def test_a_trunk_that_training_left_alone_is_asked_once_and_does_not_learn(monke
     before, after = weights(segmenter), weights(adapted)
     assert {name.split(".")[0] for name in before if not torch.equal(before[name], after[name])} >= {"refine16", "refine4", "predictor"}
     assert all(torch.equal(before[name], after[name]) for name in before if name.startswith("trunk"))
+
+
+def test_a_query_trunk_that_training_left_alone_does_not_learn_either(monkeypatch):
+    """An SCM's: its decoder learns, both of its trunks and the keys stay."""
+    video, truth = squares_clip(frames=1, size=(32, 64), ids=(1,))
+    args = {**SCM.debug, "matched": 4, "shared_keys": True, "similarity": "cosine"}
+    torch.manual_seed(0)
+    training = {"recipe": {"frozen": ["query_trunk", "keys"]}}
+    config = ModelConfig("tiny", "SCM", args, Preprocess(32), training=training)
+    segmenter, shown = Segmenter(SCM(SCM.Config(**args)), config, device="cpu", dtype="float32"), []
+    maps = SCM.maps
+    monkeypatch.setattr(SCM, "maps", lambda self, frames: shown.append(len(frames)) or maps(self, frames))
+    before, after = weights(segmenter), weights(segmenter.finetune(video[0], truth[0], steps=12, lr=1e-3, progress=False))
+    assert shown == [adapt.FRAMES] * adapt.COPIES
+    changed = {name.split(".")[0] for name in before if not torch.equal(before[name], after[name])}
+    assert changed >= {"mix", "level4", "predictor"} and not changed & {"query_trunk", "memory_trunk", "keys"}
 
 
 def test_weights_that_do_worse_on_what_is_held_out_are_not_taken():

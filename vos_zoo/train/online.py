@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -10,11 +11,15 @@ from vos_zoo.engine.inputs import InputSpec
 from vos_zoo.engine.members import Member
 from vos_zoo.errors import VosZooError
 from vos_zoo.masks.read import ObjectMasks
+from vos_zoo.models.base import VOSModel
 from vos_zoo.system.host import undisturbed_building
 from vos_zoo.system.progress import Progress
 from vos_zoo.system.values import whole
 from vos_zoo.train.adapt import adapted, pace
 from vos_zoo.train.kept import ShowsMaps
+
+if TYPE_CHECKING:
+    from vos_zoo.checkpoints.config import ModelConfig
 
 
 def adapted_members(
@@ -49,7 +54,7 @@ def _adapted(
     progress: Progress,
 ) -> Member:
     config = member.config
-    behind_trunk = isinstance(member.model, ShowsMaps) and "trunk" in (config.training.get("recipe") or {}).get("frozen", ())
+    behind_trunk = isinstance(member.model, ShowsMaps) and _trunk_was_still(member.model, config)
     steps, lr = pace(behind_trunk, steps, lr)
     examples = [(member.grid(frame.shape[:2], spec), (frame, masks)) for frame, masks in annotated]
     with undisturbed_building():
@@ -64,6 +69,13 @@ def _adapted(
         training={**config.training, "finetuned": record},
     )
     return Member(model, config, device=member.device, dtype=member.dtype, describer=member.describer or False)
+
+
+def _trunk_was_still(model: VOSModel, config: ModelConfig) -> bool:
+    """Whether what `maps` asks did not learn when the checkpoint was trained."""
+    kept = {id(trunk) for trunk in model.kept_trunks()}
+    names = {name for name, module in model.named_modules() if id(module) in kept}
+    return names <= set((config.training.get("recipe") or {}).get("frozen", ()))
 
 
 def _check_pace(steps: object, lr: object) -> None:
