@@ -42,7 +42,7 @@ def clips(tmp_path: Path) -> Path:
 
 def model(path: Path, **changes: Any) -> str:
     torch.manual_seed(0)
-    segmenter = create(catalogue.read("scm").replace(preprocess=Preprocess(384)), **TINY, **changes)
+    segmenter = create(catalogue.read("scm-resnet18").replace(preprocess=Preprocess(384)), **TINY, **changes)
     segmenter.save_pretrained(path, dtype="float32")
     return str(path)
 

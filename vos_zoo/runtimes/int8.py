@@ -29,7 +29,7 @@ from vos_zoo.runtimes.manifest import Graph, GraphFile, Manifest
 from vos_zoo.runtimes.providers import CPU, onnxruntime
 
 PRECISION = "int8"
-PERCENTILE = 99.99  # of a map's values, which its range holds
+PERCENTILE = 99.999  # of a map's values, which its range holds
 EXAMPLE = "two clips that vos_zoo renders itself"
 
 
