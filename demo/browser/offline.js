@@ -19,12 +19,19 @@ self.addEventListener("activate", (event) => {
   })());
 });
 
+/** For the next time; without room in the browser it is fetched again then. */
+async function keep(request, answer) {
+  try {
+    await (await caches.open(NAME)).put(request, answer);
+  } catch { /* full */ }
+}
+
 self.addEventListener("fetch", (event) => {
   if (event.request.method !== "GET" || new URL(event.request.url).origin !== self.location.origin) return;
   event.respondWith((async () => {
     const kept = await caches.match(event.request, { ignoreSearch: true });
     const answer = kept ?? (await fetch(event.request));
-    if (!kept && answer.ok) await (await caches.open(NAME)).put(event.request, answer.clone());
+    if (!kept && answer.status === 200) await keep(event.request, answer.clone());
     const headers = new Headers(answer.headers);
     headers.set("Cross-Origin-Opener-Policy", "same-origin");
     headers.set("Cross-Origin-Embedder-Policy", "require-corp");

@@ -20,6 +20,7 @@ from training_data import MODEL_ARGS, recipe, still, tiny_crvos, write_clip, wri
 
 import vos_zoo
 from vos_zoo import cli
+from vos_zoo.checkpoints import catalogue
 from vos_zoo.checkpoints.config import ModelConfig, Preprocess
 from vos_zoo.commands import train as command
 from vos_zoo.errors import DataError, VosZooWarning
@@ -70,7 +71,7 @@ def test_the_benchmark_tool_measures_the_loader(tmp_path: Path, arguments: list[
     assert all(one["offered"] > 0 and one["wanted"] > 0 and one["stage"] == "both" for one in written["results"])
 
 
-@pytest.mark.skipif(not (ROOT / "hub_configs/crvos/model.safetensors").exists(), reason="the weights of crvos are not here")
+@pytest.mark.skipif(not catalogue.info("crvos").ships, reason="the weights of crvos are not here")
 def test_a_pointer_is_trained_exported_and_points(
     tmp_path: Path, run: Callable[..., tuple[int, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

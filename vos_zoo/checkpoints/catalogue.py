@@ -37,7 +37,7 @@ class ModelInfo:
         parameters = "     ?" if self.parameters is None else f"{self.parameters / 1e6:5.1f}M"
         size = "no weights" if self.bytes is None or not self.has_weights else f"{self.bytes / 1e6:7.1f} MB"
         where = " (on the Hub)" if self.has_weights and not self.ships else ""
-        return f"{self.name:<20} {self.architecture:<15} {parameters} {size:>10}  {self.description}{where}".rstrip()
+        return f"{self.name:<22} {self.architecture:<15} {parameters} {size:>10}  {self.description}{where}".rstrip()
 
 
 def folder() -> Path:

@@ -13,7 +13,7 @@ from vos_zoo.system.streams import tell
 if TYPE_CHECKING:
     from vos_zoo.commands.options import Subparsers
 
-HEADER = f"{'NAME':<20} {'MODEL':<15} {'PARAMS':>6} {'WEIGHTS':>10}  DESCRIPTION"
+HEADER = f"{'NAME':<22} {'MODEL':<15} {'PARAMS':>6} {'WEIGHTS':>10}  DESCRIPTION"
 
 
 def add(commands: Subparsers) -> None:
