@@ -1,6 +1,6 @@
 """Store the trunk that several shipped checkpoints have once, so that the wheel holds it once.
 
-    python tools/share_trunk.py resnet50-pruned crvos crvos-stills rvos acclvos
+    python tools/share_trunk.py resnet50-pruned crvos crvos-stills rvos rvos-zeroshot acclvos
     python tools/share_trunk.py resnet50-pruned scm --prefix query_trunk.net.
 
 The trunk goes to hub_configs/trunks/NAME.safetensors, which must not hold another one; each checkpoint keeps what is left. Loading and

@@ -26,26 +26,20 @@ DEMO = HERE.parent
 if str(DEMO) not in sys.path:
     sys.path.insert(0, str(DEMO))
 
+from studio.choices import parts  # noqa: E402
 from studio.examples import EXAMPLES, FOLDER, Example  # noqa: E402
 from studio.marks import encode_runs  # noqa: E402
 from studio.templates import painter_parts, player_parts  # noqa: E402
 
-OWN = ("page.js", "engine.js", "worker.js", "follow.js", "pointing.js", "pictures.js", "clips.js", "film.js", "masks.js", "packing.js",
-       "parts.js", "app.webmanifest", "icon.svg")  # fmt: skip
+OWN = ("page.js", "engine.js", "worker.js", "model.js", "follow.js", "pointing.js", "pictures.js", "clips.js", "film.js", "masks.js",
+       "packing.js", "parts.js", "app.webmanifest", "icon.svg")  # fmt: skip
+GRAPHICS = ("ort.webgpu.min.mjs", "ort-wasm-simd-threaded.asyncify.mjs", "ort-wasm-simd-threaded.asyncify.wasm")  # for a graphics card
 PACKAGES = {
-    "onnxruntime-web/dist": (
-        "ort.wasm.min.mjs",
-        "ort-wasm-simd-threaded.mjs",
-        "ort-wasm-simd-threaded.wasm",
-        "ort.webgpu.min.mjs",
-        "ort-wasm-simd-threaded.asyncify.mjs",
-        "ort-wasm-simd-threaded.asyncify.wasm",
-    ),
+    "onnxruntime-web/dist": ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm", *GRAPHICS),
     "mediabunny/dist/bundles": ("mediabunny.min.mjs",),
     "mediabunny": ("LICENSE",),
 }
-MODEL = "crvos:fast"  # where none is named; behind a colon stands the quality
-GRAPHICS = ("ort.webgpu.min.mjs", "ort-wasm-simd-threaded.asyncify.mjs", "ort-wasm-simd-threaded.asyncify.wasm")  # for a graphics card
+MODEL = "crvos:fast"  # where none is named
 MARKER = "site.json"  # what the page asks first: its examples, precisions, and the files that it keeps for later
 Report = Callable[[str], None]
 
@@ -63,7 +57,7 @@ def build(
 
     Args:
         out: where to. A page that lies there is replaced; a folder that holds anything else is refused.
-        model: a checkpoint's name, folder or owner/repo, one that is given masks; behind it perhaps ":fast", for small frames inside.
+        model: a checkpoint's name, folder or owner/repo, one that is given masks; or one of the page's choices, "crvos:fast".
         packages: node_modules that are there already, instead of npm.
         precisions: of the graphs, the first is what the page takes.
         points: whether objects may be clicked on, which takes 14 MB more.
@@ -133,10 +127,9 @@ class Handler(http.server.SimpleHTTPRequestHandler):
 def _write_model(folder: Path, model: str, precisions: tuple[str, ...]) -> None:
     """export.json and the graphs that it names, in each precision."""
     folder.mkdir()
-    name, colon, last = model.rpartition(":")
-    model, quality = (name, last) if colon and last in ("fast", "normal") else (model, "normal")
+    name, quality = parts(model)
     for precision in precisions:
-        segmenter = vos_zoo.load(model, runtime="onnxruntime", device="cpu", dtype=precision, redetection=False, quality=quality)
+        segmenter = vos_zoo.load(name, runtime="onnxruntime", device="cpu", dtype=precision, redetection=False, quality=quality or "normal")
         if segmenter.finds_objects:
             raise vos_zoo.VosZooError(f"{model} finds its objects itself, and this page is for marking them: take another model")
         source: Any = segmenter.model

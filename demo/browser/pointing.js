@@ -5,26 +5,6 @@
 
 import { resize } from "./pictures.js";
 
-export class PointingModel {
-  /** told: pointing.json; fetched: gives a file's bytes; precision: "float32" or "int8". */
-  static async open(ort, told, fetched, precision) {
-    const model = Object.assign(new PointingModel(), { ort, told, sessions: {} });
-    for (const [name, { files }] of Object.entries(told.graphs)) {
-      const { file } = files[precision] ?? files.float32;
-      model.sessions[name] = await ort.InferenceSession.create(await fetched(file), { executionProviders: ["wasm"] });
-    }
-    return model;
-  }
-
-  run(name, known) {
-    return this.sessions[name].run(Object.fromEntries(this.told.graphs[name].inputs.map((each) => [each, known[each]])));
-  }
-
-  tensor(values, shape) {
-    return new this.ort.Tensor("float32", values, shape);
-  }
-}
-
 /** One picture, looked at when it is first asked. */
 export class Pointer {
   #whole = null;
@@ -32,9 +12,9 @@ export class Pointer {
   #fitting = null; // the last look that fitted a box or a ring
   #heard = new Map(); // answers, by what was said and what was there before
 
-  /** rgba: its bytes; size: [height, width]. */
+  /** model: the graphs of pointing.json; rgba: the picture's bytes; size: [height, width]. */
   constructor(model, rgba, size) {
-    Object.assign(this, { model, rgba, size, numbers: model.told.numbers });
+    Object.assign(this, { model, rgba, size, numbers: model.manifest.numbers });
   }
 
   /** Bytes 0 and 1. points: [[x, y, 0 or 1], ...]; box: [x0, y0, x1, y1] or null; before: bytes of what is to be corrected, or null. */
@@ -130,7 +110,7 @@ export class Pointer {
       const reach = Math.ceil(spread * count(over(small)) ** 0.5), wide = widest(small, look.grid, reach);
       small = small.map((value, i) => Math.max(value, wide[i] / 2));
     }
-    const { likely } = await this.model.run("fit", { ...look.seen, masks: this.model.tensor(Float32Array.from(small), [1, 1, H, W]) });
+    const { likely } = await this.model.run("fit", { ...look.seen, masks: this.model.tensor("float32", Float32Array.from(small), [1, 1, H, W]) });
     return resize(likely.data, look.grid, size);
   }
 
@@ -209,7 +189,7 @@ export class Pointer {
   }
 
   async #look(window, most) {
-    const size = sizeOf(window), scale = (most / (size[0] * size[1])) ** 0.5, { stride } = this.model.told;
+    const size = sizeOf(window), scale = (most / (size[0] * size[1])) ** 0.5, { stride } = this.model.manifest;
     const grid = size.map((side) => Math.max(2, even((side * scale) / stride)) * stride);
     const frames = new Float32Array(3 * grid[0] * grid[1]), plane = new Float32Array(size[0] * size[1]);
     for (let c = 0; c < 3; c++) {
@@ -218,14 +198,14 @@ export class Pointer {
       }
       frames.set(resize(plane, size, grid).map((value) => Math.min(255, Math.max(0, value)) / 255), c * grid[0] * grid[1]);
     }
-    const outputs = await this.model.run("look", { frames: this.model.tensor(frames, [1, 3, ...grid]) });
+    const outputs = await this.model.run("look", { frames: this.model.tensor("float32", frames, [1, 3, ...grid]) });
     const of = (kind) => Object.fromEntries(Object.entries(outputs).filter(([name]) => name.startsWith(kind)));
     return { window, grid, image: of("image_"), seen: of("seen_") };
   }
 
   /** The object's probabilities in the window of a look, at the picture's resolution. */
   async #asked(look, said, before) {
-    const [H, W] = look.grid, marks = this.model.tensor(this.#marks(look, said, before), [1, 4, H, W]);
+    const [H, W] = look.grid, marks = this.model.tensor("float32", this.#marks(look, said, before), [1, 4, H, W]);
     const { logits } = await this.model.run("point", { ...look.image, marks });
     return resize(logits.data, [H / 2, W / 2], sizeOf(look.window)).map((value) => 1 / (1 + Math.exp(-value)));
   }
@@ -260,7 +240,8 @@ function merged(before, answer, click, [height, width], { merge_side: side, reac
   const factor = Math.max(1, Math.ceil(Math.max(height, width) / side)), reach = Math.max(1, Math.floor(near / factor));
   const [h, w] = [Math.ceil(height / factor), Math.ceil(width / factor)];
   const coarse = new Uint8Array(h * w), piece = new Uint8Array(h * w), todo = [];
-  changed.forEach((differs, i) => { if (differs) coarse[Math.floor(Math.floor(i / width) / factor) * w + Math.floor((i % width) / factor)] = 1; });
+  const cell = (i) => Math.floor(Math.floor(i / width) / factor) * w + Math.floor((i % width) / factor);
+  changed.forEach((differs, i) => { if (differs) coarse[cell(i)] = 1; });
   const take = (y, x) => {
     if (y < 0 || x < 0 || y >= h || x >= w || piece[y * w + x] || !coarse[y * w + x]) return;
     piece[y * w + x] = 1;
@@ -270,7 +251,7 @@ function merged(before, answer, click, [height, width], { merge_side: side, reac
   around(Math.floor(even(click.y) / factor), Math.floor(even(click.x) / factor), reach);
   if (!todo.length) return after;
   while (todo.length) around(...todo.pop(), 1);
-  return after.map((value, i) => (changed[i] && !piece[Math.floor(Math.floor(i / width) / factor) * w + Math.floor((i % width) / factor)] ? before[i] : value));
+  return after.map((value, i) => (changed[i] && !piece[cell(i)] ? before[i] : value));
 }
 
 /** The largest value within `reach` of each place, that of zeros beyond the border too. */

@@ -1,7 +1,8 @@
 // The model computes here, so that the page stays awake. Asked by { call, ...}; answers { done } or { failed }, and { fetched } meanwhile.
 
-import { Follower, Model } from "./follow.js";
-import { Pointer, PointingModel } from "./pointing.js";
+import { Follower } from "./follow.js";
+import { Model } from "./model.js";
+import { Pointer } from "./pointing.js";
 
 const base = new URL(".", import.meta.url);
 const AGREED = 0.02; // of probabilities, by which a graphics card may differ from the processor
@@ -39,8 +40,9 @@ const CALLS = {
   },
   /** Opens what points, unless it is open. */
   async openPointer() {
-    const told = pointing ? null : await (await asked("pointer/pointing.json")).json();
-    pointing ??= await PointingModel.open(await runtime("wasm"), told, (file) => bytesOf(`pointer/${file}`), "int8");
+    if (pointing) return;
+    const manifest = await (await asked("pointer/pointing.json")).json();
+    pointing = await Model.open(await runtime("wasm"), manifest, (file) => bytesOf(`pointer/${file}`), "int8");
   },
   /** Looks at a picture, which is what `point` is about from here on. */
   async look({ rgba, size }) {
@@ -72,8 +74,9 @@ async function onCard(manifest, fetched) {
   const [found, expected] = [await probed(onIt), await probed(beside)];
   await beside.close();
   const far = found.reduce((most, value, i) => Math.max(most, Math.abs(value - expected[i])), 0);
-  if (!(far <= AGREED)) throw new Error("the graphics card computes other masks than the processor");
-  return onIt;
+  if (far <= AGREED) return onIt;
+  await onIt.close();
+  throw new Error("the graphics card computes other masks than the processor");
 }
 
 /** Probabilities of the second frame of a small clip. */

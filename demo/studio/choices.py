@@ -45,8 +45,8 @@ class Choices:
         chosen = names
         if chosen is None:
             here = [name for name, row in rows.items() if row.has_weights and row.follows]
-            chosen = sorted([*here, *(name for name in PLAIN if _parts(name)[1] and _parts(name)[0] in here)], key=[*PLAIN, *rows].index)
-        self.offered = tuple(_choice(name, rows.get(_parts(name)[0])) for name in chosen)
+            chosen = sorted([*here, *(name for name in PLAIN if parts(name)[1] and parts(name)[0] in here)], key=[*PLAIN, *rows].index)
+        self.offered = tuple(_choice(name, rows.get(parts(name)[0])) for name in chosen)
         self.plain = sum(choice.name in PLAIN for choice in self.offered)
         if not self.offered:
             raise vos_zoo.ModelNotFoundError("no model here has weights, so that there is nothing to show: install vos_zoo again")
@@ -71,7 +71,7 @@ class Choices:
             if name not in self._loaded:
                 while len(self._loaded) >= IN_MEMORY:
                     self._loaded.popitem(last=False)
-                model, quality = _parts(name)
+                model, quality = parts(name)
                 self._loaded[name] = vos_zoo.load(model, quality=quality or "normal")
             self._loaded.move_to_end(name)
             return self._loaded[name]
@@ -80,7 +80,7 @@ class Choices:
         return self.segmenter(name).finds_objects
 
 
-def _parts(name: str) -> tuple[str, str]:
+def parts(name: str) -> tuple[str, str]:
     """Model and quality of a choice's name; quality "" where none is named."""
     model, _, quality = name.partition(":") if name in PLAIN else (name, "", "")  # elsewhere a colon may be of a path
     return model, quality
@@ -92,7 +92,7 @@ def _choice(name: str, row: Any) -> Choice:
     words = WORDS.get(name) or WORDS.get(row.architecture, row.description)
     if "zeroshot" in name:
         words = FINDS_OBJECTS
-    quality = _parts(name)[1] or "normal"
+    quality = parts(name)[1] or "normal"
     mine = [metric for metric in row.metrics if metric.get("quality", "normal") == quality]
     scores = [metric["J&F"] for metric in mine if isinstance(metric.get("J&F"), (int, float))]
     return Choice(name, name, f"{words} Scores {scores[0]:.0f} of 100 on public test clips." if scores else words)

@@ -52,8 +52,9 @@ def test_graphs_give_what_the_modules_give_at_any_size(exported):
     def run(name: str, known: dict[str, Any], precision: str = "float32") -> dict[str, np.ndarray]:
         graph = facts["graphs"][name]
         session = onnxruntime.InferenceSession(str(folder / graph["files"][precision]["file"]))
-        feeds = {each: np.asarray(known[each], np.float32) for each in graph["inputs"]}
-        return dict(zip(graph["outputs"], session.run(graph["outputs"], feeds), strict=True))
+        feeds = {each["name"]: np.asarray(known[each["name"]], np.float32) for each in graph["inputs"]}
+        outputs = [each["name"] for each in graph["outputs"]]
+        return dict(zip(outputs, session.run(outputs, feeds), strict=True))
 
     for size in ((64, 112), (96, 144), (32, 32)):
         torch.manual_seed(sum(size))
@@ -84,10 +85,10 @@ def test_it_says_how_the_graphs_are_used(exported):
 
 def test_what_is_there_is_not_replaced_unasked(exported, tmp_path):
     model, folder = exported
-    with pytest.raises(SaveError, match="holds an export already: choose another folder, or pass overwrite=True"):
+    with pytest.raises(SaveError, match="the folder exists and is not empty. Choose another one, or pass overwrite=True"):
         vos_zoo.export_pointer(folder, model)
     (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(SaveError, match="holds notes.txt, which no export of a pointer left there"):
+    with pytest.raises(SaveError, match="besides graphs it holds notes.txt, which would be lost. Choose another folder"):
         vos_zoo.export_pointer(tmp_path, model, overwrite=True)
     with pytest.raises(SaveError, match="is a file, and a folder is needed"):
         vos_zoo.export_pointer(tmp_path / "notes.txt", model)
@@ -138,11 +139,12 @@ def test_clicks_on_the_page_without_a_server_give_pythons_masks(tmp_path):
     look = vos_zoo.load_pointer(device="cpu", dtype="float32").look(picture)
     script = """async ({ rgba, size, facts, asked }) => {
       const ort = await import("./vendor/ort.wasm.min.mjs");
-      const { Pointer, PointingModel } = await import("./pointing.js");
+      const { Pointer } = await import("./pointing.js");
+      const { Model } = await import("./model.js");
       ort.env.wasm.wasmPaths = new URL("vendor/", document.baseURI).href;
       ort.env.wasm.numThreads = 1;
       const bytes = async (file) => new Uint8Array(await (await fetch(`exact/${file}`)).arrayBuffer());
-      const model = await PointingModel.open(ort, facts, bytes, "float32");
+      const model = await Model.open(ort, facts, bytes, "float32");
       const pointer = new Pointer(model, Uint8Array.from(rgba), size), found = [];
       for (const { points = [], box = null, before = null, snap = false } of asked) {
         const there = before && Uint8Array.from(before);

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vos_zoo.checkpoints.config import CONFIG_FILE, ModelConfig
+from vos_zoo.checkpoints.config import CONFIG_FILE, ModelConfig, WeightsFile
 from vos_zoo.checkpoints.weights import count_parameters, read_header
 from vos_zoo.errors import CheckpointError, ModelNotFoundError
 from vos_zoo.models.discovery import taken
@@ -56,6 +56,13 @@ def folder() -> Path:
 def trunk_file(name: str) -> Path:
     """Where a trunk lies that several of our entries share."""
     return folder() / TRUNKS / f"{name}.safetensors"
+
+
+def stored(home: Path, entry: WeightsFile) -> list[Path]:
+    """The files that hold a checkpoint's weights here: those that the config describes, or what is left beside a trunk, and the trunk."""
+    if entry.shared is None or (home / entry.file).is_file():
+        return [home / each.file for each in entry.files]
+    return [home / entry.shared.own.file, trunk_file(entry.shared.name)]
 
 
 def homes() -> dict[str, Path]:
@@ -119,9 +126,7 @@ def info(name: str) -> ModelInfo:
     """One entry as a row. Reads its config and, where that names no count, the header of its weights."""
     config, home = read(name), folder_of(name)
     files = () if config.weights is None else config.weights.files
-    paths = [home / each.file for each in files]
-    if config.weights is not None and config.weights.shared is not None and not paths[0].is_file():
-        paths = [home / config.weights.shared.own.file, trunk_file(config.weights.shared.name)]
+    paths = [] if config.weights is None else stored(home, config.weights)
     ships = bool(paths) and all(path.is_file() for path in paths)
     parameters = config.parameters
     if parameters is None and isinstance(config.training.get("parameters"), int):

@@ -23,7 +23,7 @@ def pieces(folder: Path, entry: WeightsFile) -> list[weights.Piece] | None:
     """
     if entry.shared is None or (folder / entry.file).is_file():
         return None
-    own, trunk = folder / entry.shared.own.file, catalogue.trunk_file(entry.shared.name)
+    own, trunk = catalogue.stored(folder, entry)
     if entry.hub is not None and not own.is_file():
         return None
     for path in (own, trunk):

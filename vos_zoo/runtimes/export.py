@@ -13,7 +13,7 @@ import os
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
@@ -34,6 +34,7 @@ from vos_zoo.system.paths import user_path
 OPSET = 18  # of ONNX
 FOLDED = 1 << 30  # bytes of a constant that is computed beforehand: a share of a weight is as large as the weight
 Report = Callable[[str], None]
+Module = TypeVar("Module", bound=nn.Module)
 
 
 def export(
@@ -71,7 +72,7 @@ def export(
     text = config.to_json()
     _check_free(place, text, overwrite)
     with quietly(), undisturbed_building(), torch.no_grad():
-        plain = _plain_copy(model)
+        plain = plain_copy(folded(model))
         layout = _layout(plain, config)
         with atomic_write(place, replace_folder=overwrite) as written:
             written.mkdir()
@@ -210,9 +211,9 @@ def _write_pt2(program: torch.export.ExportedProgram, name: str, method: Method,
     return method.inputs, method.outputs
 
 
-def _plain_copy(model: VOSModel) -> VOSModel:
-    """With batch norms merged, on the CPU, tensors in the usual order, nothing that learns."""
-    plain = folded(copy.deepcopy(model)).to("cpu").to(memory_format=torch.contiguous_format)
+def plain_copy(model: Module) -> Module:
+    """On the CPU, tensors in the usual order, nothing that learns."""
+    plain = copy.deepcopy(model).to("cpu").to(memory_format=torch.contiguous_format)
     for tensor in (*plain.parameters(), *plain.buffers()):
         tensor.requires_grad_(False)
         tensor.data = tensor.data.contiguous()
