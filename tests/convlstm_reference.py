@@ -103,6 +103,17 @@ def competing(masks: list[Tensor]) -> Tensor:
     return stack / stack.sum(0)
 
 
+def left_to_one(masks: list[Tensor]) -> list[Tensor]:
+    """Where several of the masks (H, W) exceed 0.5, only that with the most squares in all does."""
+    most = sorted(range(len(masks)), key=lambda k: -float((masks[k] ** 2).sum()))
+    left = [mask.clone() for mask in masks]
+    for k in most[1:]:
+        for better in most[: most.index(k)]:
+            both = (masks[k] > 0.5) & (masks[better] > 0.5)
+            left[k][both] = 1 - masks[k][both]
+    return left
+
+
 def randomise(model: Any, seed: int = 0) -> Any:
     """The model in float64 with batch norms that do something and a prediction far from 0.5."""
     torch.manual_seed(seed)

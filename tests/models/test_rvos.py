@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from vos_zoo.models.parts.ops import compete, mask_pyramid
+from vos_zoo.models.parts.ops import compete, mask_pyramid, one_claim
 from vos_zoo.models.rvos import RVOS, STRIDES, ConvLSTM, Features, State
 
 Config = RVOS.Config
@@ -66,11 +66,16 @@ def test_zero_shot_equals_the_reference(config):
         state = model.start(model.encode(frames[:1]), None)
         assert state.masks.shape == (1, config.slots, 50, 75) and state.active.all()
         before = [[torch.zeros(1, *h.shape[2:]).double() for h in state[2:]] for _ in range(config.slots)]
+        shared = 0
         for frame in frames:
             probs, state = model.step(model.encode(frame[None]), state)
             before = reference.decode(model, reference_skips(model, frame), STRIDES, None, before)
-            expected = reference.competing(reference.masks_of(model, before, 50, 75))
-            torch.testing.assert_close(probs[0].double(), expected, atol=1e-5, rtol=0)
+            masks = reference.masks_of(model, before, 50, 75)
+            torch.testing.assert_close(state.masks[0].double(), torch.stack(masks), atol=1e-5, rtol=0)  # each slot goes on with its own
+            left = reference.left_to_one(masks)
+            shared += sum(bool((a != b).any()) for a, b in zip(masks, left, strict=True))
+            torch.testing.assert_close(probs[0].double(), reference.competing(left), atol=1e-5, rtol=0)
+    assert shared  # slots that found the same place were compared
 
 
 @pytest.mark.parametrize("size", [(100, 150), (240, 427), (31, 33), (7, 5), (1, 1)])
@@ -125,6 +130,18 @@ def test_scores_compete_and_the_background_wins_under_a_half():
     assert probs.argmax(1).flatten().tolist() == [1, 0, 1]
     torch.testing.assert_close(compete(scores[:, :1])[:, 1], scores[:, 0])  # one object alone is copied
     assert compete(scores, torch.tensor([[False, True]]))[0, 1].max() == 0
+
+
+def test_what_two_slots_find_is_left_whole_to_the_one_that_claims_more():
+    """The first is surer of the middle, the second claims more in all: the middle is the second's, and no pixel is lost or shared."""
+    scores = torch.tensor([[0.2, 0.9, 0.1, 0.1], [0.8, 0.7, 0.8, 0.3]]).view(1, 2, 1, 4)
+    apart = one_claim(scores, torch.tensor([[True, True]]))
+    assert compete(apart).argmax(1).flatten().tolist() == [2, 2, 2, 0]
+    torch.testing.assert_close(apart[0, 0].flatten(), torch.tensor([0.2, 0.1, 0.1, 0.1]))
+    torch.testing.assert_close(apart[:, 1], scores[:, 1])
+    assert compete(scores).argmax(1).flatten().tolist() == [2, 1, 2, 0]
+    only_first = torch.tensor([[True, False]])
+    assert compete(one_claim(scores, only_first), only_first).argmax(1).flatten().tolist() == [0, 1, 0, 0]
 
 
 # ---- slots

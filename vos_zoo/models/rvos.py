@@ -22,7 +22,8 @@ Where the paper is silent, the authors' published code decides (widths, order of
 
 The ablation's rows are recurrence="spatial" (RVOS-S, the hidden maps are then carried but not seen), "temporal" (RVOS-T),
 "spatio-temporal" (RVOS-ST). All have the same weights: what a row leaves out counts as zero. zero_shot=True is the model without a
-mask, which finds objects itself, one in each of its slots.
+mask, which finds objects itself, one in each of its slots. Two slots may find the same: what both claim is left to the one that claims
+more (ops.one_claim). The hidden maps do not see that.
 
 matched=C, not in the paper, replaces the previous mask by what matching finds (parts/matching.py): where this frame looks like its objects
 did in the previous frame and in up to `lasting` others, by the trunk's features at stride 16. Frame 0, and a frame for which masks are
@@ -45,7 +46,7 @@ from vos_zoo.models.parts import matching
 from vos_zoo.models.parts.backbones import Trunk, check_trunk
 from vos_zoo.models.parts.in_turn import objects_in_turn
 from vos_zoo.models.parts.matching import MatchedState, Matching
-from vos_zoo.models.parts.ops import check_threshold, compete, fed_back, mask_pyramid, resized
+from vos_zoo.models.parts.ops import check_threshold, compete, fed_back, mask_pyramid, one_claim, resized
 
 RECURRENCES = ("spatio-temporal", "spatial", "temporal")
 STRIDES = (32, 16, 8, 4)  # of the levels
@@ -290,7 +291,8 @@ class RVOS(Matching, VOSModel[Seen, Known]):  # type: ignore[override]  # it des
         """Masks are fed back without gradient, as in the authors' training; it flows through the hidden maps."""
         masks = prediction.logits.sigmoid()
         handed_on = fed_back(masks.detach(), self.config.feedback_threshold)
-        probs, after = compete(masks, state.active), State(handed_on, state.active, *prediction.carry)
+        apart = one_claim(masks, state.active) if self.config.zero_shot else masks
+        probs, after = compete(apart, state.active), State(handed_on, state.active, *prediction.carry)
         if isinstance(state, MatchedState):
             return probs, matching.remembered_matched(_key(features), after, state)
         return probs, after

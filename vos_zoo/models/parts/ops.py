@@ -70,6 +70,18 @@ def compete(scores: Tensor, active: Tensor | None = None) -> Tensor:
     return shares / shares.sum(1, keepdim=True)
 
 
+def one_claim(scores: Tensor, active: Tensor) -> Tensor:
+    """Scores of which no two exceed 0.5 at a pixel. It is left to the object that claims most; the others' are turned to one minus theirs.
+
+    Slots that look for objects by themselves (RVOS without a mask) often find the same one, and by the pixel they would cut it to pieces.
+    How much an object claims is the sum of its squared scores, so that what is sure counts. scores (B, K, H, W) in [0, 1]; active (B, K)
+    bool: slots in use.
+    """
+    claimed = (scores > 0.5) & active[:, :, None, None]
+    claims = claimed * scores.float().square().sum((2, 3), keepdim=True)
+    return torch.where(claimed & (claims < claims.amax(1, keepdim=True)), 1 - scores, scores)
+
+
 def mask_pyramid(masks: Tensor, strides: tuple[int, ...]) -> list[Tensor]:
     """Masks (B, K, H, W) at powers of two as strides: 2x2 max-pooling again and again, rounded up (RVOS, ACCLVOS).
 
