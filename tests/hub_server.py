@@ -232,6 +232,8 @@ class Handler(BaseHTTPRequestHandler):
             raise Refused(403, "You don't have the rights to create a model under this namespace")
         if repo_id in self.server.repos:
             return self.reply(409, {"url": f"{self.server.address}/{repo_id}", "error": "You already created this model repo"})
+        if given.get("type") == "space" and given.get("sdk") not in ("gradio", "static", "docker"):
+            raise Refused(400, "a Space needs an sdk")
         private = given.get("visibility") == "private" or bool(given.get("private"))
         repo = self.server.repos[repo_id] = Repo(given.get("type") or "model", private)
         repo.commit({".gitattributes": b"*.safetensors filter=lfs\n"}, "initial commit")

@@ -180,6 +180,7 @@ def _write_page(site: Path, precisions: tuple[str, ...], points: bool) -> None:
     digest = hashlib.sha256(b"".join(hashlib.sha256((site / name).read_bytes()).digest() for name in files)).hexdigest()[:16]
     worker = (HERE / "offline.js").read_text(encoding="utf-8").replace("BUILD", digest)
     (site / "offline.js").write_text(worker, encoding="utf-8")
+    shutil.copyfile(HERE / "space.md", site / "README.md")  # what a static Space is run by; the page itself does not need it
     kept = [name for name in files if name not in {f"vendor/{each}" for each in GRAPHICS} | _second_choice(site / "model", precisions)]
     said = {"precisions": list(precisions), "points": points, "examples": examples, "files": [*kept, MARKER]}
     (site / MARKER).write_text(json.dumps(said) + "\n", encoding="utf-8")

@@ -162,7 +162,29 @@ def space(tmp_path: Path) -> Path:
 def test_a_space_is_exactly_its_files(space):
     parcel = space_parcel(space, "me/space")
     assert sorted(item.path for item in parcel.items) == ["README.md", "app.py", "examples/a.png", "packages.txt", "requirements.txt"]
-    assert parcel.left_out == ("__pycache__/app.pyc",) and parcel.kind == "space"
+    assert parcel.left_out == ("__pycache__/app.pyc",) and (parcel.kind, parcel.sdk) == ("space", "gradio")
+
+
+def test_a_static_space_needs_no_python_but_its_first_page(space):
+    for name in ("app.py", "requirements.txt", "packages.txt"):
+        (space / name).unlink()
+    front = FRONT.replace("sdk: gradio", "sdk: static").replace('sdk_version: "6.31.0"\n', "").replace("app.py", "index.html")
+    (space / "README.md").write_text(front, encoding="utf-8")
+    with pytest.raises(PublishError, match=r"app_file 'index\.html' is not among the files"):
+        space_parcel(space, "me/space")
+    (space / "index.html").write_text("<!doctype html>\n")
+    parcel = space_parcel(space, "me/space")
+    assert sorted(item.path for item in parcel.items) == ["README.md", "examples/a.png", "index.html"]
+    assert parcel.sdk == "static"
+
+
+def test_the_page_without_a_server_is_asked_for_as_a_space_and_its_name_is_checked_before_it_is_built(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["push", "--browser", "--repo-id", "me/page"]) == 2
+    assert "say which, --space owner/name" in capsys.readouterr().err
+    assert main(["push", "--browser", "--space", "page"]) == 2
+    assert "give owner/name" in capsys.readouterr().err
+    assert not any(tmp_path.iterdir())
 
 
 def front(old: str, new: str):
@@ -175,8 +197,8 @@ def front(old: str, new: str):
     [
         (front("title: Video object segmentation\n", ""), r"front matter: title is missing"),
         (front("colorFrom: blue", "colorFrom: azure"), r"colorFrom must be one of red.*not 'azure'"),
-        (front("sdk: gradio", "sdk: streamlit"), r"sdk must be gradio, not 'streamlit'"),
-        (front('"6.31.0"', "6.31"), r"sdk_version must be a whole version such as 6\.31\.0, not 6\.31"),
+        (front("sdk: gradio", "sdk: streamlit"), r"sdk must be gradio or static, not 'streamlit'"),
+        (front('"6.31.0"', "6.31"), r"sdk_version must be a whole version in quotes such as '6\.31\.0', not 6\.31"),
         (front("app_file: app.py", "app_file: main.py"), r"app_file 'main\.py' is not among the files"),
         (front("Mark an object, get its masks", "m" * 61), r"short_description has more than 60"),
         (front("[me/crvos]", "[crvos]"), r"models: 'crvos' must be owner/name"),

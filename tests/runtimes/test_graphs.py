@@ -27,6 +27,7 @@ from vos_zoo.errors import CheckpointError, PublishError, SaveError, VosZooError
 from vos_zoo.models.base import VOSModel
 from vos_zoo.models.discovery import architecture_class, architectures
 from vos_zoo.publish.checkpoint import checkpoint_parcel
+from vos_zoo.publish.space import space_parcel
 from vos_zoo.runtimes import find
 from vos_zoo.runtimes.graph_model import GraphModel
 from vos_zoo.runtimes.int8 import Clip, quantize
@@ -196,11 +197,14 @@ def test_the_command_line_gives_the_same_pictures(folder_of, tmp_path, capsys):
 
 
 def test_the_page_without_a_server(folder_of, tmp_path):
-    """Pictures, or a video with the server gone: masks are Python's, and masks and overlay are downloaded and played."""
+    """Pictures, or a video with the server gone: masks are Python's, and masks and overlay are downloaded and played. It can be a Space."""
     packages, site, video, mask = browser_page.packages(), tmp_path / "site", tmp_path / "clip.mp4", tmp_path / "first.png"
     browser_page.builder().build(
         site, str(folder_of("CRVOS")), packages=packages, precisions=("float32",), points=False, report=lambda said: None
     )
+    parcel = space_parcel(site, "me/page")
+    assert parcel.sdk == "static" and {"README.md", "index.html", "model/encode.onnx"} <= {item.path for item in parcel.items}
+    assert "README.md" not in json.loads((site / "site.json").read_text())["files"]
     frames, ids = clip(6, 1, size=(48, 64))
     pictures = [tmp_path / f"{n}.png" for n in range(6)]
     with VideoWriter(video, fps=10, size=(48, 64)) as writer:

@@ -68,13 +68,19 @@ def folder() -> Path:
     )
 
 
-def _in_the_browser(args: argparse.Namespace) -> int:
+def built(site: Path, models: str | None = None, packages: Path | None = None) -> ModuleType:
+    """Builds the page without a server into a folder, unless it is there and no model is named. Returns its builder."""
     page = _module("vos_zoo_demo_browser", folder() / "browser" / "build.py")
-    models = [name.strip() for name in (args.models or page.MODEL).split(",") if name.strip()]
-    if len(models) != 1:
+    names = [name.strip() for name in (models or page.MODEL).split(",") if name.strip()]
+    if len(names) != 1:
         raise VosZooError("the page in the browser has one model: give one name to --models")
-    if args.models or not (args.browser / page.MARKER).is_file():
-        page.build(args.browser, models[0], packages=args.packages, report=say)
+    if models or not (site / page.MARKER).is_file():
+        page.build(site, names[0], packages=packages, report=say)
+    return page
+
+
+def _in_the_browser(args: argparse.Namespace) -> int:
+    page = built(args.browser, args.models, args.packages)
     try:
         page.serve(args.browser, args.host, args.port or 7860, open_it=args.open)
     except OSError as error:

@@ -2,6 +2,7 @@
 
 vos-zoo push my_checkpoint --repo-id me/crvos-cells --dry-run
 vos-zoo push my_checkpoint --repo-id me/crvos-cells --tag v1
+vos-zoo push --space me/vos-zoo --browser
 
 Config, licence, card and weights are checked before anything is sent; all goes in one commit, which is then loaded back. The token is
 that of `hf auth login`, or HF_TOKEN.
@@ -10,8 +11,10 @@ that of `hf auth login`, or HF_TOKEN.
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vos_zoo.commands.demo import SITE, built
 from vos_zoo.errors import VosZooError
 
 if TYPE_CHECKING:
@@ -24,7 +27,10 @@ def add(commands: Subparsers) -> None:
     parser.add_argument("folder", nargs="?", metavar="FOLDER", help="a checkpoint folder, or a name of vos-zoo list; with --space: demo")
     target = parser.add_mutually_exclusive_group(required=True)
     target.add_argument("--repo-id", metavar="OWNER/NAME", help="repository for the checkpoint, made if it is not there")
-    target.add_argument("--space", metavar="OWNER/NAME", help="send FOLDER as a Gradio Space instead")
+    target.add_argument("--space", metavar="OWNER/NAME", help="send FOLDER as a Space instead")
+    parser.add_argument("--browser", action="store_true",
+                        help=f"with --space: the page that computes in the browser, a static Space; built into FOLDER unless it is there "
+                             f"(default: {SITE})")  # fmt: skip
     parser.add_argument("--private", action="store_true", help="make a new repository private; an existing one keeps its visibility")
     where = parser.add_mutually_exclusive_group()
     where.add_argument("--revision", metavar="BRANCH", help="branch to commit to, made if it is not there (default: main)")
@@ -37,12 +43,19 @@ def add(commands: Subparsers) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from vos_zoo.publish.checkpoint import checkpoint_parcel
+    from vos_zoo.publish.parcel import checked_repo_id
     from vos_zoo.publish.push import push
     from vos_zoo.publish.space import space_parcel
     from vos_zoo.segmenter import Segmenter
 
     load = Segmenter.from_source
-    if args.space:
+    if args.browser and not args.space:
+        raise VosZooError("--browser is for the page as a Space: say which, --space owner/name")
+    if args.browser:
+        checked_repo_id(args.space)  # before the page is built
+        built(site := Path(args.folder or SITE).expanduser())
+        parcel = space_parcel(site, args.space)
+    elif args.space:
         parcel = space_parcel(args.folder or "demo", args.space)
     else:
         parcel = checkpoint_parcel(_folder(args.folder), args.repo_id, load=load)
@@ -57,8 +70,6 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _folder(given: str | None) -> str:
-    from pathlib import Path
-
     from vos_zoo.checkpoints import catalogue
 
     if given is None:

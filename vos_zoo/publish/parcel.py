@@ -54,6 +54,7 @@ class Parcel:
     items: tuple[Item, ...]
     left_out: tuple[str, ...] = ()  # hidden files and caches in the folder, which are not sent
     notes: tuple[str, ...] = field(default=())  # what the checks found worth knowing
+    sdk: str | None = None  # of a Space: what runs it, "gradio" or "static"
 
     def table(self) -> str:
         """A line a file: bytes, SHA-256, path; then the sum."""

@@ -74,7 +74,7 @@ def push(
     branch = _checked(revision, create_pr, tag)
     repository = Repository(parcel.repo_id, parcel.kind, token)
     there = repository.look(branch)
-    there = _prepared(repository, there, branch, private, create_pr)
+    there = _prepared(repository, there, branch, private, create_pr, parcel.sdk)
     new = [item for item in parcel.items if not there.holds(item)]
     gone = _gone(parcel, there)
     _check_tag(tag, there, bool(new or gone))
@@ -142,12 +142,12 @@ def _checked(revision: str | None, create_pr: bool, tag: str | None) -> str:
     return revision or "main"
 
 
-def _prepared(repository: Repository, there: There | None, branch: str, private: bool, create_pr: bool) -> There:
+def _prepared(repository: Repository, there: There | None, branch: str, private: bool, create_pr: bool, sdk: str | None) -> There:
     """The repository and its branch, made where they are not there yet."""
     if there is None:
         if create_pr:
             raise PublishError(f"there is no {repository.repo_id!r} on the Hub to open a pull request on. Publish without one to make it.")
-        repository.create(private)
+        repository.create(private, sdk)
         there = repository.look(branch)
         if there is None:
             raise PublishError(f"{repository.repo_id!r} was made, but can't be seen. Look at {repository.url}, then run it again.")

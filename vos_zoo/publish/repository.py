@@ -85,9 +85,10 @@ class Repository:
             files = {} if commit is None else self._files(commit)
             return There(bool(info.private), commit, files, tags)
 
-    def create(self, private: bool) -> None:
+    def create(self, private: bool, sdk: str | None = None) -> None:
+        """sdk: of a Space."""
         with self._explained("created"):
-            self._api.create_repo(**self._where, private=private, exist_ok=True, space_sdk="gradio" if self.kind == "space" else None)
+            self._api.create_repo(**self._where, private=private, exist_ok=True, space_sdk=sdk)
 
     def create_branch(self, branch: str) -> None:
         with self._explained(f"given a branch {branch!r}"):

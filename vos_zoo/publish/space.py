@@ -1,4 +1,4 @@
-"""A Gradio Space's folder, checked and made ready to be sent: exactly its files."""
+"""A Space's folder, of Gradio or of static files, checked and made ready to be sent: exactly its files."""
 
 from __future__ import annotations
 
@@ -33,8 +33,10 @@ def space_parcel(folder: str | Path, repo_id: str) -> Parcel:
     files = {path: file for path, file in found.items() if path not in left_out}
     refuse((problem for path, file in files.items() for problem in problems_of(path, file)), folder)
     meta = _front_matter(folder)
-    refuse([*_problems_of_meta(meta, files), *_problems_of_requirements(meta, files), *_problems_of_code(files)], folder)
-    return Parcel(repo_id, "space", tuple(Item.of(path, file) for path, file in files.items()), left_out)
+    static = meta.get("sdk") == "static"
+    needs = [] if static else [*_problems_of_version(meta), *_problems_of_requirements(meta, files)]
+    refuse([*_problems_of_meta(meta, files), *needs, *_problems_of_code(files)], folder)
+    return Parcel(repo_id, "space", tuple(Item.of(path, file) for path, file in files.items()), left_out, sdk=meta["sdk"])
 
 
 def _front_matter(folder: Path) -> dict[str, Any]:
@@ -52,18 +54,14 @@ def _front_matter(folder: Path) -> dict[str, Any]:
 
 def _problems_of_meta(meta: dict[str, Any], files: dict[str, Path]) -> Iterator[str]:
     where = f"{CARD_FILE}, front matter:"
-    for key in ("title", "emoji", "colorFrom", "colorTo", "sdk", "sdk_version", "app_file", "license", "short_description"):
+    for key in ("title", "emoji", "colorFrom", "colorTo", "sdk", "app_file", "license", "short_description"):
         if not isinstance(meta.get(key), str) or not meta[key]:
             yield f"{where} {key} is missing or no string (quote versions)"
-    if meta.get("sdk") != "gradio":
-        yield f"{where} sdk must be gradio, not {meta.get('sdk')!r:.40}"
+    if meta.get("sdk") not in ("gradio", "static"):
+        yield f"{where} sdk must be gradio or static, not {meta.get('sdk')!r:.40}"
     for key in ("colorFrom", "colorTo"):
         if meta.get(key) not in _COLOURS:
             yield f"{where} {key} must be one of {', '.join(_COLOURS)}, not {meta.get(key)!r:.40}"
-    if not re.fullmatch(r"\d+\.\d+\.\d+", str(meta.get("sdk_version"))):
-        yield f"{where} sdk_version must be a whole version such as 6.31.0, not {meta.get('sdk_version')!r:.40}"
-    if "python_version" in meta and not re.fullmatch(r"3\.\d+(\.\d+)?", str(meta["python_version"])):
-        yield f"{where} python_version must be such as '3.11', not {meta['python_version']!r:.40}"
     if meta.get("app_file") not in files:
         yield f"{where} app_file {meta.get('app_file')!r:.80} is not among the files"
     if len(str(meta.get("short_description", ""))) > _MAX_SHORT_DESCRIPTION:
@@ -74,6 +72,14 @@ def _problems_of_meta(meta: dict[str, Any], files: dict[str, Path]) -> Iterator[
     for model in meta.get("models") or []:
         if isinstance(model, str) and not is_repo_id(model):
             yield f"{where} models: {model!r:.80} must be owner/name"
+
+
+def _problems_of_version(meta: dict[str, Any]) -> Iterator[str]:
+    where = f"{CARD_FILE}, front matter:"
+    if not isinstance(meta.get("sdk_version"), str) or not re.fullmatch(r"\d+\.\d+\.\d+", meta["sdk_version"]):
+        yield f"{where} sdk_version must be a whole version in quotes such as '6.31.0', not {meta.get('sdk_version')!r:.40}"
+    if "python_version" in meta and not re.fullmatch(r"3\.\d+(\.\d+)?", str(meta["python_version"])):
+        yield f"{where} python_version must be such as '3.11', not {meta['python_version']!r:.40}"
 
 
 def _problems_of_requirements(meta: dict[str, Any], files: dict[str, Path]) -> Iterator[str]:
