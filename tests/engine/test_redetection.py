@@ -397,11 +397,13 @@ def test_maps_do_not_depend_on_how_many_similarities_there_are_at_once(monkeypat
 
 
 @pytest.mark.parametrize(
-    ("agrees", "needed"),
-    [(0.0, 0.3), (0.1, 0.3), (0.25, 0.35), (0.29, 0.39), (0.3, 0.55), (0.49, 0.74), (0.5, float("inf")), (1.0, float("inf"))],
-)
-def test_the_less_a_mask_is_doubted_the_more_another_must_agree(agrees, needed):
-    assert ObjectMatch(agrees, 1.0, 1.0, 10.0).agreement_needed == pytest.approx(needed)
+    ("agrees", "cells", "needed"),
+    [(0.0, 0.0, 0.3), (0.1, 0.4, 0.3), (0.25, 0.4, 0.35), (0.3, 0.4, 0.55),  # nothing stands there
+     (0.0, 10, 0.6), (0.29, 10, 0.6), (0.29, 0.6, 0.6), (0.3, 10, 0.6), (0.49, 10, 0.74),
+     (0.5, 10, float("inf")), (1.0, 10, float("inf"))],
+)  # fmt: skip
+def test_the_less_a_mask_is_doubted_the_more_another_must_agree(agrees, cells, needed):
+    assert ObjectMatch(agrees, 1.0, 1.0, cells).agreement_needed == pytest.approx(needed)
 
 
 def test_a_match_of_every_kind():

@@ -6,7 +6,7 @@ it has lost. So in every FRAMES_PER_LOOK-th frame its masks are compared with a 
 
 - Recovered: a mask that agrees too little with its map is doubted. The model is then given the map as that object's mask, as if somebody
   had annotated this frame, and steps the frame again. If the new mask agrees better, it replaces the old one. The less the old one was
-  doubted, the larger the gain needed.
+  doubted, the larger the gain needed. A mask gives way only to one that agrees well by itself; where there was none, a little is enough.
 - Taken away: a mask that was not replaced, and that lies on what does not look like the object at all, is removed. The object has no
   pixel, and is lost, until a later look finds it.
 
@@ -33,7 +33,9 @@ STRONG_DOUBT_BELOW = 0.3  # agreement under which a mask is strongly doubted
 DOUBT_BELOW = 0.5  # agreement under which a mask is doubted
 GAIN_IN_STRONG_DOUBT = 0.1  # by which a new mask must agree better than one that is strongly doubted
 GAIN_IN_DOUBT = 0.25  # by which a new mask must agree better than one that is doubted
-MIN_RECOVERED_AGREEMENT = 0.3  # of a new mask, whatever the old one's was
+MIN_RECOVERED_AGREEMENT = 0.3  # of a new mask where there was none
+MIN_REPLACING_AGREEMENT = 0.6  # of a new mask that takes the place of one: a map that fits nothing well is no reason to leave it
+EMPTY_BELOW = 0.5  # cells under a mask that is none
 STRANGE_LIKENESS_BELOW = 0.05  # likeness under which a mask lies on something else
 MIN_REMOVED_CELLS = 2  # of a mask that is taken away: what smaller things look like, their cells can't tell
 
@@ -59,7 +61,7 @@ class ObjectMatch(NamedTuple):
         if self.agreement >= DOUBT_BELOW:
             return math.inf
         gain = GAIN_IN_STRONG_DOUBT if self.agreement < STRONG_DOUBT_BELOW else GAIN_IN_DOUBT
-        return max(self.agreement + gain, MIN_RECOVERED_AGREEMENT)
+        return max(self.agreement + gain, MIN_RECOVERED_AGREEMENT if self.cells < EMPTY_BELOW else MIN_REPLACING_AGREEMENT)
 
 
 class Redetector:
