@@ -99,7 +99,8 @@ def _timed(options: argparse.Namespace) -> tuple[dict[tuple[str, Run], dict[str,
 def _bytes(model: str, run: Run) -> int:
     """Of the weights, or of the graphs."""
     if run[0] == "torch":
-        return sum(path.stat().st_size for path in sources.find(model).folder.glob("*.safetensors"))
+        weights = sources.find(model).config.weights
+        return weights.bytes if weights else 0
     graphs: Any = vos_zoo.load(model, runtime=run[0], dtype=run[1], device="cpu", redetection=False).model
     return sum({graph.files[run[1]].file: graph.files[run[1]].bytes for graph in graphs.manifest.graphs.values()}.values())
 

@@ -273,6 +273,7 @@ def test_the_table_of_runtimes(folder_of, tmp_path, capsys):
     torchs, graphs = record["results"]
     assert (torchs["runtime"], torchs["times"], graphs["runtime"], graphs["precision"]) == ("torch", 1, "onnxruntime", "float32")
     assert graphs["mean_jf"] == pytest.approx(torchs["mean_jf"], abs=0.02) and min(graphs["times"], graphs["seconds"]) > 0
+    assert torchs["bytes"] == (folder_of("CRVOS") / "model.safetensors").stat().st_size
     assert graphs["bytes"] == sum(path.stat().st_size for path in (folder_of("CRVOS") / "onnx").glob("*.onnx"))
     assert "| model | runtime | precision | J&F |" in capsys.readouterr().out and str(tmp_path) not in record["command"]
 
