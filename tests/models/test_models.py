@@ -306,6 +306,27 @@ def test_stream_equals_propagate_equals_a_session(segmenter):
     assert again.tobytes() == whole.tobytes()
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_a_gpu_gives_the_masks_of_the_cpu(segmenter, dtype):
+    """In float32 but for ties; in half precision what random weights leave of it."""
+    video, _, first = clip(segmenter)
+    on_gpu = Segmenter(build_like(segmenter), segmenter.config, device="cuda", dtype=dtype)
+    masks, expected = np.asarray(on_gpu.propagate(video, first)), np.asarray(segmenter.propagate(video, first))
+    assert (masks == expected).mean() > (0.999 if dtype == "float32" else 0.9)
+    latency = np.asarray(on_gpu.propagate(video, first, mode="latency"))
+    assert (latency == masks).mean() > 0.999
+
+
+def build_like(segmenter: Segmenter) -> VOSModel:
+    """Another model with the weights of this one's."""
+    model = architecture_class(segmenter.config.architecture)
+    copy: VOSModel = model(model.Config(**segmenter.config.model_args))
+    copy.load_state_dict(segmenter.model.state_dict())
+    return copy.eval()
+
+
 def test_zero_shot_finds_objects_without_a_mask(segmenter):
     video, truth, _ = clip(segmenter)
     if not segmenter.finds_objects:
