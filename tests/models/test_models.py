@@ -33,7 +33,7 @@ def cases() -> dict[str, tuple[str, dict[str, Any]]]:
         debug = dict(architecture_class(name).debug)
         found[name] = (name, debug)
         if {"zero_shot", "slots"} <= {each.name for each in dataclasses.fields(architecture_class(name).Config)}:
-            found[f"{name} zero-shot"] = (name, {**debug, "zero_shot": True, "slots": 3})
+            found[f"{name} zero-shot"] = (name, {**debug, "zero_shot": True, "slots": 3, "overlap": "object"})
         if "matched" in {each.name for each in dataclasses.fields(architecture_class(name).Config)}:
             told = {"lasting": 2} if name != "SCM" else {"shared_keys": True, "similarity": "cosine", "memory_backbone": "resnet18"}
             found[f"{name} matched"] = (name, {**debug, "matched": 8, **told})

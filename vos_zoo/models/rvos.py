@@ -22,8 +22,8 @@ Where the paper is silent, the authors' published code decides (widths, order of
 
 The ablation's rows are recurrence="spatial" (RVOS-S, the hidden maps are then carried but not seen), "temporal" (RVOS-T),
 "spatio-temporal" (RVOS-ST). All have the same weights: what a row leaves out counts as zero. zero_shot=True is the model without a
-mask, which finds objects itself, one in each of its slots. Two slots may find the same: what both claim is left to the one that claims
-more (ops.one_claim). The hidden maps do not see that.
+mask, which finds objects itself, one in each of its slots. Two slots may find the same; overlap="object", not in the paper, leaves what
+both claim to the one that claims more (ops.one_claim). The hidden maps do not see that.
 
 matched=C, not in the paper, replaces the previous mask by what matching finds (parts/matching.py): where this frame looks like its objects
 did in the previous frame and in up to `lasting` others, by the trunk's features at stride 16. Frame 0, and a frame for which masks are
@@ -49,6 +49,7 @@ from vos_zoo.models.parts.matching import MatchedState, Matching
 from vos_zoo.models.parts.ops import check_threshold, compete, fed_back, mask_pyramid, one_claim, resized
 
 RECURRENCES = ("spatio-temporal", "spatial", "temporal")
+OVERLAPS = ("pixel", "object")
 STRIDES = (32, 16, 8, 4)  # of the levels
 
 
@@ -62,6 +63,7 @@ class RVOSConfig:
     feedback_threshold: float | None = None  # masks handed on are 1 above this, 0 elsewhere (ops.fed_back); None: soft, as they are
     zero_shot: bool = False  # True: no mask goes in, the model finds the objects
     slots: int = 10  # objects that a zero-shot model looks for
+    overlap: str = "pixel"  # what two of its slots claim: "pixel", each pixel to the surer; "object", all to the one that claims more
     stride_on: str = "3x3"  # the convolution of a bottleneck that has its stride; "1x1": the one before, as in Caffe (backbones.py)
     matched: int = 0  # channels of the keys that frames are matched by; 0: no keys, the previous mask alone, as the paper has it
     matching: bool = True  # False: the previous mask alone though there are keys
@@ -79,6 +81,8 @@ class RVOSConfig:
         matching.check_matching(self.matched, self.lasting)
         if self.matched and self.zero_shot:
             raise ValueError("matched has nothing to replace where zero_shot is true: set matched to 0")
+        if self.overlap not in OVERLAPS:
+            raise ValueError(f"overlap is one of {OVERLAPS}, not {self.overlap!r}")
         if not 1 <= self.slots <= 255:
             raise ValueError(f"slots must lie between 1 and 255, not {self.slots}")
 
@@ -291,7 +295,8 @@ class RVOS(Matching, VOSModel[Seen, Known]):  # type: ignore[override]  # it des
         """Masks are fed back without gradient, as in the authors' training; it flows through the hidden maps."""
         masks = prediction.logits.sigmoid()
         handed_on = fed_back(masks.detach(), self.config.feedback_threshold)
-        apart = one_claim(masks, state.active) if self.config.zero_shot else masks
+        whole = self.config.zero_shot and self.config.overlap == "object"
+        apart = one_claim(masks, state.active) if whole else masks
         probs, after = compete(apart, state.active), State(handed_on, state.active, *prediction.carry)
         if isinstance(state, MatchedState):
             return probs, matching.remembered_matched(_key(features), after, state)
