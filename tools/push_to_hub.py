@@ -9,13 +9,8 @@ The same as `vos-zoo push`; what is checked and how it is sent is in vos_zoo/pub
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 from vos_zoo.cli import main
 
 if __name__ == "__main__":
-    given = sys.argv[1:]
-    as_space = any(each.split("=")[0] == "--space" for each in given) and "--browser" not in given
-    if as_space and not Path("demo").is_dir():
-        given = [str(Path(__file__).resolve().parent.parent / "demo"), *given]
-    sys.exit(main(["push", *given]))
+    sys.exit(main(["push", *sys.argv[1:]]))

@@ -14,7 +14,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vos_zoo.commands.demo import SITE, built
+from vos_zoo.commands import demo
 from vos_zoo.errors import VosZooError
 
 if TYPE_CHECKING:
@@ -24,13 +24,15 @@ if TYPE_CHECKING:
 def add(commands: Subparsers) -> None:
     parser = commands.add_parser("push", help="publish a checkpoint on the Hugging Face Hub", description=__doc__,
                                  formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
-    parser.add_argument("folder", nargs="?", metavar="FOLDER", help="a checkpoint folder, or a name of vos-zoo list; with --space: demo")
+    parser.add_argument(
+        "folder", nargs="?", metavar="FOLDER", help="a checkpoint folder, or a name of vos-zoo list; with --space: demo/ of this vos_zoo"
+    )
     target = parser.add_mutually_exclusive_group(required=True)
     target.add_argument("--repo-id", metavar="OWNER/NAME", help="repository for the checkpoint, made if it is not there")
     target.add_argument("--space", metavar="OWNER/NAME", help="send FOLDER as a Space instead")
     parser.add_argument("--browser", action="store_true",
                         help=f"with --space: the page that computes in the browser, a static Space; built into FOLDER unless it is there "
-                             f"(default: {SITE})")  # fmt: skip
+                             f"(default: {demo.SITE})")  # fmt: skip
     parser.add_argument("--private", action="store_true", help="make a new repository private; an existing one keeps its visibility")
     where = parser.add_mutually_exclusive_group()
     where.add_argument("--revision", metavar="BRANCH", help="branch to commit to, made if it is not there (default: main)")
@@ -53,10 +55,11 @@ def run(args: argparse.Namespace) -> int:
         raise VosZooError("--browser is for the page as a Space: say which, --space owner/name")
     if args.browser:
         checked_repo_id(args.space)  # before the page is built
-        built(site := Path(args.folder or SITE).expanduser())
+        site = Path(args.folder or demo.SITE).expanduser()
+        demo.built(site)
         parcel = space_parcel(site, args.space)
     elif args.space:
-        parcel = space_parcel(args.folder or "demo", args.space)
+        parcel = space_parcel(args.folder or demo.folder(), args.space)
     else:
         parcel = checkpoint_parcel(_folder(args.folder), args.repo_id, load=load)
     print(parcel.table())

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from vos_zoo.checkpoints.config import ModelConfig
 
 MAX_SHARED_LOOK = 2.0  # times the describer's usual frame: on a larger grid a look would take too long
-FAST_BELOW = 0.5  # times the describer's usual frame: who wants smaller ones wants them followed fast, so a look is as small
 LIGHT_LOOK = 0.75  # of its usual shorter side, where only the look needs the describer: as good, in little more than half the time
 
 
@@ -100,12 +99,12 @@ class Member:
         for n, branch in enumerate(branches):
             if branch.model is model and not branch.flipped and _times(branch.grid, usual) <= MAX_SHARED_LOOK:
                 return Redetector(Appearance(branch, n), branches)
+        own = any(branch.model is model for branch in branches)
+        look = usual if own else self.grid(video, InputSpec(short_side=max(1, round(LIGHT_LOOK * min(usual.inner)))))
         followed = branches[leader(branches)].grid
-        if _times(followed, usual) < FAST_BELOW and min(followed.inner) >= model.stride:
-            usual = self.grid(video, InputSpec(exact=followed.inner))
-        elif all(branch.model is not model for branch in branches):
-            usual = self.grid(video, InputSpec(short_side=max(1, round(LIGHT_LOOK * min(usual.inner)))))
-        return Redetector(Appearance(Branch(model, self.device, usual)), branches)
+        if _times(followed, look) < 1 and min(followed.inner) >= model.stride:  # who wants small frames wants them followed fast
+            look = self.grid(video, InputSpec(exact=followed.inner))
+        return Redetector(Appearance(Branch(model, self.device, look)), branches)
 
     def _prepare(self) -> None:
         made_for_inference = any(parameter.is_inference() for parameter in self.model.parameters())  # by a caller: so they stay

@@ -33,9 +33,8 @@ def space_parcel(folder: str | Path, repo_id: str) -> Parcel:
     files = {path: file for path, file in found.items() if path not in left_out}
     refuse((problem for path, file in files.items() for problem in problems_of(path, file)), folder)
     meta = _front_matter(folder)
-    static = meta.get("sdk") == "static"
-    needs = [] if static else [*_problems_of_version(meta), *_problems_of_requirements(meta, files)]
-    refuse([*_problems_of_meta(meta, files), *needs, *_problems_of_code(files)], folder)
+    of_gradio = () if meta.get("sdk") == "static" else _problems_of_gradio(meta, files)
+    refuse([*_problems_of_meta(meta, files), *of_gradio, *_problems_of_code(files)], folder)
     return Parcel(repo_id, "space", tuple(Item.of(path, file) for path, file in files.items()), left_out, sdk=meta["sdk"])
 
 
@@ -56,7 +55,7 @@ def _problems_of_meta(meta: dict[str, Any], files: dict[str, Path]) -> Iterator[
     where = f"{CARD_FILE}, front matter:"
     for key in ("title", "emoji", "colorFrom", "colorTo", "sdk", "app_file", "license", "short_description"):
         if not isinstance(meta.get(key), str) or not meta[key]:
-            yield f"{where} {key} is missing or no string (quote versions)"
+            yield f"{where} {key} is missing or no string"
     if meta.get("sdk") not in ("gradio", "static"):
         yield f"{where} sdk must be gradio or static, not {meta.get('sdk')!r:.40}"
     for key in ("colorFrom", "colorTo"):
@@ -74,12 +73,14 @@ def _problems_of_meta(meta: dict[str, Any], files: dict[str, Path]) -> Iterator[
             yield f"{where} models: {model!r:.80} must be owner/name"
 
 
-def _problems_of_version(meta: dict[str, Any]) -> Iterator[str]:
+def _problems_of_gradio(meta: dict[str, Any], files: dict[str, Path]) -> Iterator[str]:
+    """What a Space that runs Python needs besides."""
     where = f"{CARD_FILE}, front matter:"
     if not isinstance(meta.get("sdk_version"), str) or not re.fullmatch(r"\d+\.\d+\.\d+", meta["sdk_version"]):
         yield f"{where} sdk_version must be a whole version in quotes such as '6.31.0', not {meta.get('sdk_version')!r:.40}"
     if "python_version" in meta and not re.fullmatch(r"3\.\d+(\.\d+)?", str(meta["python_version"])):
         yield f"{where} python_version must be such as '3.11', not {meta['python_version']!r:.40}"
+    yield from _problems_of_requirements(meta, files)
 
 
 def _problems_of_requirements(meta: dict[str, Any], files: dict[str, Path]) -> Iterator[str]:
