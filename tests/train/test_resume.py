@@ -8,6 +8,7 @@ import multiprocessing
 import os
 import signal
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -206,6 +207,10 @@ def test_sources_are_drawn_by_their_weights(tmp_path: Path, clips: list[AnyClip]
     assert list(Batches(run, None, {"a": clips, "b": clips})._real["single"]) == ["b"]
     with pytest.raises(DataError, match="stage single wants 100% of its batches from real clips, but there are none of source b"):
         Batches(run, None, {"a": clips})
+    run.stages[0].sources, run.stages[0].clips_skip = {}, ("odd",)
+    odd = replace(clips[0], name="odd one")  # type: ignore[type-var]
+    left = Batches(run, None, {"a": [*clips, odd], "b": [odd]})._real["single"]
+    assert {name: [clip.name for clip in sampler.clips] for name, sampler in left.items()} == {"a": [clips[0].name]}
 
 
 def test_stages_without_their_data_are_refused_at_once(stills: StillBank) -> None:

@@ -14,7 +14,7 @@ from vos_zoo.train.corruption import corrupt
 from vos_zoo.train.interrupts import ignore_ctrl_c
 from vos_zoo.train.patches import Look
 from vos_zoo.train.recipe import Recipe, Stage
-from vos_zoo.train.sources.clips import AnyClip
+from vos_zoo.train.sources.clips import AnyClip, without
 from vos_zoo.train.sources.stills import StillBank
 from vos_zoo.train.sources.views import ViewConfig
 from vos_zoo.train.sources.windows import ClipSampler
@@ -49,7 +49,8 @@ class Batches(torch.utils.data.Dataset[Draft | Sample]):
         self._synthetic: dict[str, Synthesizer] = {}
         for stage in recipe.stages:
             if stills is None or stage.real > 0:
-                wanted = {name: sources[name] for name in recipe.weights_of(stage) if sources.get(name)}
+                wanted = {name: without(sources.get(name, ()), stage.clips_skip) for name in recipe.weights_of(stage)}
+                wanted = {name: those for name, those in wanted.items() if those}
                 missing = [name for name in stage.sources if name not in wanted]
                 if not wanted or missing:
                     share = 1.0 if stills is None else stage.real

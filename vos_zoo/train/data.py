@@ -10,7 +10,7 @@ from typing import Any
 
 from vos_zoo.datasets.kept_out import kept_out
 from vos_zoo.train.recipe import Recipe
-from vos_zoo.train.sources.clips import AnyClip, load_clips, training_clips
+from vos_zoo.train.sources.clips import AnyClip, load_clips, training_clips, without
 from vos_zoo.train.sources.layouts import ClipFiles, find_clips
 from vos_zoo.train.sources.problems import Problems
 from vos_zoo.train.sources.stills import StillBank, load_stills, pairs_of
@@ -51,7 +51,7 @@ def load_data(
     if recipe.clips:
         index = index or (root / recipe.clips_index if recipe.clips_index else None)
         found = training_clips(root, index, problems) if index or not recipe.sources else []
-        files["clips"] = [each for each in found if not any(word in each.name for word in recipe.clips_skip)]
+        files["clips"] = without(found, recipe.clips_skip)
     for name, source in recipe.sources.items():
         files[name] = find_clips(source.layout, root / source.root, problems)
     folders = [root / name for name in recipe.stills]

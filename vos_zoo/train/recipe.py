@@ -30,6 +30,7 @@ class Stage:
     detach: bool = False  # no gradient through masks fed back
     real: float = 0.0  # share of batches that come from real clips
     sources: dict[str, float] = field(default_factory=dict)  # which real clips, name -> weight; default: all, by the sources' weights
+    clips_skip: tuple[str, ...] = ()  # real clips whose name holds one of these words are not drawn, beside the recipe's
     corrupt: float = 0.0  # share of batches whose first mask is corrupted
     corrupt_fed: float = 0.0  # share of the true masks fed back (own < 1) that are corrupted
     leaks: float = 0.0  # share of the objects in corrupted masks that leak onto places far away, too

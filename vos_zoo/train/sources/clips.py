@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -38,6 +38,9 @@ class AnyClip(Protocol):
     def take(self, index: Tensor) -> tuple[Tensor, Tensor]:
         """Frames (n, 3, H, W) and object ids (n, H, W), uint8, of these numbers."""
         ...
+
+
+Named = TypeVar("Named", AnyClip, ClipFiles)
 
 
 @dataclass
@@ -104,6 +107,11 @@ def training_clips(root: str | Path, index: str | Path | None, problems: Problem
     return [files for files in found if files.name in train]
 
 
+def without(clips: Iterable[Named], words: Sequence[str]) -> list[Named]:
+    """Those whose name holds none of the words."""
+    return [each for each in clips if not any(word in each.name for word in words)]
+
+
 def load_clips(
     files: Sequence[ClipFiles],
     problems: Problems,
@@ -122,8 +130,8 @@ def load_clips(
     """
     clips: list[AnyClip] = []
     room = memory * 2**30
-    for each in files:
-        if len(each.pairs) < 2 or any(word in each.name for word in skip):
+    for each in without(files, skip):
+        if len(each.pairs) < 2:
             continue
         record = None if cache is None else cache / f"clip-{_fingerprint(each, short_side, min_area)}.json"
         if room <= 0 and record is not None and record.exists():
