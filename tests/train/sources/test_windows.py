@@ -179,14 +179,14 @@ def test_no_usable_clip_is_an_error() -> None:
         ClipSampler([Clip("a", torch.zeros(2, 3, 8, 8), torch.zeros(2, 8, 8), {})], 16, 16)
 
 
-def twins_of(share: float, slots: int = 2) -> ClipSampler:
+def twins_of(share: float, slots: int = 2, *, bystanders: float = 0.0) -> ClipSampler:
     """Windows of a clip in which a square of 12 moves right by 2 a frame, on a picture whose columns are of different greys."""
     frames = torch.arange(96, dtype=torch.uint8).view(1, 1, 1, 96).expand(8, 3, 64, 96).clone()
     ids = torch.zeros(8, 64, 96, dtype=torch.uint8)
     for t in range(8):
         ids[t, 20:32, 10 + 2 * t : 22 + 2 * t] = 1
         frames[t, :, 20:32, 10 + 2 * t : 22 + 2 * t] = 200
-    plain = ViewConfig(view="frame", flip=0.0, reverse=0.0, photometry=False, twins=share)
+    plain = ViewConfig(view="frame", flip=0.0, reverse=0.0, photometry=False, twins=share, bystanders=bystanders)
     return ClipSampler([Clip("moving", frames, ids, {1: [(0, 8)]})], 64, 96, slots=slots, view=plain)
 
 
@@ -216,3 +216,30 @@ def test_a_clips_twin_is_always_in_the_same_place_and_needs_a_free_slot() -> Non
     assert 6 <= counts.count(2) <= 18
     with pytest.raises(DataError, match="twins 2 is a share"):
         ViewConfig(twins=2)
+
+
+def test_bystanders_look_like_the_object_and_belong_to_the_background() -> None:
+    plain, hidden, counts = twins_of(0.0, slots=1), 0, set()
+    for seed in range(24):
+        batch = twins_of(0.0, slots=1, bystanders=1.0).batch(1, 2, rng(seed), max_skip=1)
+        alone = plain.batch(1, 2, rng(seed), max_skip=1)
+        assert batch.active.tolist() == [[True]]
+        own, whole = batch.masks[0, :, 0] > 0, alone.masks[0, :, 0] > 0
+        assert not (own & ~whole).any() and own.any(2).any(1).all(), "an object may be hidden in part, and never grows"
+        hidden += int((whole & ~own).any())
+        looks = (batch.frames[0, :, 0] * 255 - 200).abs() < 1
+        assert (looks & ~whole).any(), "a copy is seen elsewhere"
+        counts.add(int((looks & ~whole)[0].sum()) // 144)
+        again = twins_of(0.0, slots=1, bystanders=1.0).batch(1, 2, rng(seed), max_skip=1)
+        assert torch.equal(batch.frames, again.frames) and torch.equal(batch.masks, again.masks)
+    assert 0 < hidden < 24 and len(counts) > 1, "some lie in front; there are one, two or three"
+    with pytest.raises(DataError, match="bystanders 2 is a share"):
+        ViewConfig(bystanders=2)
+
+
+def test_a_share_of_windows_has_bystanders_and_the_others_are_as_without() -> None:
+    changed = [
+        not torch.equal(*(twins_of(0.0, bystanders=share).batch(1, 2, rng(seed), max_skip=1).frames for share in (0.5, 1e-9)))
+        for seed in range(24)
+    ]
+    assert 6 <= sum(changed) <= 18

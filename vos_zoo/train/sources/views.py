@@ -25,12 +25,13 @@ class ViewConfig:
     flip: float = 0.5  # share of windows mirrored
     reverse: float = 0.5  # share of windows played backwards
     twins: float = 0.0  # share of windows of one object in which a mirrored copy of it, elsewhere in the frame, is a second one
+    bystanders: float = 0.0  # share of windows with copies of an object that belong to the background
     photometry: bool = True  # change of light and colour, blur, grain
 
     def __post_init__(self) -> None:
         if self.view not in VIEWS:
             raise DataError(f"windows: view is {self.view!r}, not one of {', '.join(VIEWS)}")
-        for name in ("flip", "reverse", "twins"):
+        for name in ("flip", "reverse", "twins", "bystanders"):
             if not 0 <= getattr(self, name) <= 1:
                 raise DataError(f"windows: {name} {getattr(self, name)} is a share, between 0 and 1")
         for name in ("scale", "short_edge"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from torch import Tensor
 from vos_zoo.errors import DataError
 from vos_zoo.train.batch import ClipBatch
 from vos_zoo.train.sources.clips import AnyClip
+from vos_zoo.train.sources.look_alikes import bystanders, twin
 from vos_zoo.train.sources.photometry import clip_photometry
 from vos_zoo.train.sources.views import ViewConfig, view_grid
 
@@ -80,11 +80,13 @@ class ClipSampler:
         both = torch.cat([frames.float() / 255, masks], 1)
         both = F.grid_sample(both, grid, padding_mode="reflection", align_corners=False)
         active = torch.arange(self.slots, device=device) < len(chosen)
-        masks = (both[:, 3:] > 0.5).float() * active[:, None, None]
+        pictures, masks = both[:, :3], (both[:, 3:] > 0.5).float() * active[:, None, None]
+        if self.view.bystanders and float(torch.rand((), generator=rng)) < self.view.bystanders:
+            pictures, masks = bystanders(pictures, masks, rng)
         if self.view.twins and len(chosen) == 1 and self.slots > 1 and float(torch.rand((), generator=rng)) < self.view.twins:
-            pictures, masks = twin(both[:, :3], masks, clip.name)
-            return pictures[:t], masks[:t], masks[-t:], torch.arange(self.slots, device=device) < 2
-        return both[:t, :3], masks[:t], masks[-t:], active
+            pictures, masks = twin(pictures, masks, clip.name)
+            active = torch.arange(self.slots, device=device) < 2
+        return pictures[:t], masks[:t], masks[-t:], active
 
     def _frames_of_run(self, start: int, stop: int, t: int, max_skip: int, random_gaps: bool, rng: torch.Generator) -> Tensor:
         """(t,) frame numbers in [start, stop), forwards or backwards; a run too short for consecutive frames is played back again."""
@@ -94,31 +96,6 @@ class ClipSampler:
         index = F.pad(gaps.cumsum(0), (1, 0)) + first
         index = torch.where(index < stop, index, 2 * (stop - 1) - index).clamp(start, stop - 1)
         return index.flip(0) if torch.rand((), generator=rng) < self.view.reverse else index
-
-
-def twin(frames: Tensor, masks: Tensor, name: str) -> tuple[Tensor, Tensor]:
-    """A look-alike: the first slot's object once more, mirrored and shifted, in the second slot, in front of the first or behind it.
-
-    Where it goes is the clip's by its name, so that its frames come again as they were. frames (T, 3, H, W), masks (T, K, H, W), of which
-    the first is in use -> the same.
-    """
-    rng = torch.Generator().manual_seed(zlib.crc32(name.encode()))
-    down, right, side, front = torch.rand(4, generator=rng).tolist()
-    along, across = (down - 0.5) * 0.2 * frames.shape[2], (0.2 + 0.3 * right) * frames.shape[3]
-    copied = _shifted(torch.cat([frames, masks[:, :1]], 1).flip(3), round(along), round(across if side < 0.5 else -across))
-    here, there = masks[:, :1], (copied[:, 3:] > 0.5).float()
-    shown = there if front < 0.5 else there * (1 - here)
-    masks = masks.clone()
-    masks[:, :1], masks[:, 1:2] = here * (1 - shown), shown
-    return torch.where(shown > 0, copied[:, :3], frames), masks
-
-
-def _shifted(maps: Tensor, down: int, right: int) -> Tensor:
-    """(T, C, H, W) moved by so many pixels, zeros behind it."""
-    h, w = maps.shape[-2:]
-    return F.pad(maps, (max(right, 0), max(-right, 0), max(down, 0), max(-down, 0)))[
-        ..., max(-down, 0) : max(-down, 0) + h, max(-right, 0) : max(-right, 0) + w
-    ]
 
 
 def _source(clip: AnyClip) -> str:
