@@ -20,12 +20,12 @@ def twin(frames: Tensor, masks: Tensor, name: str) -> tuple[Tensor, Tensor]:
     rng = torch.Generator().manual_seed(zlib.crc32(name.encode()))
     down, right, side, front = torch.rand(4, generator=rng).tolist()
     along, across = (down - 0.5) * 0.2 * frames.shape[2], (0.2 + 0.3 * right) * frames.shape[3]
-    copied = _shifted(torch.cat([frames, masks[:, :1]], 1).flip(3), round(along), round(across if side < 0.5 else -across))
-    here, there = masks[:, :1], (copied[:, 3:] > 0.5).float()
+    here = masks[:, :1]
+    pictures, there = _copied(frames.flip(3), here.flip(3), along, across if side < 0.5 else -across)
     shown = there if front < 0.5 else there * (1 - here)
     masks = masks.clone()
     masks[:, :1], masks[:, 1:2] = here * (1 - shown), shown
-    return torch.where(shown > 0, copied[:, :3], frames), masks
+    return torch.where(shown > 0, pictures, frames), masks
 
 
 def bystanders(frames: Tensor, masks: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -39,21 +39,20 @@ def bystanders(frames: Tensor, masks: Tensor, rng: torch.Generator) -> tuple[Ten
     if not len(used):
         return frames, masks
     own = int(used[int(torch.randint(len(used), (), generator=rng))])
-    source = torch.cat([frames, masks[:, own : own + 1]], 1)
+    plain = frames, masks[:, own : own + 1]
     height, width = frames.shape[2:]
     for _ in range(int(torch.randint(1, MOST_BYSTANDERS + 1, (), generator=rng))):
         mirrored, front, down, right = torch.rand(4, generator=rng).tolist()
-        copied = source.flip(3) if mirrored < 0.5 else source
-        columns = copied[:, 3].sum((0, 1))
+        seen, there = [each.flip(3) for each in plain] if mirrored < 0.5 else plain
+        columns = there.sum((0, 1, 2))
         middle = float((columns * torch.arange(width, device=columns.device)).sum() / columns.sum())
         across = (0.1 + 0.4 * right) * width
-        copied = _shifted(copied, round((down - 0.5) * 0.3 * height), round(across if middle < width / 2 else -across))
-        shown = (copied[:, 3:] > 0.5).float()
+        pictures, shown = _copied(seen, there, (down - 0.5) * 0.3 * height, across if middle < width / 2 else -across)
         if front < 0.5 and _hides_at_most_half(shown[0], masks[0]):
             masks = masks * (1 - shown)
         else:
             shown = shown * (1 - masks.amax(1, keepdim=True))
-        frames = torch.where(shown > 0, copied[:, :3], frames)
+        frames = torch.where(shown > 0, pictures, frames)
     return frames, masks
 
 
@@ -62,9 +61,11 @@ def _hides_at_most_half(shown: Tensor, masks: Tensor) -> bool:
     return bool(((masks * shown).sum((1, 2)) * 2 <= masks.sum((1, 2))).all())
 
 
-def _shifted(maps: Tensor, down: int, right: int) -> Tensor:
-    """(T, C, H, W) moved by so many pixels, zeros behind it."""
-    h, w = maps.shape[-2:]
-    return F.pad(maps, (max(right, 0), max(-right, 0), max(down, 0), max(-down, 0)))[
+def _copied(frames: Tensor, mask: Tensor, down: float, right: float) -> tuple[Tensor, Tensor]:
+    """frames (T, 3, H, W) and an object's mask (T, 1, H, W) moved by so many pixels, rounded, zeros behind them; the mask of 0 and 1."""
+    maps = torch.cat([frames, mask], 1)
+    (h, w), down, right = maps.shape[-2:], round(down), round(right)
+    moved = F.pad(maps, (max(right, 0), max(-right, 0), max(down, 0), max(-down, 0)))[
         ..., max(-down, 0) : max(-down, 0) + h, max(-right, 0) : max(-right, 0) + w
     ]
+    return moved[:, :3], (moved[:, 3:] > 0.5).float()
