@@ -58,7 +58,7 @@ def load(
         local_files_only: True takes what lies on the Hub from the cache, without the network; HF_HUB_OFFLINE=1 does so for all.
         cache_dir: where files from the Hub are kept; None is the Hub's own cache (HF_HOME).
         redetection: True lets a checkpoint that names one in its config have another shipped one's features, or its own, find lost objects
-            again by their looks, and take masks away that lie on something else (`engine/redetection.py`); False leaves all to the model.
+            again by their looks, and cut what leaked or lies on something else (`engine/redetection.py`); False leaves all to the model.
         runtime: what computes the model: "torch", or "onnxruntime", which runs its graphs (see `Segmenter.export`). A checkpoint without
             graphs gets them when it is first loaded so, in a folder of caches (VOS_ZOO_CACHE). device is then "auto", "cpu", "cuda",
             "directml" or another of onnxruntime's execution providers; dtype is "auto", "float32" or "int8".

@@ -18,9 +18,9 @@ from vos_zoo.benchmark import measure
 from vos_zoo.benchmark.synthetic import SyntheticClip
 from vos_zoo.checkpoints import catalogue
 from vos_zoo.checkpoints.config import ModelConfig, Preprocess
-from vos_zoo.engine.appearance import MAX_FRAMES, Appearance, AppearanceMemory
+from vos_zoo.engine.appearance import MAX_FRAMES, Appearance, AppearanceMemory, Likeness, is_background, similarities
 from vos_zoo.engine.grid import make_grid
-from vos_zoo.engine.redetection import FRAMES_PER_LOOK, ObjectMatch, agreement, match, taken_away
+from vos_zoo.engine.redetection import FRAMES_PER_LOOK, ObjectMatch, agreement, match, parts_to_cut, share_inside, taken_away
 from vos_zoo.engine.views import Branch
 from vos_zoo.errors import CheckpointError, VosZooError
 from vos_zoo.models.base import Prediction, VOSModel
@@ -137,6 +137,96 @@ def test_what_agrees_halfway_is_left_to_the_model():
     assert all(np.array_equal(masks[t], truth[0]) for t in range(len(video)))
 
 
+MOVES = [{1: HERE}] * 2 + [{1: (8, 16)}] * 8
+
+
+def test_but_what_surely_is_background_is_cut_out():
+    """The same square twice as large: now the third of the mask that lies on grey is two cells wide."""
+    video, truth = clip(MOVES, scale=2)
+    masks = still().propagate(video, truth[0])
+    assert all(np.array_equal(masks[t], truth[0]) for t in range(FRAMES_PER_LOOK))
+    for t in range(FRAMES_PER_LOOK, len(video)):
+        assert_found(masks[t], truth[0] & truth[t])
+
+
+def test_what_is_cut_is_not_handed_on():
+    """After the look nobody cuts any more: the model holds the smaller mask still."""
+    video, truth = clip(MOVES, scale=2)
+    masks = still().propagate(video[: 2 * FRAMES_PER_LOOK], truth[0])
+    for t in range(FRAMES_PER_LOOK + 1, 2 * FRAMES_PER_LOOK):
+        np.testing.assert_array_equal(masks[t], masks[FRAMES_PER_LOOK])
+
+
+def test_a_side_that_was_never_seen_is_not_cut():
+    """A third of the square is of a colour that is neither its own nor that of what is around it."""
+    video, truth = clip([{1: HERE}] * 10, scale=2)
+    video[2:, 16:64, 16:32] = 120, 200, 40
+    masks = still().propagate(video, truth[0])
+    assert all(np.array_equal(mask, truth[0]) for mask in masks)
+
+
+def test_a_model_that_recalls_is_cut_and_taken_away_but_never_told_where():
+    class Recalling(Still):
+        recalls = True
+
+    config = ModelConfig(name="recalling", architecture="Still")
+    segmenter = Segmenter(Recalling(), config, device="cpu", dtype="float32", redetection=True)
+    video, truth = clip(MOVES, scale=2)
+    assert_found(segmenter.propagate(video, truth[0])[-1], truth[0] & truth[-1])
+    video, truth = clip(JUMPS)
+    assert not np.asarray(segmenter.propagate(video, truth[0]))[FRAMES_PER_LOOK:].any()
+
+
+@pytest.mark.parametrize("slot", [0, 1])
+def test_only_who_leaks_is_cut(slot):
+    """One of two squares moves by a third."""
+    moved = {1 + slot: (8, 16 if slot == 0 else 56), 2 - slot: (8, 64) if slot == 0 else HERE}
+    video, truth = clip([{1: HERE, 2: (8, 64)}] * 2 + [moved] * 4, scale=2)
+    mask = still().propagate(video, truth[0])[-1]
+    assert_found(mask == 1 + slot, (truth[0] == 1 + slot) & (truth[-1] == 1 + slot))
+    np.testing.assert_array_equal(mask == 2 - slot, truth[0] == 2 - slot)
+
+
+def test_a_mask_does_not_give_way_to_a_part_of_itself():
+    """Two thirds of the square take on a colour that nobody has seen; what still looks like it is a part of the mask."""
+    video, truth = clip([{1: HERE}] * 10, scale=2)
+    video[2:, 16:64, 16:48] = 120, 200, 40
+    masks = still().propagate(video, truth[0])
+    assert all(np.array_equal(mask, truth[0]) for mask in masks)
+    mask, part = torch.ones(1, 4, 4), torch.zeros(1, 4, 4)
+    part[0, :2] = 1
+    assert (
+        share_inside(part, mask).tolist() == [1.0]
+        and share_inside(mask, part).tolist() == [0.5]
+        and share_inside(0 * part, mask).tolist() == [0.0]
+    )
+
+
+def test_cells_that_are_cut():
+    """Four filled cells in a square, with their rim; three stay, and so does a mask of which nothing else is left."""
+    masks, maps, background = torch.zeros(3, 5, 7), torch.zeros(3, 5, 7), torch.zeros(3, 5, 7, dtype=torch.bool)
+    masks[:, 1:3, 1:3] = 0.9
+    masks[:, 3, 1:3] = 0.2  # the rim
+    masks[:, 4, 6] = 1.0
+    maps[:2, 4, 6] = 1.0
+    background[:, 1:4, 1:3] = True
+    background[0, 0] = True  # where there is no mask
+    background[1, 1, 1] = False
+    cut = parts_to_cut(masks, Likeness(maps, background))
+    assert torch.equal(cut[0], background[0] & (masks[0] > 0)) and cut[0].sum() == 6
+    assert not cut[1].any() and not cut[2].any()
+
+
+def test_nothing_is_background_where_none_was_seen():
+    """Objects that fill the first frame, and an object that has no cell of its own."""
+    similar, owners = torch.rand(6, 4), torch.tensor([[0.0, 0, 0, 0], [1, 1, 1, 0], [0, 0, 0, 1]])
+    assert not is_background(*similarities(similar, owners)).any()
+    owners = torch.tensor([[1.0, 1, 1, 0.6], [0, 0, 0, 0.4]])
+    assert not is_background(*similarities(similar, owners)).any()
+    some = similarities(torch.tensor([[0.9, 0.2], [0.9, 0.7], [0.29, 0.0]]), torch.eye(2))
+    assert is_background(*some).tolist() == [[True, False, False]]
+
+
 def test_what_looks_like_nothing_annotated_is_not_taken_for_the_object():
     """Another thing stands where the object was: its mask is taken away, and goes to nothing else."""
     video, truth = clip([{1: HERE}] * 2 + [{2: HERE, 3: THERE}] * 6)
@@ -214,7 +304,7 @@ def test_an_object_that_is_removed_is_background_from_then_on():
         session.step(frame)
     np.testing.assert_array_equal(session.current(), np.where(truth[0] == 2, 2, 0))
     session.remove(2)
-    assert not session.step(video[-1]).any()
+    assert not any(session.step(video[-1]).any() for _ in range(FRAMES_PER_LOOK))
 
 
 def test_an_object_that_comes_later_is_found_again_too():
@@ -278,7 +368,7 @@ def test_maps_are_shares_and_what_is_unknown_is_nobodys():
     features = [model.encode(grid.frame(video[0], torch.device("cpu")))]
     layers = np.stack([truth[0] == 1, truth[0] == 2])
     memory = appearance.remember(AppearanceMemory(), video[0], features, layers, [True, False])
-    maps = appearance.maps(memory, video[0], features, 2)
+    maps = appearance.compare(memory, video[0], features, 2).maps
     assert maps.shape == (2, 8, 12)
     np.testing.assert_allclose(maps[0], appearance.cells_of(grid.masks(layers, torch.device("cpu"))[0])[0], atol=0.05)
     assert float(maps.sum(0).max()) <= 1 + 1e-5
@@ -301,7 +391,7 @@ def test_cells_of_a_model_of_any_size_are_those_that_it_describes():
     layers = np.zeros((1, 41, 67), bool)
     layers[0, 16:, 48:] = True
     memory = appearance.remember(AppearanceMemory(), frame, [], layers, [True])
-    maps = appearance.maps(memory, frame, [], 1)
+    maps = appearance.compare(memory, frame, [], 1).maps
     assert maps.shape == (1, 3, 5)
     assert torch.equal(maps[0] > 0.5, appearance.cells_of(torch.from_numpy(layers).float())[0] > 0.5)
     assert appearance.over_frame(maps).shape == (1, 41, 67)
@@ -309,7 +399,7 @@ def test_cells_of_a_model_of_any_size_are_those_that_it_describes():
 
 def test_shipped_checkpoints_name_one_that_describes():
     named = {name: catalogue.read(name).redetection for name in catalogue.names()}
-    assert (named["crvos"], named["rvos"], named["acclvos"], named["crvos-resnet18"]) == ("crvos", "rvos", "acclvos", "crvos")
+    assert all(named[name] == name for name in ("crvos", "rvos", "acclvos", "scm")) and named["crvos-resnet18"] == "crvos"
     assert all(vos_zoo.create(one, device="cpu").model.describes for one in sorted({*named.values()} - {None}))
 
 

@@ -30,9 +30,10 @@ _ZERO_SHOT = (
 )
 
 _REDETECTION = (
-    " So that what is lost can be found again, and a mask that lies on something else is taken away, every fourth frame is compared with "
-    "the annotated ones by the features of `{0}` (none of the papers has that; `load(..., redetection=False)` leaves it out). What can't "
-    "be told from others is not found so, and what has changed beyond recognition can be taken for something else."
+    " So that what is lost can be found again, and what leaked onto the background or lies on something else is taken away, every fourth "
+    "frame is compared with the annotated ones by the features of `{0}` (none of the papers has that; `load(..., redetection=False)` "
+    "leaves it out). What can't be told from others is not found so, and what has changed beyond recognition can be taken for something "
+    "else."
 )
 
 _USE = "Following objects through a video: annotation, editing, research."

@@ -30,7 +30,9 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--revision", help="branch, tag or commit of a Hub repository")
     parser.add_argument("--local-files-only", action="store_true", help="take a Hub repository from the cache, without the network")
     parser.add_argument(
-        "--no-redetection", action="store_true", help="do not look for lost objects by their looks, where the checkpoint asks for it"
+        "--no-redetection",
+        action="store_true",
+        help="neither cut leaks nor look for lost objects by their looks, where the checkpoint asks for it",
     )
 
 

@@ -4,6 +4,9 @@ Each cell of a frame (a position of a trunk's map at stride 16) is asked which c
 cosine, and whose those are: matching with the first frame by the most similar (VideoMatch, Hu, Huang and Schwing, ECCV 2018), here with
 their owners weighed by a softmax. The map that comes of it does not depend on what was followed since, and so can't drift. What looks like
 several objects, or no longer as it did, gets a poor one.
+
+A cell that such a map gives to nobody may be something new, or a side of the object that was not seen before. It surely is background only
+where it resembles the annotated background well, and much better than it resembles the object.
 """
 
 from __future__ import annotations
@@ -23,6 +26,10 @@ from vos_zoo.models.base import Features
 NEIGHBOURS = 20  # the most similar cells that a cell is compared with
 TEMPERATURE = 0.02  # of the softmax over their similarities
 MIN_KNOWN_SHARE = 0.5  # the share of a cell whose owner must be known for it to be remembered
+BACKGROUND_SIMILARITY = 0.3  # cosine with the background, above which a cell may surely be background
+BACKGROUND_MARGIN = 0.25  # by which it exceeds that with the object; chosen on true masks, docs/trials.md
+CLOSEST = 5  # cells over whose similarities both are means
+CLEARLY = 0.95  # the background's share of a cell that is taken for background
 MAX_SIMILARITIES = 1 << 24  # in memory at once (64 MB)
 MAX_FRAMES = 4  # annotated frames that are kept, beside those on which an object was annotated last
 
@@ -33,6 +40,13 @@ class AnnotatedCells(NamedTuple):
     cells: Tensor  # (N, C) of length 1
     owners: Tensor  # (1 + K, N) shares of each cell in [0, 1], background first; K may have grown since
     annotated: frozenset[int]  # slots annotated there
+
+
+class Likeness(NamedTuple):
+    """A frame against the annotated ones, cell by cell at stride 16 of the describer's grid."""
+
+    maps: Tensor  # (K, h, w) in [0, 1]: how much of what each cell resembles is each object's
+    background: Tensor  # (K, h, w) bool: what surely is background, and not that object
 
 
 class AppearanceMemory(NamedTuple):
@@ -63,26 +77,29 @@ class Appearance:
         features: of each branch; layers: (K, h, w) bool, the masks of all objects; annotated: which of them were annotated here. Cells of
         the others are nobody's: their masks may be wrong.
         """
-        described = self._described(frame, features)
+        described = self.described(frame, features)
         shares = self.cells_of(self.grid.masks(layers, self._describer.device)[0])
         theirs = shares * torch.tensor(list(annotated), dtype=torch.bool, device=shares.device)[:, None, None]
         owners = torch.cat([(1 - shares.sum(0, keepdim=True)).clamp(min=0), theirs]).flatten(1)
         known = owners.sum(0) > MIN_KNOWN_SHARE
         mean = described.mean((1, 2))[:, None] if memory.mean is None else memory.mean
-        cells = AnnotatedCells(_directions(described, mean)[known], owners[:, known], frozenset(np.flatnonzero(annotated).tolist()))
+        cells = AnnotatedCells(directions(described, mean)[known], owners[:, known], frozenset(np.flatnonzero(annotated).tolist()))
         return AppearanceMemory(_without_outdated((*memory.frames, cells)), mean)
 
-    def maps(self, memory: AppearanceMemory, frame: np.ndarray, features: Sequence[Features], slots: int) -> Tensor:
-        """(K, h, w) in [0, 1], at stride 16 of the describer's grid: how much of what each cell resembles is each object's."""
+    def compare(self, memory: AppearanceMemory, frame: np.ndarray, features: Sequence[Features], slots: int) -> Likeness:
+        """Where the objects in so many slots may be in a frame, and where they surely are not."""
         assert memory.mean is not None
-        described = self._described(frame, features)
+        described = self.described(frame, features)
         remembered = torch.cat([each.cells for each in memory.frames])
         owners = torch.cat([_with_slots(each.owners, slots) for each in memory.frames], 1)
-        parts = []
-        for cells in _directions(described, memory.mean).split(max(1, MAX_SIMILARITIES // max(1, len(remembered)))):
-            closest, which = (cells @ remembered.T).topk(min(NEIGHBOURS, len(remembered)), 1)
-            parts.append((owners[:, which] * (closest / TEMPERATURE).softmax(1)).sum(-1))
-        return torch.cat(parts, 1)[1:].unflatten(1, tuple(described.shape[-2:]))
+        maps, background = [], []
+        for cells in directions(described, memory.mean).split(max(1, MAX_SIMILARITIES // max(1, len(remembered)))):
+            similar = cells @ remembered.T
+            closest, which = similar.topk(min(NEIGHBOURS, len(remembered)), 1)
+            maps.append((owners[:, which] * (closest / TEMPERATURE).softmax(1)).sum(-1)[1:])
+            background.append(is_background(*similarities(similar, owners)))
+        at = tuple(described.shape[-2:])
+        return Likeness(torch.cat(maps, 1).unflatten(1, at), torch.cat(background, 1).unflatten(1, at))
 
     def cells_of(self, layers: Tensor) -> Tensor:
         """(K, H, W) on the describer's grid -> (K, h, w): each layer's share of every cell."""
@@ -100,7 +117,7 @@ class Appearance:
         finer = F.interpolate(maps[None], scale_factor=self._describer.model.cell, mode="bilinear", align_corners=False)
         return finer[0, :, :height, :width] > 0.5
 
-    def _described(self, frame: np.ndarray, features: Sequence[Features]) -> Tensor:
+    def described(self, frame: np.ndarray, features: Sequence[Features]) -> Tensor:
         """(C, h, w) of a frame."""
         model = self._describer.model
         seen = model.encode(self._describer.images([frame])) if self.shared is None else features[self.shared]
@@ -119,9 +136,32 @@ def keep_slots(memory: AppearanceMemory, slots: Sequence[int]) -> AppearanceMemo
     return memory._replace(frames=tuple(frames))
 
 
-def _directions(described: Tensor, mean: Tensor) -> Tensor:
+def directions(described: Tensor, mean: Tensor) -> Tensor:
     """(C, h, w) -> (N, C) of length 1, seen from the mean."""
     return F.normalize(described.flatten(1) - mean, dim=0).T
+
+
+def similarities(similar: Tensor, owners: Tensor) -> tuple[Tensor, Tensor]:
+    """How much cells resemble background, (n,), and objects, (K, n); from their cosines (n, N) with remembered ones of owners (1 + K, N).
+
+    Where no background is remembered: -1, least of all. An object that fills no remembered cell: 1, most of all.
+    """
+    of_objects = [_closest(similar[:, own > MIN_KNOWN_SHARE], nobody=1.0) for own in owners[1:]]
+    together = torch.stack(of_objects) if of_objects else similar.new_ones(0, len(similar))
+    return _closest(similar[:, owners[0] > CLEARLY], nobody=-1.0), together
+
+
+def is_background(
+    of_background: Tensor, of_objects: Tensor, similarity: float = BACKGROUND_SIMILARITY, margin: float = BACKGROUND_MARGIN
+) -> Tensor:
+    """Which cells surely are background and not the object, from their `similarities`."""
+    return (of_background > similarity) & (of_background - of_objects > margin)
+
+
+def _closest(similar: Tensor, nobody: float) -> Tensor:
+    """(n, M) -> (n,): the mean of the largest CLOSEST, or `nobody` where M is 0."""
+    count = min(CLOSEST, similar.shape[1])
+    return similar.topk(count, 1).values.mean(1) if count else similar.new_full((len(similar),), nobody)
 
 
 def _without_outdated(frames: Sequence[AnnotatedCells]) -> tuple[AnnotatedCells, ...]:

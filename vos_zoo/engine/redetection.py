@@ -4,11 +4,15 @@ A model whose memory is its last mask, or a recurrent state, can't know that it 
 it has lost. So in every FRAMES_PER_LOOK-th frame its masks are compared with a map of where each object may be by its looks
 (appearance.py). They agree by soft IoU: the sum of the smaller over the sum of the larger.
 
+- Cut: what surely is background is cut out of a mask that else lies on the object. So a mask that leaks onto others is not handed on.
 - Recovered: a mask that agrees too little with its map is doubted. The model is then given the map as that object's mask, as if somebody
   had annotated this frame, and steps the frame again. If the new mask agrees better, it replaces the old one. The less the old one was
   doubted, the larger the gain needed. A mask gives way only to one that agrees well by itself; where there was none, a little is enough.
+  Nor does it give way to a part of itself: were the rest background, it would have been cut; it may be a side that was not seen before.
 - Taken away: a mask that was not replaced, and that lies on what does not look like the object at all, is removed. The object has no
   pixel, and is lost, until a later look finds it.
+
+A model that `recalls` what it lost, by a memory of many frames, is not told where things are: its masks are cut and taken away only.
 
 None of the four papers has this. An object that has changed its looks gets a poor map; hence nothing is done to a mask that agrees halfway.
 """
@@ -21,9 +25,11 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from vos_zoo.engine.appearance import Appearance, AppearanceMemory, keep_slots
+from vos_zoo.engine.appearance import Appearance, AppearanceMemory, Likeness, keep_slots
+from vos_zoo.engine.grid import resize
 from vos_zoo.engine.views import Branch, advance, leader
 from vos_zoo.models.base import Features, State
 
@@ -35,8 +41,11 @@ GAIN_IN_STRONG_DOUBT = 0.1  # by which a new mask must agree better than one tha
 GAIN_IN_DOUBT = 0.25  # by which a new mask must agree better than one that is doubted
 MIN_RECOVERED_AGREEMENT = 0.3  # of a new mask where there was none
 MIN_REPLACING_AGREEMENT = 0.6  # of a new mask that takes the place of one: a map that fits nothing well is no reason to leave it
+MAX_INSIDE = 0.8  # of a new mask, in the one whose place it takes: a mask does not give way to a part of itself
 EMPTY_BELOW = 0.5  # cells under a mask that is none
 STRANGE_LIKENESS_BELOW = 0.05  # likeness under which a mask lies on something else
+MIN_CUT_CELLS = 4  # of three by three, more than half under the mask, that are cut out of it: thin parts look like what is around them
+MIN_LEFT_CELLS = 1.0  # of its looks, of a mask that is cut: one that has none is not cut but doubted
 MIN_REMOVED_CELLS = 2  # of a mask that is taken away: what smaller things look like, their cells can't tell
 
 
@@ -70,6 +79,7 @@ class Redetector:
     def __init__(self, appearance: Appearance, branches: Sequence[Branch]):
         self.appearance, self.branches = appearance, tuple(branches)
         self._grid = branches[leader(branches)].grid  # of the probabilities
+        self._recovers = not any(branch.model.recalls for branch in branches)
 
     def remember(
         self, state: RedetectionState, frame: np.ndarray, features: Sequence[Features], layers: np.ndarray, annotated: Sequence[bool]
@@ -99,19 +109,43 @@ class Redetector:
     def _look(
         self, state: RedetectionState, frame: np.ndarray, features: Sequence[Features], states: tuple[State, ...], probs: Tensor
     ) -> tuple[Tensor, tuple[State, ...], frozenset[int]]:
-        maps = self.appearance.maps(state.memory, frame, features, probs.shape[1] - 1)
-        proposals = self.appearance.over_frame(maps).float()
+        seen = self.appearance.compare(state.memory, frame, features, probs.shape[1] - 1)
+        probs, states = self._cut(seen, features, states, probs)
+        proposals = self.appearance.over_frame(seen.maps).float()
         masks = self.appearance.cells_of_masks(probs, self._grid)
-        matches = match(masks, maps, self.appearance.cells_of(proposals))
-        probs, states, recovered = self._recover(matches, maps, proposals, features, states, probs)
+        matches = match(masks, seen.maps, self.appearance.cells_of(proposals))
+        recovered: frozenset[int] = frozenset()
+        if self._recovers:
+            probs, states, recovered = self._recover(matches, masks, seen.maps, proposals, features, states, probs)
         gone = taken_away(matches, recovered, state.gone)
         if gone:
-            states = self._annotated(states, features, torch.zeros_like(proposals), gone)
+            states = self._annotated(states, features, self._over_frame(torch.zeros_like(proposals)), gone)
         return probs, states, gone
+
+    def _cut(
+        self, seen: Likeness, features: Sequence[Features], states: tuple[State, ...], probs: Tensor
+    ) -> tuple[Tensor, tuple[State, ...]]:
+        """Without what surely is background in masks that else lie on their objects; they count as annotated so."""
+        cells = parts_to_cut(self.appearance.cells_of_masks(probs, self._grid), seen)
+        slots = frozenset(cells.flatten(1).any(1).nonzero().flatten().tolist())
+        if not slots:
+            return probs, states
+        probs, away = probs.clone(), self._over_frame(self.appearance.over_frame(cells.float()).float())
+        over_frame = self._grid.unpadded(probs)
+        shares = over_frame[:, 1:]
+        lost = torch.where(resize(away, (shares.shape[-2], shares.shape[-1])) > 0.5, shares, 0)
+        over_frame[:, :1] += lost.sum(1, keepdim=True)
+        shares -= lost
+        return probs, self._annotated(states, features, shares, slots)
+
+    def _over_frame(self, layers: Tensor) -> Tensor:
+        """(K, H, W) on the describer's grid -> (1, K, h, w) over the frame."""
+        return self.appearance.grid.unpadded(layers)[None]
 
     def _recover(
         self,
         matches: Sequence[ObjectMatch],
+        masks: Tensor,
         maps: Tensor,
         proposals: Tensor,
         features: Sequence[Features],
@@ -121,21 +155,19 @@ class Redetector:
         """Probabilities, states and slots of the objects found again. All candidates have to gain together: who does not is left out."""
         candidates = [slot for slot, each in enumerate(matches) if each.proposal_agreement > each.agreement_needed]
         while candidates:
-            told = self._annotated(states, features, proposals, candidates)
+            told = self._annotated(states, features, self._over_frame(proposals), candidates)
             ((new_probs, new_states),) = advance([self.branches], [told], features)
-            agreements = agreement(self.appearance.cells_of_masks(new_probs, self._grid), maps).tolist()
-            better = [slot for slot in candidates if agreements[slot] > matches[slot].agreement_needed]
+            new = self.appearance.cells_of_masks(new_probs, self._grid)
+            agreements, inside = agreement(new, maps).tolist(), share_inside(new, masks).tolist()
+            better = [slot for slot in candidates if agreements[slot] > matches[slot].agreement_needed and inside[slot] < MAX_INSIDE]
             if better == candidates:
                 return new_probs, new_states, frozenset(candidates)
             candidates = better
         return probs, states, frozenset()
 
-    def _annotated(
-        self, states: Sequence[State], features: Sequence[Features], layers: Tensor, slots: Collection[int]
-    ) -> tuple[State, ...]:
-        """The states after these slots were given their layers (K, H, W) on the describer's grid as masks of this frame."""
-        given = torch.tensor([[slot in slots for slot in range(len(layers))]], dtype=torch.bool, device=layers.device)
-        masks = self.appearance.grid.unpadded(layers * given[0][:, None, None])[None]
+    def _annotated(self, states: Sequence[State], features: Sequence[Features], masks: Tensor, slots: Collection[int]) -> tuple[State, ...]:
+        """The states after these slots were given their masks of this frame, of (1, K, h, w) in [0, 1] over it."""
+        given = torch.tensor([[slot in slots for slot in range(masks.shape[1])]], dtype=torch.bool, device=masks.device)
         rows = zip(self.branches, states, features, strict=True)
         return tuple(branch.annotate_softly(state, seen, masks, given) for branch, state, seen in rows)
 
@@ -153,6 +185,15 @@ def match(masks: Tensor, maps: Tensor, proposals: Tensor) -> list[ObjectMatch]:
     return [ObjectMatch(*row) for row in columns.T.tolist()]
 
 
+def parts_to_cut(masks: Tensor, seen: Likeness) -> Tensor:
+    """(K, h, w) bool: cells of masks (K, h, w) in [0, 1] that surely are background, where several lie side by side, and their rim."""
+    surely = seen.background & (masks > 0)
+    filled = (surely & (masks > 0.5)).float()
+    several = filled * (F.avg_pool2d(filled, 3, 1, 1, divisor_override=1) >= MIN_CUT_CELLS)
+    left = ((masks * seen.maps).sum((1, 2)) >= MIN_LEFT_CELLS)[:, None, None]
+    return surely & left & (F.max_pool2d(several, 3, 1, 1) > 0)
+
+
 def taken_away(matches: Sequence[ObjectMatch], recovered: Collection[int], gone: Collection[int]) -> frozenset[int]:
     """Slots whose masks lie on something else; of what is `gone` already also small ones."""
     return frozenset(
@@ -165,6 +206,11 @@ def taken_away(matches: Sequence[ObjectMatch], recovered: Collection[int], gone:
 def agreement(masks: Tensor, maps: Tensor) -> Tensor:
     """Soft IoU of (K, h, w) in [0, 1] with each other, (K,); 0 where both are empty."""
     return torch.minimum(masks, maps).sum((1, 2)) / torch.maximum(masks, maps).sum((1, 2)).clamp(min=1e-6)
+
+
+def share_inside(masks: Tensor, others: Tensor) -> Tensor:
+    """How much of masks (K, h, w) in [0, 1] lies inside others, (K,); 0 of an empty one."""
+    return torch.minimum(masks, others).sum((1, 2)) / masks.sum((1, 2)).clamp(min=1e-6)
 
 
 def _without(probs: Tensor, slots: Collection[int]) -> Tensor:
