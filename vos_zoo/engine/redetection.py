@@ -44,7 +44,7 @@ MIN_REPLACING_AGREEMENT = 0.6  # of a new mask that takes the place of one: a ma
 MAX_INSIDE = 0.8  # of a new mask, in the one whose place it takes: a mask does not give way to a part of itself
 EMPTY_BELOW = 0.5  # cells under a mask that is none
 STRANGE_LIKENESS_BELOW = 0.05  # likeness under which a mask lies on something else
-MIN_CUT_CELLS = 4  # of three by three, more than half under the mask, that are cut out of it: thin parts look like what is around them
+MIN_CUT_CELLS = 2  # of three by three, more than half under the mask, that are cut out of it: thin parts look like what is around them
 MIN_LEFT_CELLS = 1.0  # of its looks, of a mask that is cut: one that has none is not cut but doubted
 MIN_REMOVED_CELLS = 2  # of a mask that is taken away: what smaller things look like, their cells can't tell
 
