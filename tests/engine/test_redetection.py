@@ -164,18 +164,6 @@ def test_a_side_that_was_never_seen_is_not_cut():
     assert all(np.array_equal(mask, truth[0]) for mask in masks)
 
 
-def test_a_model_that_recalls_is_cut_and_taken_away_but_never_told_where():
-    class Recalling(Still):
-        recalls = True
-
-    config = ModelConfig(name="recalling", architecture="Still")
-    segmenter = Segmenter(Recalling(), config, device="cpu", dtype="float32", redetection=True)
-    video, truth = clip(MOVES)
-    assert_found(segmenter.propagate(video, truth[0])[-1], truth[0] & truth[-1])
-    video, truth = clip(JUMPS)
-    assert not np.asarray(segmenter.propagate(video, truth[0]))[FRAMES_PER_LOOK:].any()
-
-
 @pytest.mark.parametrize("slot", [0, 1])
 def test_only_who_leaks_is_cut(slot):
     """One of two squares moves by a third."""

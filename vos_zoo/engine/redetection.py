@@ -12,8 +12,6 @@ it has lost. So in every FRAMES_PER_LOOK-th frame its masks are compared with a 
 - Taken away: a mask that was not replaced, and that lies on what does not look like the object at all, is removed. The object has no
   pixel, and is lost, until a later look finds it.
 
-A model that `recalls` what it lost, by a memory of many frames, is not told where things are: its masks are cut and taken away only.
-
 None of the four papers has this. An object that has changed its looks gets a poor map; hence nothing is done to a mask that agrees halfway.
 """
 
@@ -79,7 +77,6 @@ class Redetector:
     def __init__(self, appearance: Appearance, branches: Sequence[Branch]):
         self.appearance, self.branches = appearance, tuple(branches)
         self._grid = branches[leader(branches)].grid  # of the probabilities
-        self._recovers = not any(branch.model.recalls for branch in branches)
 
     def remember(
         self, state: RedetectionState, frame: np.ndarray, features: Sequence[Features], layers: np.ndarray, annotated: Sequence[bool]
@@ -114,9 +111,7 @@ class Redetector:
         proposals = self.appearance.over_frame(seen.maps).float()
         masks = self.appearance.cells_of_masks(probs, self._grid)
         matches = match(masks, seen.maps, self.appearance.cells_of(proposals))
-        recovered: frozenset[int] = frozenset()
-        if self._recovers:
-            probs, states, recovered = self._recover(matches, masks, seen.maps, proposals, features, states, probs)
+        probs, states, recovered = self._recover(matches, masks, seen.maps, proposals, features, states, probs)
         gone = taken_away(matches, recovered, state.gone)
         if gone:
             states = self._annotated(states, features, self._over_frame(torch.zeros_like(proposals)), gone)

@@ -74,7 +74,6 @@ class VOSModel(nn.Module, Generic[FeaturesT, StateT]):
     needs_first_frame: ClassVar[bool] = True  # False: start and annotate ignore their features, so callers may pass None
     independent: ClassVar[bool] = True  # no object's prediction depends on another's, so that they may be predicted in chunks
     describes: ClassVar[bool] = False  # True: `describe` tells things apart, so that a lost object can be found by its looks
-    recalls: ClassVar[bool] = False  # True: it finds what it lost in its own memory, so that looks never replace its masks
     runtime: ClassVar[str] = "torch"  # what computes it
     objects_at_once: int = 16  # in use (not in training) more objects than these are predicted in chunks, if they are independent
 

@@ -232,7 +232,6 @@ class SCM(VOSModel[Features, MemoryState]):
     stride = 16
     padding = "zeros"
     needs_first_frame = True
-    recalls = True
 
     def __init__(self, config: SCMConfig | None = None):
         super().__init__()

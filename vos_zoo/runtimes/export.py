@@ -122,8 +122,7 @@ def manifest_of(model: VOSModel, config: ModelConfig, layout: Layout, graphs: di
         "frames": "B, 3, H, W float32 RGB in [0, 1]",
     }
     contract: dict[str, Any] = {
-        name: getattr(model, name)
-        for name in ("finds_objects", "needs_first_frame", "independent", "describes", "recalls", "cell", "objects_at_once")
+        name: getattr(model, name) for name in ("finds_objects", "needs_first_frame", "independent", "describes", "cell", "objects_at_once")
     }
     if model.finds_objects:
         contract["slots"] = config.model_args["slots"]

@@ -40,7 +40,6 @@ class GraphModel(VOSModel[Any, Any]):
         self.stride, self.padding = manifest.preprocess["stride"], manifest.preprocess["padding"]  # type: ignore[misc]
         self.needs_first_frame, self.independent = contract["needs_first_frame"], contract["independent"]  # type: ignore[misc]
         self.describes, self.objects_at_once = contract["describes"], contract["objects_at_once"]  # type: ignore[misc]
-        self.recalls = contract.get("recalls", False)  # type: ignore[misc]
         self._features = _kind("Features", [spec.name.removeprefix("features_") for spec in manifest.features] + ["frame_extent"])
         self._state = _kind("State", [spec.name.removeprefix("state_") for spec in manifest.state])
         self._sessions: dict[str, Any] = {}
