@@ -55,8 +55,8 @@ def measure(segmenter: vos_zoo.Segmenter, options: argparse.Namespace) -> dict[s
         report["drift"], flag = drift(segmenter, options)
         lost += flag
     if options.stills:
-        for name, of_kind in (("absence", absences), ("look-alikes", look_alikes), ("small", small)):
-            report[name], flag = of_kind(segmenter, options)
+        for name in options.scenes:
+            report[name], flag = KINDS[name](segmenter, options)
             lost += flag
     report["lost"] = lost.as_dict()
     print(f"lost: precision {lost.precision:.2f}, recall {lost.recall:.2f} ({lost.true + lost.missed} object frames were lost)")
@@ -124,6 +124,9 @@ def small(segmenter: vos_zoo.Segmenter, options: argparse.Namespace) -> tuple[di
     return found, flags
 
 
+KINDS = {"absence": absences, "look-alikes": look_alikes, "small": small}
+
+
 def _scored(segmenter: Any, name: str, scenes: list[stress_scenes.Scene], score: Any) -> tuple[dict[str, float], stress.LostFlag]:
     """The mean score of all objects of all scenes, and how `lost` fared."""
     flags, scores = stress.LostFlag(0, 0, 0), []
@@ -162,6 +165,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--stills", type=Path, metavar="FOLDER", help="images/ and masks/ with several objects of one kind")
     parser.add_argument("--backgrounds", type=Path, metavar="FOLDER", help="images that the cutouts move over")
     parser.add_argument("--count", type=int, default=6, help="stills for each kind of scene (default: 6)")
+    parser.add_argument("--scenes", nargs="+", choices=KINDS, default=list(KINDS), help="kinds of scenes of --stills (default: all)")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--dtype", default="auto")
     parser.add_argument("--no-redetection", action="store_true", help="lost objects are not looked for, whatever the checkpoint asks")

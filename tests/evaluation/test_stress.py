@@ -190,5 +190,7 @@ def test_the_tool_measures_and_writes(
     assert report["lost"]["recall"] == 1.0
     said = capsys.readouterr().out
     assert "24 pixels" in said and "lost: precision" in said
+    assert tool.main([*folders[:4], "--scenes", "absence", "--count", "1", "--json", str(tmp_path / "one.json")]) == 0
+    assert set(json.loads((tmp_path / "one.json").read_text())) == {"model", "vos_zoo", "absence", "lost"}
     assert tool.main(["--stills", str(tmp_path / "stills"), "--backgrounds", str(tmp_path / "clips")]) == 2
     assert "no images" in capsys.readouterr().err
