@@ -68,10 +68,7 @@ def main(arguments: list[str] | None = None) -> int:
 @torch.inference_mode()
 def seen(segmenter: vos_zoo.Segmenter, clip: Clip) -> Cells:
     """All cells of up to sixteen annotated frames, for each object of the first. EvaluationError if only one frame is annotated."""
-    later = clip.annotated[1:]
-    if not later:
-        raise EvaluationError(f"{clip.name} has a mask on one frame only; probing needs one to compare with")
-    later = later[:: -(-len(later) // FRAMES)]
+    later = clip.later(FRAMES)
     frames = {t: frame for t, frame in enumerate(open_video(clip.video)) if t in {clip.first, *later}}
     (branch,) = segmenter.branches_for(frames[clip.first].shape[:2], segmenter.input_spec())
     appearance, ids = Appearance(branch), list(clip.objects())

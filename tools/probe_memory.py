@@ -53,10 +53,7 @@ def main(arguments: list[str] | None = None) -> int:
 @torch.inference_mode()
 def probe(segmenter: vos_zoo.Segmenter, model: SCM, clip: Clip) -> dict[str, float]:
     """Means over up to eight annotated frames and the objects of the first. EvaluationError if only one frame is annotated."""
-    later = clip.annotated[1:]
-    if not later:
-        raise EvaluationError(f"{clip.name} has a mask on one frame only; probing needs one to compare with")
-    later = later[:: -(-len(later) // FRAMES)]
+    later = clip.later(FRAMES)
     frames = {t: frame for t, frame in enumerate(open_video(clip.video)) if t in {clip.first, *later}}
     grid = segmenter.grid_for(frames[clip.first].shape[:2], None)
     ids = list(clip.objects())

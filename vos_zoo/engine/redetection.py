@@ -107,9 +107,12 @@ class Redetector:
         self, state: RedetectionState, frame: np.ndarray, features: Sequence[Features], states: tuple[State, ...], probs: Tensor
     ) -> tuple[Tensor, tuple[State, ...], frozenset[int]]:
         seen = self.appearance.compare(state.memory, frame, features, probs.shape[1] - 1)
-        probs, states = self._cut(seen, features, states, probs)
-        proposals = self.appearance.over_frame(seen.maps).float()
         masks = self.appearance.cells_of_masks(probs, self._grid)
+        cells = parts_to_cut(masks, seen)
+        if cells.any():
+            probs, states = self._cut(cells, features, states, probs)
+            masks = self.appearance.cells_of_masks(probs, self._grid)
+        proposals = self.appearance.over_frame(seen.maps).float()
         matches = match(masks, seen.maps, self.appearance.cells_of(proposals))
         probs, states, recovered = self._recover(matches, masks, seen.maps, proposals, features, states, probs)
         gone = taken_away(matches, recovered, state.gone)
@@ -118,13 +121,10 @@ class Redetector:
         return probs, states, gone
 
     def _cut(
-        self, seen: Likeness, features: Sequence[Features], states: tuple[State, ...], probs: Tensor
+        self, cells: Tensor, features: Sequence[Features], states: tuple[State, ...], probs: Tensor
     ) -> tuple[Tensor, tuple[State, ...]]:
-        """Without what surely is background in masks that else lie on their objects; they count as annotated so."""
-        cells = parts_to_cut(self.appearance.cells_of_masks(probs, self._grid), seen)
+        """Without these cells (K, h, w) bool of the masks; what is left of them counts as annotated."""
         slots = frozenset(cells.flatten(1).any(1).nonzero().flatten().tolist())
-        if not slots:
-            return probs, states
         probs, away = probs.clone(), self._over_frame(self.appearance.over_frame(cells.float()).float())
         over_frame = self._grid.unpadded(probs)
         shares = over_frame[:, 1:]

@@ -56,6 +56,13 @@ class Clip:
         """The frames that have a true mask, ascending."""
         return sorted(self.masks)
 
+    def later(self, count: int) -> list[int]:
+        """Up to `count` annotated frames after the first, evenly. EvaluationError if only one frame is annotated."""
+        found = self.annotated[1:]
+        if not found:
+            raise EvaluationError(f"{self.name} has a mask on one frame only; probing needs one to compare with")
+        return found[:: -(-len(found) // count)]
+
     @property
     def first(self) -> int:
         """The first frame that has a true mask."""
