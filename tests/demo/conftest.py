@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
+import tempfile
+
 import demo_page
 import pytest
+
+
+@pytest.fixture(scope="module", autouse=True)
+def downloads(tmp_path_factory):
+    """Gradio's client leaves an empty folder among the temporary files for every file that it fetches: here they go with the tests' own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tempfile, "tempdir", str(tmp_path_factory.mktemp("downloads")))
+        yield
 
 
 @pytest.fixture(scope="module")
