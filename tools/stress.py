@@ -3,6 +3,7 @@
     python tools/stress.py --model crvos --stills DATA/feral_cats --backgrounds DATA/backgrounds --clips CLIPS --json stress.json
 
 Drift: clips of --clips (NAME/frames, NAME/masks) played to and fro, J&F of the first pass and of the passes at frames 500 and 2,000.
+Crossings, in place of drift: the object of a clip crosses with its own twin, mirrored and played backwards.
 Absence: cutouts of --stills leave the frame for 20 frames and return. Look-alikes: the cutouts of one still move about. Small: cutouts
 24, 48 and 96 pixels long in a 480p frame. Lost: precision and recall of `lost` over all these frames (an object out of sight, or met with
 J under 0.2). Of a model that finds the objects itself: which of several objects of one kind it finds, J&F of the best proposal each.
@@ -11,7 +12,9 @@ J under 0.2). Of a model that finds the objects itself: which of several objects
 from __future__ import annotations
 
 import argparse
+import itertools
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +55,7 @@ def measure(segmenter: vos_zoo.Segmenter, options: argparse.Namespace) -> dict[s
         return report | {"found": found_itself(segmenter, options)}
     lost = stress.LostFlag(0, 0, 0)
     if options.clips:
-        report["drift"], flag = drift(segmenter, options)
+        report["crossings" if options.crossings else "drift"], flag = (crossings if options.crossings else drift)(segmenter, options)
         lost += flag
     if options.stills:
         for name in options.scenes:
@@ -65,19 +68,39 @@ def measure(segmenter: vos_zoo.Segmenter, options: argparse.Namespace) -> dict[s
 
 def drift(segmenter: vos_zoo.Segmenter, options: argparse.Namespace) -> tuple[dict[str, Any], stress.LostFlag]:
     found, flags = {}, stress.LostFlag(0, 0, 0)
+    for name, frames, truth in _clips(options):
+        scene = stress_scenes.to_and_fro(name, frames, truth, max(options.at) + len(frames))
+        followed = stress.follow(segmenter, scene, windows=stress.windows_of(len(frames), options.at), size=options.size)
+        of_clip = [stress.passes(one, len(frames), options.at) for one in followed.values()]
+        found[name] = {key: float(np.nanmean([each[key] for each in of_clip])) for key in of_clip[0]}
+        flags = sum((stress.lost_flag(one) for one in followed.values()), flags)
+        print(f"{name:<28}" + "  ".join(f"{key} {100 * value:.1f}" for key, value in found[name].items()), flush=True)
+    return found, flags
+
+
+def crossings(segmenter: vos_zoo.Segmenter, options: argparse.Namespace) -> tuple[dict[str, Any], stress.LostFlag]:
+    found, flags = {}, stress.LostFlag(0, 0, 0)
+    for name, frames, truth in _clips(options):
+        if (scene := stress_scenes.crossing(name, frames, truth)) is None:
+            print(f"{name:<28}no room for two", flush=True)
+            continue
+        scores, flag = _scored(segmenter, name, [scene], lambda one: {"J&F": one.jf(0, len(one.j))}, options.size)
+        found[name], flags = scores["J&F"], flags + flag
+    if not found:
+        raise EvaluationError(f"no clip in {options.clips} has room for two in its first frame, and one object in all frames")
+    print(f"{'crossings, mean':<28}J&F {100 * float(np.mean(list(found.values()))):.1f}  ({len(found)} clips)", flush=True)
+    return found, flags
+
+
+def _clips(options: argparse.Namespace) -> Iterator[tuple[str, list[np.ndarray], list[np.ndarray]]]:
+    """Name, frames and ids of each clip; at most --frames of them."""
     for clip in load_dataset(f"folder:{options.clips}", only=options.only):
-        frames = list(open_video(clip.video))
+        frames = list(itertools.islice(open_video(clip.video), options.frames))
         size = frames[0].shape[:2]
         truth = [read_mask(clip.masks[t], size=size, allow_empty=True).labels for t in range(len(frames)) if t in clip.masks]
         if len(truth) < len(frames):
-            raise EvaluationError(f"{clip.name} has no mask on {len(frames) - len(truth)} of its frames; drift needs clips with all")
-        scene = stress_scenes.to_and_fro(clip.name, frames, truth, max(options.at) + len(frames))
-        followed = stress.follow(segmenter, scene, windows=stress.windows_of(len(frames), options.at))
-        of_clip = [stress.passes(one, len(frames), options.at) for one in followed.values()]
-        found[clip.name] = {key: float(np.nanmean([each[key] for each in of_clip])) for key in of_clip[0]}
-        flags = sum((stress.lost_flag(one) for one in followed.values()), flags)
-        print(f"{clip.name:<28}" + "  ".join(f"{key} {100 * value:.1f}" for key, value in found[clip.name].items()), flush=True)
-    return found, flags
+            raise EvaluationError(f"{clip.name} has no mask on {len(frames) - len(truth)} of its frames; these scenes need clips with all")
+        yield clip.name, frames, truth
 
 
 def absences(segmenter: vos_zoo.Segmenter, options: argparse.Namespace) -> tuple[dict[str, float], stress.LostFlag]:
@@ -85,7 +108,7 @@ def absences(segmenter: vos_zoo.Segmenter, options: argparse.Namespace) -> tuple
         stress_scenes.leaves_and_returns(f"absence {n}", group[0], scenery)
         for n, (group, scenery) in enumerate(zip(_groups(options, 1), _backgrounds(options), strict=False))
     ]
-    return _scored(segmenter, "absence", scenes, stress.absence)
+    return _scored(segmenter, "absence", scenes, stress.absence, options.size)
 
 
 def look_alikes(segmenter: vos_zoo.Segmenter, options: argparse.Namespace) -> tuple[dict[str, float], stress.LostFlag]:
@@ -93,7 +116,7 @@ def look_alikes(segmenter: vos_zoo.Segmenter, options: argparse.Namespace) -> tu
         stress_scenes.look_alikes(f"look-alikes {n}", group[:4], scenery)
         for n, (group, scenery) in enumerate(zip(_groups(options, 3), _backgrounds(options), strict=False))
     ]
-    return _scored(segmenter, "look-alikes", scenes, lambda one: {"J&F": one.jf(0, len(one.j))})
+    return _scored(segmenter, "look-alikes", scenes, lambda one: {"J&F": one.jf(0, len(one.j))}, options.size)
 
 
 def found_itself(segmenter: vos_zoo.Segmenter, options: argparse.Namespace) -> dict[str, float]:
@@ -119,7 +142,7 @@ def small(segmenter: vos_zoo.Segmenter, options: argparse.Namespace) -> tuple[di
             stress_scenes.small(f"small {n}", group[0], scenery, height)
             for n, (group, scenery) in enumerate(zip(_groups(options, 1), _backgrounds(options), strict=False))
         ]
-        scores, flag = _scored(segmenter, f"{height} pixels", scenes, lambda one: {"J&F": one.jf(0, len(one.j))})
+        scores, flag = _scored(segmenter, f"{height} pixels", scenes, lambda one: {"J&F": one.jf(0, len(one.j))}, options.size)
         found[str(height)], flags = scores["J&F"], flags + flag
     return found, flags
 
@@ -127,11 +150,13 @@ def small(segmenter: vos_zoo.Segmenter, options: argparse.Namespace) -> tuple[di
 KINDS = {"absence": absences, "look-alikes": look_alikes, "small": small}
 
 
-def _scored(segmenter: Any, name: str, scenes: list[stress_scenes.Scene], score: Any) -> tuple[dict[str, float], stress.LostFlag]:
+def _scored(
+    segmenter: Any, name: str, scenes: list[stress_scenes.Scene], score: Any, size: int | None
+) -> tuple[dict[str, float], stress.LostFlag]:
     """The mean score of all objects of all scenes, and how `lost` fared."""
     flags, scores = stress.LostFlag(0, 0, 0), []
     for scene in scenes:
-        for one in stress.follow(segmenter, scene).values():
+        for one in stress.follow(segmenter, scene, size=size).values():
             scores.append(score(one))
             flags += stress.lost_flag(one)
     mean = {key: float(np.nanmean([each[key] for each in scores])) for key in scores[0]}
@@ -161,11 +186,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--model", default="crvos", help="name, folder or owner/repo (default: crvos)")
     parser.add_argument("--clips", type=Path, metavar="FOLDER", help="clips with a mask on every frame")
     parser.add_argument("--only", help="of these clips: names or patterns, as for vos-zoo evaluate")
+    parser.add_argument("--crossings", action="store_true", help="of these clips: the object crosses with its twin, instead of drift")
+    parser.add_argument("--frames", type=int, help="of these clips: so many at most")
     parser.add_argument("--at", type=int, nargs="+", default=[500, 2000], help="frames whose pass is scored (default: 500 2000)")
     parser.add_argument("--stills", type=Path, metavar="FOLDER", help="images/ and masks/ with several objects of one kind")
     parser.add_argument("--backgrounds", type=Path, metavar="FOLDER", help="images that the cutouts move over")
     parser.add_argument("--count", type=int, default=6, help="stills for each kind of scene (default: 6)")
     parser.add_argument("--scenes", nargs="+", choices=KINDS, default=list(KINDS), help="kinds of scenes of --stills (default: all)")
+    parser.add_argument("--size", type=int, help="shorter side inside the model (default: the checkpoint's)")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--dtype", default="auto")
     parser.add_argument("--no-redetection", action="store_true", help="lost objects are not looked for, whatever the checkpoint asks")

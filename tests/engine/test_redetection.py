@@ -20,7 +20,16 @@ from vos_zoo.checkpoints import catalogue
 from vos_zoo.checkpoints.config import ModelConfig, Preprocess
 from vos_zoo.engine.appearance import MAX_FRAMES, Appearance, AppearanceMemory, Likeness, is_background, similarities
 from vos_zoo.engine.grid import make_grid
-from vos_zoo.engine.redetection import FRAMES_PER_LOOK, ObjectMatch, agreement, match, parts_to_cut, share_inside, taken_away
+from vos_zoo.engine.redetection import (
+    FRAMES_PER_LOOK,
+    ObjectMatch,
+    agreement,
+    background_pieces,
+    better_masks,
+    match,
+    share_inside,
+    taken_away,
+)
 from vos_zoo.engine.views import Branch
 from vos_zoo.errors import CheckpointError, VosZooError
 from vos_zoo.models.base import Prediction, VOSModel
@@ -189,6 +198,47 @@ def test_a_mask_does_not_give_way_to_a_part_of_itself():
     )
 
 
+class Swallows(Still):
+    """Gives the first object whatever any has."""
+
+    def predict(self, features: Tensor, state: State) -> Prediction:
+        masks = torch.zeros_like(state.masks)
+        masks[:, 0] = state.masks.sum(1).clamp(max=1)
+        return Prediction((masks - 0.5) * 20)
+
+
+def test_what_another_swallowed_is_given_back():
+    """The model gives nothing back whatever it is told, so that no new mask of it could."""
+    video, truth = clip([{1: HERE, 2: THERE}] * (FRAMES_PER_LOOK + 1))
+    config = ModelConfig(name="swallows", architecture="Still", preprocess=Preprocess(None))
+    masks = Segmenter(Swallows(), config, device="cpu", dtype="float32", redetection=True).propagate(video, truth[0])
+    np.testing.assert_array_equal(masks[FRAMES_PER_LOOK - 1], truth[0] > 0)
+    assert_found(masks[FRAMES_PER_LOOK], truth[0])
+    assert not masks.lost[FRAMES_PER_LOOK].any()
+
+
+def test_a_new_mask_does_not_take_most_of_anothers():
+    """Unless that one is found elsewhere in the same look, or nothing stands where it would take the place of one."""
+    masks, maps, new = torch.zeros(2, 4, 4), torch.zeros(2, 4, 4), torch.zeros(2, 4, 4)
+    masks[0, :1], masks[1, 1:2], maps[0, 1:3], new[0, 1:3] = 1, 1, 1, 1  # object 0 looks like what 1 is on
+    doubted = [ObjectMatch(0.0, 1.0, 1.0, 4), ObjectMatch(0.9, 0.0, 1.0, 4)]
+    assert better_masks(new, masks, maps, doubted, [0]) == []
+    assert better_masks(new, masks, maps, [doubted[0]._replace(cells=0.0), doubted[1]], [0]) == [0]
+    masks[1, 3] = 1  # half of it is left
+    assert better_masks(new, masks, maps, doubted, [0]) == [0]
+    masks[1, 3], maps[1, 3], new[1, 3] = 0, 1, 1
+    assert better_masks(new, masks, maps, [doubted[0], doubted[0]], [0, 1]) == [0, 1]
+
+
+def test_a_mask_on_what_looks_like_another_object_is_not_taken_away():
+    """Which of two that look alike is which, looks can't say."""
+    masks, maps = torch.zeros(2, 4, 4), torch.zeros(2, 4, 4)
+    masks[0, :2], maps[1, :2] = 1, 1
+    (mistaken, _) = matches = match(masks, maps, maps)
+    assert mistaken.agreement == 0 and mistaken.likeness == 1
+    assert not taken_away(matches, recovered=[], gone=[])
+
+
 def test_cells_that_are_cut():
     """Two filled cells side by side, with their rim; one alone stays, and so does a mask of which nothing else is left."""
     masks, maps, background = torch.zeros(3, 5, 7), torch.zeros(3, 5, 7), torch.zeros(3, 5, 7, dtype=torch.bool)
@@ -199,9 +249,9 @@ def test_cells_that_are_cut():
     background[:, 1:3, 1:3] = True
     background[0, 0] = True  # where there is no mask
     background[1, 1, 1] = False
-    cut = parts_to_cut(masks, Likeness(maps, background))
-    assert torch.equal(cut[0], background[0] & (masks[0] > 0)) and cut[0].sum() == 4
-    assert not cut[1].any() and not cut[2].any()
+    (cut,) = background_pieces(masks, Likeness(maps, background))
+    assert (cut.giver, cut.taker) == (0, None)
+    assert torch.equal(cut.cells, background[0] & (masks[0] > 0)) and cut.cells.sum() == 4
 
 
 def test_nothing_is_background_where_none_was_seen():
@@ -484,11 +534,11 @@ def test_the_less_a_mask_is_doubted_the_more_another_must_agree(agrees, cells, n
 
 
 def test_a_match_of_every_kind():
-    """One object where its map is, one on something else, one without a mask whose map proposes one."""
-    masks, maps = torch.zeros(3, 4, 4), torch.zeros(3, 4, 4)
+    """One object where its map is, one on nothing, one without a mask whose map proposes one."""
+    masks, maps = torch.zeros(3, 6, 4), torch.zeros(3, 6, 4)
     masks[0, :2], maps[0, :2] = 1, 1
-    masks[1, :2], maps[1, 3] = 1, 0.5
-    maps[2, 2:] = 0.9
+    masks[1, 4:], maps[1, 3] = 1, 0.1
+    maps[2, 2:4] = 0.9
     here, elsewhere, unseen = match(masks, maps, maps.round())
     assert here == ObjectMatch(1.0, 1.0, 1.0, 8.0)
     assert elsewhere.agreement == elsewhere.likeness == 0 and elsewhere.cells == 8

@@ -70,6 +70,32 @@ def test_to_and_fro() -> None:
     assert [frame.sum() for frame, _ in scene.play()] == [frame.sum() for frame, _ in scene.play()]
 
 
+def test_an_object_crosses_with_its_twin() -> None:
+    """A square at rest, wider at its right end; the twin, mirrored, comes from one side, passes in front and leaves at the other."""
+    video, truth = np.full((9, 40, 96, 3), 120, np.uint8), np.zeros((9, 40, 96), np.int32)
+    for t in range(9):
+        truth[t, 10:26, 40:48] = truth[t, 10 + t : 26, 48:52] = 7
+    video[truth > 0] = (200, 40, 40)
+    scene = stress_scenes.crossing("two", list(video), list(truth))
+    assert scene is not None and scene.length == 9
+    frames, ids = (np.stack(each) for each in zip(*scene.play(), strict=True))
+    assert (frames[ids == 2] == (200, 40, 40)).all() and (frames[ids == 0] == 120).all()
+    assert [(of_one == 2).sum() for of_one in ids] == [(each > 0).sum() for each in truth[::-1]], "whole, and played backwards"
+    middle = [np.argwhere(of_one == 2)[:, 1].mean() - 46 for of_one in ids]
+    assert middle[0] * middle[-1] < 0 and abs(middle[0]) > 20 and abs(middle[4]) < 2
+    assert (ids[0] == 1).sum() == (truth[0] > 0).sum() and (ids[4] == 1).sum() < 20, "it passes in front"
+    assert (truth[0] > 0).sum() == 192, "the clip is as it was"
+
+
+@pytest.mark.parametrize(("columns", "gone"), [(slice(2, 94), None), (slice(40, 52), 3)])
+def test_no_crossing_without_room_or_object(columns: slice, gone: int | None) -> None:
+    truth = np.zeros((5, 40, 96), np.int32)
+    truth[:, 10:26, columns] = 1
+    if gone is not None:
+        truth[gone] = 0
+    assert stress_scenes.crossing("none", list(np.zeros((5, 40, 96, 3), np.uint8)), list(truth)) is None
+
+
 def test_a_model_that_follows_scores_one_and_is_never_lost_without_reason() -> None:
     scene = stress_scenes.leaves_and_returns("away", RED, GREY, SIZE)
     (one,) = follow(toy_segmenter(), scene).values()
@@ -83,8 +109,8 @@ def test_a_model_that_loses_it_is_told_apart(monkeypatch: pytest.MonkeyPatch) ->
     segmenter = toy_segmenter()
     start = segmenter.start
 
-    def frozen(frame: Any, mask: Any) -> Any:
-        session = start(frame, mask)
+    def frozen(frame: Any, mask: Any, **options: Any) -> Any:
+        session = start(frame, mask, **options)
         monkeypatch.setattr(session, "step", lambda _: session.current())
         return session
 
@@ -192,5 +218,7 @@ def test_the_tool_measures_and_writes(
     assert "24 pixels" in said and "lost: precision" in said
     assert tool.main([*folders[:4], "--scenes", "absence", "--count", "1", "--json", str(tmp_path / "one.json")]) == 0
     assert set(json.loads((tmp_path / "one.json").read_text())) == {"model", "vos_zoo", "absence", "lost"}
+    assert tool.main([*folders[4:], "--crossings", "--frames", "3", "--json", str(tmp_path / "two.json")]) == 0
+    assert set(json.loads((tmp_path / "two.json").read_text())["crossings"]) == {"a"} and "(1 clips)" in capsys.readouterr().out
     assert tool.main(["--stills", str(tmp_path / "stills"), "--backgrounds", str(tmp_path / "clips")]) == 2
     assert "no images" in capsys.readouterr().err

@@ -5,12 +5,14 @@ it has lost. So in every FRAMES_PER_LOOK-th frame its masks are compared with a 
 (appearance.py). They agree by soft IoU: the sum of the smaller over the sum of the larger.
 
 - Cut: what surely is background is cut out of a mask that else lies on the object. So a mask that leaks onto others is not handed on.
+- Handed over: a piece of a mask, apart from the rest, that is more like another object is that object's (pieces.py).
 - Recovered: a mask that agrees too little with its map is doubted. The model is then given the map as that object's mask, as if somebody
   had annotated this frame, and steps the frame again. If the new mask agrees better, it replaces the old one. The less the old one was
   doubted, the larger the gain needed. A mask gives way only to one that agrees well by itself; where there was none, a little is enough.
   Nor does it give way to a part of itself: were the rest background, it would have been cut; it may be a side that was not seen before.
-- Taken away: a mask that was not replaced, and that lies on what does not look like the object at all, is removed. The object has no
-  pixel, and is lost, until a later look finds it.
+  Nor to one that would take most of another object's mask, which is not found elsewhere: of two that look alike, looks may know one only.
+- Taken away: a mask that was not replaced, and that lies on what does not look like any object at all, is removed. The object has no
+  pixel, and is lost, until a later look finds it. Which of two objects is which, where they look alike, is better known by where they were.
 
 None of the four papers has this. An object that has changed its looks gets a poor map; hence nothing is done to a mask that agrees halfway.
 """
@@ -28,6 +30,7 @@ from torch import Tensor
 
 from vos_zoo.engine.appearance import Appearance, AppearanceMemory, Likeness, keep_slots
 from vos_zoo.engine.grid import resize
+from vos_zoo.engine.pieces import Piece, pieces_of_others
 from vos_zoo.engine.views import Branch, advance, leader
 from vos_zoo.models.base import Features, State
 
@@ -40,6 +43,7 @@ GAIN_IN_DOUBT = 0.25  # by which a new mask must agree better than one that is d
 MIN_RECOVERED_AGREEMENT = 0.3  # of a new mask where there was none
 MIN_REPLACING_AGREEMENT = 0.6  # of a new mask that takes the place of one: a map that fits nothing well is no reason to leave it
 MAX_INSIDE = 0.8  # of a new mask, in the one whose place it takes: a mask does not give way to a part of itself
+MAX_TAKEN = 0.5  # of another's mask, by a new one that takes the place of one, unless that other is found elsewhere in the same look
 EMPTY_BELOW = 0.5  # cells under a mask that is none
 STRANGE_LIKENESS_BELOW = 0.05  # likeness under which a mask lies on something else
 MIN_CUT_CELLS = 2  # of three by three, more than half under the mask, that are cut out of it: thin parts look like what is around them
@@ -59,7 +63,7 @@ class ObjectMatch(NamedTuple):
 
     agreement: float  # of its mask with its map
     proposal_agreement: float  # of the mask that its map proposes, with the map
-    likeness: float  # how much of what its mask lies on is like the object: 1 where mask and map are the same, be cells full or not
+    likeness: float  # how much of what its mask lies on is like an object: 1 where mask and maps are the same, be cells full or not
     cells: float  # under its mask
 
     @property
@@ -108,9 +112,8 @@ class Redetector:
     ) -> tuple[Tensor, tuple[State, ...], frozenset[int]]:
         seen = self.appearance.compare(state.memory, frame, features, probs.shape[1] - 1)
         masks = self.appearance.cells_of_masks(probs, self._grid)
-        cells = parts_to_cut(masks, seen)
-        if cells.any():
-            probs, states = self._cut(cells, features, states, probs)
+        if pieces := [*background_pieces(masks, seen), *pieces_of_others(masks, seen.maps)]:
+            probs, states = self._moved(pieces, features, states, probs)
             masks = self.appearance.cells_of_masks(probs, self._grid)
         proposals = self.appearance.over_frame(seen.maps).float()
         matches = match(masks, seen.maps, self.appearance.cells_of(proposals))
@@ -120,18 +123,19 @@ class Redetector:
             states = self._annotated(states, features, self._over_frame(torch.zeros_like(proposals)), gone)
         return probs, states, gone
 
-    def _cut(
-        self, cells: Tensor, features: Sequence[Features], states: tuple[State, ...], probs: Tensor
+    def _moved(
+        self, pieces: Sequence[Piece], features: Sequence[Features], states: tuple[State, ...], probs: Tensor
     ) -> tuple[Tensor, tuple[State, ...]]:
-        """Without these cells (K, h, w) bool of the masks; what is left of them counts as annotated."""
-        slots = frozenset(cells.flatten(1).any(1).nonzero().flatten().tolist())
-        probs, away = probs.clone(), self._over_frame(self.appearance.over_frame(cells.float()).float())
-        over_frame = self._grid.unpadded(probs)
-        shares = over_frame[:, 1:]
-        lost = torch.where(resize(away, (shares.shape[-2], shares.shape[-1])) > 0.5, shares, 0)
-        over_frame[:, :1] += lost.sum(1, keepdim=True)
-        shares -= lost
-        return probs, self._annotated(states, features, shares, slots)
+        """Each piece is its taker's; what givers and takers have then counts as annotated."""
+        probs = probs.clone()
+        layers = self._grid.unpadded(probs)[0]  # background first
+        for giver, taker, cells in pieces:
+            there = resize(self._over_frame(self.appearance.over_frame(cells[None].float()).float()), (layers.shape[-2], layers.shape[-1]))
+            share = torch.where(there[0, 0] > 0.5, layers[1 + giver], 0)
+            layers[1 + giver] -= share
+            layers[0 if taker is None else 1 + taker] += share
+        slots = {slot for piece in pieces for slot in (piece.giver, piece.taker) if slot is not None}
+        return probs, self._annotated(states, features, layers[None, 1:], slots)
 
     def _over_frame(self, layers: Tensor) -> Tensor:
         """(K, H, W) on the describer's grid -> (1, K, h, w) over the frame."""
@@ -153,8 +157,7 @@ class Redetector:
             told = self._annotated(states, features, self._over_frame(proposals), candidates)
             ((new_probs, new_states),) = advance([self.branches], [told], features)
             new = self.appearance.cells_of_masks(new_probs, self._grid)
-            agreements, inside = agreement(new, maps).tolist(), share_inside(new, masks).tolist()
-            better = [slot for slot in candidates if agreements[slot] > matches[slot].agreement_needed and inside[slot] < MAX_INSIDE]
+            better = better_masks(new, masks, maps, matches, candidates)
             if better == candidates:
                 return new_probs, new_states, frozenset(candidates)
             candidates = better
@@ -175,22 +178,36 @@ def keep(state: RedetectionState, slots: Sequence[int]) -> RedetectionState:
 
 def match(masks: Tensor, maps: Tensor, proposals: Tensor) -> list[ObjectMatch]:
     """Each object's mask, map and the mask that its map proposes, (K, h, w) cells in [0, 1]. A GPU is waited for once."""
-    likeness = (masks * maps).sum((1, 2)) / (masks * masks).sum((1, 2)).clamp(min=1e-6)
+    likeness = (masks * maps.sum(0)).sum((1, 2)) / (masks * masks).sum((1, 2)).clamp(min=1e-6)
     columns = torch.stack([agreement(masks, maps), agreement(proposals, maps), likeness, masks.sum((1, 2))])
     return [ObjectMatch(*row) for row in columns.T.tolist()]
 
 
-def parts_to_cut(masks: Tensor, seen: Likeness) -> Tensor:
-    """(K, h, w) bool: cells of masks (K, h, w) in [0, 1] that surely are background, where several lie side by side, and their rim."""
+def background_pieces(masks: Tensor, seen: Likeness) -> list[Piece]:
+    """Cells of masks (K, h, w) in [0, 1] that surely are background, where several lie side by side, and their rim."""
     surely = seen.background & (masks > 0)
     filled = (surely & (masks > 0.5)).float()
     several = filled * (F.avg_pool2d(filled, 3, 1, 1, divisor_override=1) >= MIN_CUT_CELLS)
     left = ((masks * seen.maps).sum((1, 2)) >= MIN_LEFT_CELLS)[:, None, None]
-    return surely & left & (F.max_pool2d(several, 3, 1, 1) > 0)
+    cells = surely & left & (F.max_pool2d(several, 3, 1, 1) > 0)
+    return [Piece(slot, None, cells[slot]) for slot in cells.flatten(1).any(1).nonzero().flatten().tolist()]
+
+
+def better_masks(new: Tensor, masks: Tensor, maps: Tensor, matches: Sequence[ObjectMatch], candidates: Sequence[int]) -> list[int]:
+    """Which of the candidates' new masks may take the places of their old ones; all (K, h, w) in [0, 1]."""
+    agreements, inside = agreement(new, maps).tolist(), share_inside(new, masks).tolist()
+    taken = share_inside(masks[None], new[:, None]).tolist()  # by each new one, of each old one
+    others = [slot for slot in range(len(masks)) if slot not in candidates]
+
+    def is_better(slot: int) -> bool:
+        spared = matches[slot].cells < EMPTY_BELOW or all(taken[slot][other] <= MAX_TAKEN for other in others)
+        return agreements[slot] > matches[slot].agreement_needed and inside[slot] < MAX_INSIDE and spared
+
+    return [slot for slot in candidates if is_better(slot)]
 
 
 def taken_away(matches: Sequence[ObjectMatch], recovered: Collection[int], gone: Collection[int]) -> frozenset[int]:
-    """Slots whose masks lie on something else; of what is `gone` already also small ones."""
+    """Slots whose masks lie on no object; of what is `gone` already also small ones."""
     return frozenset(
         slot
         for slot, each in enumerate(matches)
@@ -204,8 +221,8 @@ def agreement(masks: Tensor, maps: Tensor) -> Tensor:
 
 
 def share_inside(masks: Tensor, others: Tensor) -> Tensor:
-    """How much of masks (K, h, w) in [0, 1] lies inside others, (K,); 0 of an empty one."""
-    return torch.minimum(masks, others).sum((1, 2)) / masks.sum((1, 2)).clamp(min=1e-6)
+    """How much of masks (..., h, w) in [0, 1] lies inside others, (...); 0 of an empty one."""
+    return torch.minimum(masks, others).sum((-2, -1)) / masks.sum((-2, -1)).clamp(min=1e-6)
 
 
 def _without(probs: Tensor, slots: Collection[int]) -> Tensor:

@@ -37,8 +37,13 @@ class Followed:
         return float(np.mean(seen)) if seen else float("nan")
 
 
-def follow(segmenter: Segmenter, scene: Scene, *, every: int = 1, windows: list[range] | None = None) -> dict[int, Followed]:
-    """Each object of the first frame through a scene. windows: frames that are scored (default: all); the others get nan."""
+def follow(
+    segmenter: Segmenter, scene: Scene, *, every: int = 1, windows: list[range] | None = None, size: int | None = None
+) -> dict[int, Followed]:
+    """Each object of the first frame through a scene. windows: frames that are scored (default: all); the others get nan.
+
+    size: the shorter side inside the model (default: the checkpoint's).
+    """
     truths: list[np.ndarray] = []
 
     def frames() -> Iterator[np.ndarray]:
@@ -47,7 +52,7 @@ def follow(segmenter: Segmenter, scene: Scene, *, every: int = 1, windows: list[
             yield frame
 
     playing = frames()
-    session = segmenter.start(next(playing), truths[0])
+    session = segmenter.start(next(playing), truths[0], size=size)
     found = {int(k): Followed() for k in np.unique(truths[0]) if k}
     for t, frame in enumerate(playing, 1):
         mask, truth = session.step(frame), truths.pop()

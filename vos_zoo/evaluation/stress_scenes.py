@@ -19,6 +19,8 @@ from vos_zoo.errors import EvaluationError
 Frame = tuple[np.ndarray, np.ndarray]  # (H, W, 3) uint8 and its ids (H, W) int32
 OUT, BACK = 20, 40  # frames at which an object has left, and comes again
 LENGTH = 60
+GAP = 12  # pixels between an object and its twin in the first frame
+IN_SIGHT = 0.5  # the share of each that the first frame has to show
 
 
 class Cutout(NamedTuple):
@@ -50,9 +52,8 @@ def cutouts(folder: Path, smallest: int = 60) -> list[list[Cutout]]:
         image, labels = np.asarray(Image.open(images[0]).convert("RGB")), np.asarray(Image.open(path))
         objects = []
         for k in np.unique(labels[(labels > 0) & (labels < 255)]):
-            rows, columns = (np.flatnonzero((labels == k).any(axis)) for axis in (1, 0))
-            box = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
-            if min(len(rows), len(columns)) >= smallest:
+            box = _box(labels == k)
+            if box is not None and min(labels[box].shape) >= smallest:
                 objects.append(Cutout(image[box], labels[box] == k))
         if objects:
             found.append(objects)
@@ -72,6 +73,38 @@ def to_and_fro(name: str, frames: Sequence[np.ndarray], truth: Sequence[np.ndarr
             yield frames[n], truth[n]
 
     return Scene(name, length, play)
+
+
+def crossing(name: str, frames: Sequence[np.ndarray], truth: Sequence[np.ndarray]) -> Scene | None:
+    """The object of a clip (id 1) and its twin (id 2), itself mirrored and played backwards, which passes in front of it from side to side.
+
+    None where the first frame has no room for both side by side, or the object is not in all frames.
+    """
+    before, behind = [], []
+    for frame, labels in zip(frames, truth, strict=True):
+        place = _box(labels > 0)
+        if place is None:
+            return None
+        before.append(place)
+        behind.append(Cutout(frame[place], labels[place] > 0))
+    twins = [Cutout(each.pixels[:, ::-1], each.mask[:, ::-1]) for each in reversed(behind)]
+    tops = [rows.start for rows, _ in reversed(before)]
+    middles = [(columns.start + columns.stop) / 2 for _, columns in before]
+    apart = (behind[0].mask.shape[1] + twins[0].mask.shape[1]) / 2 + GAP
+    if middles[0] + apart > frames[0].shape[1]:
+        apart = -apart
+
+    def play() -> Iterator[Frame]:
+        for t, (frame, labels) in enumerate(zip(frames, truth, strict=True)):
+            frame, ids = frame.copy(), (labels > 0).astype(np.int32)
+            middle = middles[t] + apart * (1 - 2 * t / max(1, len(frames) - 1))
+            _paste(frame, ids, twins[t], (tops[t], middle - twins[t].mask.shape[1] / 2), 2)
+            yield frame, ids
+
+    scene = Scene(name, len(frames), play)
+    _, ids = next(scene.play())
+    whole = [behind[0].mask.sum(), twins[0].mask.sum()]
+    return scene if all((ids == k).sum() >= IN_SIGHT * of_one for k, of_one in enumerate(whole, 1)) else None
 
 
 def leaves_and_returns(name: str, target: Cutout, background: np.ndarray, size: tuple[int, int] = (480, 854)) -> Scene:
@@ -118,6 +151,12 @@ def small(name: str, target: Cutout, background: np.ndarray, height: int, size: 
         return (0.5 + 0.3 * math.sin(t / 9)) * (h - height), (0.1 + 0.8 * t / LENGTH) * (w - target.mask.shape[1])
 
     return _moving(name, [target], [place], background, size)
+
+
+def _box(mask: np.ndarray) -> tuple[slice, slice] | None:
+    """Rows and columns that hold the mask; None if it is empty."""
+    rows, columns = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
+    return (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)) if len(rows) else None
 
 
 def scaled(cutout: Cutout, longest: float) -> Cutout:

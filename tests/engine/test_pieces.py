@@ -1,0 +1,73 @@
+"""Pieces of masks that are another object's: which they are, and what of them goes over."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from vos_zoo.engine.pieces import connected, pieces_of_others
+
+
+def drawn(*rows: str) -> torch.Tensor:
+    """(h, w) bool: True where a row has a #."""
+    return torch.tensor([[each == "#" for each in row] for row in rows])
+
+
+TWO = drawn("##....", "##...#", "....##")  # four cells, and three that hang together by a corner
+
+
+def two_objects(alike: float, own: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """Object 0 has both pieces, 1 has none; the piece at the right is so much like object 1, and so much like 0."""
+    masks, maps = torch.zeros(2, 3, 6), torch.zeros(2, 3, 6)
+    masks[0] = 0.9 * TWO
+    maps[0, :2, :2] = 1.0
+    maps[:, 1:, 4:] = torch.tensor([own, alike])[:, None, None]
+    return masks, maps
+
+
+def test_cells_that_touch_are_connected():
+    labels = connected(torch.stack([TWO, ~TWO, torch.zeros_like(TWO)]))
+    assert labels[0].unique().numel() == 3 and labels[1].unique().numel() == 2 and not labels[2].any()
+    assert torch.equal(labels[0] > 0, TWO) and len(labels[0, :2, :2].unique()) == 1
+
+
+def test_however_they_wind():
+    winds = drawn("#######", "......#", "#####.#", "#...#.#", "#.###.#", "#.....#", "#######")
+    assert connected(winds[None]).unique().numel() == 2
+
+
+def test_a_piece_that_is_like_another_object_is_that_objects():
+    masks, maps = two_objects(alike=0.6, own=0.3)
+    masks[0, 0, 4], masks[0, 0, 2] = 0.2, 0.2  # rims of either piece
+    (piece,) = pieces_of_others(masks, maps)
+    assert (piece.giver, piece.taker) == (0, 1)
+    assert torch.equal(piece.cells, drawn("....#.", ".....#", "....##"))
+
+
+@pytest.mark.parametrize(("alike", "own"), [(0.3, 0.6), (0.4, 0.4), (0.0, 0.0)])
+def test_others_stay(alike: float, own: float):
+    assert not list(pieces_of_others(*two_objects(alike, own)))
+
+
+def test_the_piece_most_like_the_object_stays_whatever_else_it_is_like():
+    masks, maps = two_objects(alike=0.9, own=0.1)
+    maps[0, :2, :2], maps[1, :2, :2] = 0.2, 0.8
+    (piece,) = pieces_of_others(masks, maps)
+    assert not piece.cells[:2, :2].any()
+
+
+def test_it_has_to_be_more_like_one_than_like_all_the_rest():
+    masks, maps = (torch.cat([each, torch.zeros(1, 3, 6)]) for each in two_objects(alike=0.4, own=0.1))
+    maps[2, 1:, 4:] = 0.35
+    assert not list(pieces_of_others(masks, maps))
+
+
+def test_a_single_cell_is_no_piece():
+    masks, maps = two_objects(alike=0.9, own=0.1)
+    masks[0, 2, 4:] = 0
+    assert not list(pieces_of_others(masks, maps))
+
+
+def test_an_object_that_is_alone_gives_nothing():
+    masks, maps = two_objects(alike=0.9, own=0.1)
+    assert not list(pieces_of_others(masks[:1], maps[:1])) and not list(pieces_of_others(masks[:0], maps[:0]))

@@ -1,0 +1,58 @@
+"""Pieces of masks that are another object's.
+
+Where objects that look alike cross, the mask of the one in front goes over onto the one behind. Once they part again it lies in two pieces,
+and the object behind has next to none. What each piece looks like tells whose it is, even where it can't be told cell by cell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+MIN_PIECE_CELLS = 2  # filled ones, of a piece that is handed over: docs/trials.md
+
+
+class Piece(NamedTuple):
+    """A part of one object's mask that goes to another."""
+
+    giver: int  # slot of the object whose mask it is a part of
+    taker: int | None  # slot of the object that gets it; None: background
+    cells: Tensor  # (h, w) bool, with its rim
+
+
+def pieces_of_others(masks: Tensor, maps: Tensor) -> Iterator[Piece]:
+    """Pieces of masks that are more like one other object than like all the rest, their own included.
+
+    masks and maps: (K, h, w) in [0, 1], cells under each mask and how much each cell resembles each object. Filled cells that touch, by a
+    side or a corner, are one piece. The piece that an object resembles most is its own, whatever else it resembles.
+    """
+    if len(masks) < 2:
+        return
+    labels = connected(masks > 0.5)
+    for giver, of_one in enumerate(labels):
+        pieces = [of_one == label for label in of_one.unique().tolist() if label]
+        if len(pieces) < 2:
+            continue
+        alike = torch.stack([maps[:, piece].sum(1) for piece in pieces])
+        own = int(alike[:, giver].argmax())
+        for number, piece in enumerate(pieces):
+            most, taker = alike[number].max(0)
+            if number == own or int(taker) == giver or piece.sum() < MIN_PIECE_CELLS or most <= alike[number].sum() / 2:
+                continue
+            around = F.max_pool2d(piece[None].float(), 3, 1, 1)[0] > 0
+            yield Piece(giver, int(taker), around & (masks[giver] > 0) & (piece | (of_one == 0)))
+
+
+def connected(filled: Tensor) -> Tensor:
+    """(K, h, w) bool -> (K, h, w) int64: the same number, from 1 on, in all cells of a piece; 0 outside. Corners connect."""
+    numbers = torch.arange(1, filled[0].numel() + 1, device=filled.device).view(filled.shape[1:])
+    labels = numbers.float() * filled
+    while True:
+        spread = F.max_pool2d(labels, 3, 1, 1) * filled
+        if torch.equal(spread, labels):
+            return labels.long()
+        labels = spread
