@@ -55,7 +55,8 @@ def measure(segmenter: vos_zoo.Segmenter, options: argparse.Namespace) -> dict[s
         return report | {"found": found_itself(segmenter, options)}
     lost = stress.LostFlag(0, 0, 0)
     if options.clips:
-        report["crossings" if options.crossings else "drift"], flag = (crossings if options.crossings else drift)(segmenter, options)
+        kind = crossings if options.crossings else drift
+        report[kind.__name__], flag = kind(segmenter, options)
         lost += flag
     if options.stills:
         for name in options.scenes:

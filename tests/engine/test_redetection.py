@@ -20,11 +20,11 @@ from vos_zoo.checkpoints import catalogue
 from vos_zoo.checkpoints.config import ModelConfig, Preprocess
 from vos_zoo.engine.appearance import MAX_FRAMES, Appearance, AppearanceMemory, Likeness, is_background, similarities
 from vos_zoo.engine.grid import make_grid
+from vos_zoo.engine.pieces import background_pieces
 from vos_zoo.engine.redetection import (
     FRAMES_PER_LOOK,
     ObjectMatch,
     agreement,
-    background_pieces,
     better_masks,
     match,
     share_inside,

@@ -1,4 +1,6 @@
-"""Pieces of masks that are another object's.
+"""Pieces of masks that are not the object's: background's, or another object's.
+
+What surely is background by its looks was leaked onto, and is known cell by cell.
 
 Where objects that look alike cross, the mask of the one in front goes over onto the one behind. Once they part again it lies in two pieces,
 and the object behind has next to none. What each piece looks like tells whose it is, even where it can't be told cell by cell.
@@ -13,15 +15,29 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from vos_zoo.engine.appearance import Likeness
+
+MIN_CUT_CELLS = 2  # of three by three, more than half under the mask, that are cut out of it: thin parts look like what is around them
+MIN_LEFT_CELLS = 1.0  # of its looks, of a mask that is cut: one that has none is not cut but doubted
 MIN_PIECE_CELLS = 2  # filled ones, of a piece that is handed over: docs/trials.md
 
 
 class Piece(NamedTuple):
-    """A part of one object's mask that goes to another."""
+    """A part of one object's mask that goes to another, or to the background."""
 
     giver: int  # slot of the object whose mask it is a part of
     taker: int | None  # slot of the object that gets it; None: background
     cells: Tensor  # (h, w) bool, with its rim
+
+
+def background_pieces(masks: Tensor, seen: Likeness) -> list[Piece]:
+    """Cells of masks (K, h, w) in [0, 1] that surely are background, where several lie side by side, and their rim."""
+    surely = seen.background & (masks > 0)
+    filled = (surely & (masks > 0.5)).float()
+    several = filled * (F.avg_pool2d(filled, 3, 1, 1, divisor_override=1) >= MIN_CUT_CELLS)
+    left = ((masks * seen.maps).sum((1, 2)) >= MIN_LEFT_CELLS)[:, None, None]
+    cells = surely & left & (F.max_pool2d(several, 3, 1, 1) > 0)
+    return [Piece(slot, None, cells[slot]) for slot in cells.flatten(1).any(1).nonzero().flatten().tolist()]
 
 
 def pieces_of_others(masks: Tensor, maps: Tensor) -> Iterator[Piece]:

@@ -5,7 +5,7 @@ it has lost. So in every FRAMES_PER_LOOK-th frame its masks are compared with a 
 (appearance.py). They agree by soft IoU: the sum of the smaller over the sum of the larger.
 
 - Cut: what surely is background is cut out of a mask that else lies on the object. So a mask that leaks onto others is not handed on.
-- Handed over: a piece of a mask, apart from the rest, that is more like another object is that object's (pieces.py).
+- Handed over: a piece of a mask, apart from the rest, that is more like another object is that object's. Pieces of both kinds: pieces.py.
 - Recovered: a mask that agrees too little with its map is doubted. The model is then given the map as that object's mask, as if somebody
   had annotated this frame, and steps the frame again. If the new mask agrees better, it replaces the old one. The less the old one was
   doubted, the larger the gain needed. A mask gives way only to one that agrees well by itself; where there was none, a little is enough.
@@ -25,12 +25,11 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from vos_zoo.engine.appearance import Appearance, AppearanceMemory, Likeness, keep_slots
+from vos_zoo.engine.appearance import Appearance, AppearanceMemory, keep_slots
 from vos_zoo.engine.grid import resize
-from vos_zoo.engine.pieces import Piece, pieces_of_others
+from vos_zoo.engine.pieces import Piece, background_pieces, pieces_of_others
 from vos_zoo.engine.views import Branch, advance, leader
 from vos_zoo.models.base import Features, State
 
@@ -46,8 +45,6 @@ MAX_INSIDE = 0.8  # of a new mask, in the one whose place it takes: a mask does 
 MAX_TAKEN = 0.5  # of another's mask, by a new one that takes the place of one, unless that other is found elsewhere in the same look
 EMPTY_BELOW = 0.5  # cells under a mask that is none
 STRANGE_LIKENESS_BELOW = 0.05  # likeness under which a mask lies on something else
-MIN_CUT_CELLS = 2  # of three by three, more than half under the mask, that are cut out of it: thin parts look like what is around them
-MIN_LEFT_CELLS = 1.0  # of its looks, of a mask that is cut: one that has none is not cut but doubted
 MIN_REMOVED_CELLS = 2  # of a mask that is taken away: what smaller things look like, their cells can't tell
 
 
@@ -181,16 +178,6 @@ def match(masks: Tensor, maps: Tensor, proposals: Tensor) -> list[ObjectMatch]:
     likeness = (masks * maps.sum(0)).sum((1, 2)) / (masks * masks).sum((1, 2)).clamp(min=1e-6)
     columns = torch.stack([agreement(masks, maps), agreement(proposals, maps), likeness, masks.sum((1, 2))])
     return [ObjectMatch(*row) for row in columns.T.tolist()]
-
-
-def background_pieces(masks: Tensor, seen: Likeness) -> list[Piece]:
-    """Cells of masks (K, h, w) in [0, 1] that surely are background, where several lie side by side, and their rim."""
-    surely = seen.background & (masks > 0)
-    filled = (surely & (masks > 0.5)).float()
-    several = filled * (F.avg_pool2d(filled, 3, 1, 1, divisor_override=1) >= MIN_CUT_CELLS)
-    left = ((masks * seen.maps).sum((1, 2)) >= MIN_LEFT_CELLS)[:, None, None]
-    cells = surely & left & (F.max_pool2d(several, 3, 1, 1) > 0)
-    return [Piece(slot, None, cells[slot]) for slot in cells.flatten(1).any(1).nonzero().flatten().tolist()]
 
 
 def better_masks(new: Tensor, masks: Tensor, maps: Tensor, matches: Sequence[ObjectMatch], candidates: Sequence[int]) -> list[int]:
