@@ -51,6 +51,12 @@ def test_an_exact_size_is_read_and_written():
     assert json.loads(config.to_json())["preprocess"] == {"size": [256, 448]}
 
 
+def test_a_largest_size_is_read_and_written():
+    config = ModelConfig.from_dict(entry(preprocess={"short_side": 480, "largest": 500}))
+    assert config.preprocess == Preprocess(480, largest=500)
+    assert json.loads(config.to_json())["preprocess"] == {"short_side": 480, "largest": 500}
+
+
 def test_what_may_be_left_out():
     least = {"library": "vos_zoo", "format_version": 1, "name": "a", "architecture": "Toy"}
     config = ModelConfig.from_dict(least)
@@ -72,6 +78,8 @@ def test_what_may_be_left_out():
         ({"model_args": [1]}, r"model_args: must be a JSON object, not \[1\]"),
         ({"preprocess": {"short_side": 480.5}}, r"preprocess\.short_side: must be a whole number"),
         ({"preprocess": {"short_side": 2}}, r"preprocess\.short_side: .*from 16 to 16384, not 2"),
+        ({"preprocess": {"short_side": 480, "largest": 479}}, r"preprocess\.largest: .*from 480 to 16384, not 479"),
+        ({"preprocess": {"size": [256, 448], "largest": 480}}, r"preprocess: has largest without short_side"),
         ({"preprocess": {"mean": 0}}, r"preprocess: has unknown keys 'mean'"),
         ({"preprocess": {"size": 256}}, r"preprocess\.size: must be \[height, width\] in pixels, not 256"),
         ({"preprocess": {"size": [256, 448, 3]}}, r"preprocess\.size: must be \[height, width\]"),

@@ -46,6 +46,11 @@ def test_an_exact_size_is_scaled_in_both_directions():
         scaled(config.replace(preprocess=Preprocess()), QUALITIES["fast"])
 
 
+def test_a_checkpoint_that_says_what_size_is_large_enough_gets_no_larger():
+    config = ModelConfig("tiny", "CRVOS", {}, Preprocess(64, largest=72))
+    assert [scaled(config, QUALITIES[name]).preprocess.short_side for name in ("fast", "normal", "best")] == [40, 64, 72]
+
+
 def test_the_best_learns_the_annotated_frames_first_in_every_way_through_a_video(folder, monkeypatch):
     monkeypatch.setattr("vos_zoo.train.online.pace", lambda behind_trunk, steps, lr: (2, 1e-3))
     video, truth = squares_clip(frames=3, size=(64, 96))

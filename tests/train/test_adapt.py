@@ -115,6 +115,19 @@ def test_a_query_trunk_that_training_left_alone_does_not_learn_either(monkeypatc
     assert changed >= {"mix", "level4", "predictor"} and not changed & {"query_trunk", "memory_trunk", "keys"}
 
 
+def test_a_model_may_go_a_part_of_the_way_to_what_it_learned(monkeypatch):
+    video, truth = squares_clip(frames=1, size=(32, 64), ids=(1,))
+    segmenter = tiny(short_side=32, frozen=("trunk",))
+    found = {}
+    for part in (0.25, 1.0):
+        monkeypatch.setattr(CRVOS, "adaptation", part)
+        found[part] = weights(segmenter.finetune(video[0], truth[0], steps=12, lr=1e-3, progress=False))
+    before = weights(segmenter)
+    assert not same(before, found[1.0])
+    for name, value in found[0.25].items():
+        torch.testing.assert_close(value, 0.75 * before[name] + 0.25 * found[1.0][name])
+
+
 def test_weights_that_do_worse_on_what_is_held_out_are_not_taken():
     video, truth = squares_clip(frames=1, size=(32, 64), ids=(1,))
     segmenter = tiny(short_side=32, frozen=("trunk",)).finetune(video[0], truth[0], steps=60, lr=3e-3, progress=False)

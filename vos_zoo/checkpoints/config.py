@@ -38,6 +38,7 @@ class Preprocess:
 
     short_side: int | None = None  # pixels of the shorter side inside the model; None: the video's own size, unless `size` is given
     size: tuple[int, int] | None = None  # exactly this (height, width) inside the model, whatever the video's; instead of short_side
+    largest: int | None = None  # pixels of the shorter side beyond which masks get no better: `quality` asks for no more; None: for any
 
 
 @dataclass(frozen=True)
@@ -192,6 +193,8 @@ class ModelConfig:
         fields = dataclasses.asdict(self)
         size = self.preprocess.size
         fields["preprocess"] = {"short_side": self.preprocess.short_side} if size is None else {"size": list(size)}
+        if self.preprocess.largest is not None:
+            fields["preprocess"]["largest"] = self.preprocess.largest
         for key in ("redetection", "encoder", "published", "limits"):
             if not fields[key]:
                 del fields[key]
@@ -254,10 +257,17 @@ class _Checker:
 
     def preprocess(self, value: object) -> Preprocess:
         entry = self.mapping("preprocess", value)
-        self.keys("preprocess", entry, required=set(), known={"short_side", "size"})
-        short_side, size = entry.get("short_side"), entry.get("size")
+        self.keys("preprocess", entry, required=set(), known={"short_side", "size", "largest"})
+        short_side, size, largest = entry.get("short_side"), entry.get("size"), entry.get("largest")
+        if largest is not None and short_side is None:
+            self.fail("preprocess", "has largest without short_side: what it bounds is the shorter side")
+        if size is None and short_side is None:
+            return Preprocess()
         if size is None:
-            return Preprocess(None if short_side is None else self.integer("preprocess.short_side", short_side, **_PIXELS))
+            short_side = self.integer("preprocess.short_side", short_side, **_PIXELS)
+            if largest is not None:
+                largest = self.integer("preprocess.largest", largest, least=short_side, most=_PIXELS["most"])
+            return Preprocess(short_side, largest=largest)
         if short_side is not None:
             self.fail("preprocess", "has short_side and size; give one of them, the shorter side in pixels or [height, width]")
         if not isinstance(size, (list, tuple)) or len(size) != 2:

@@ -35,11 +35,14 @@ def scaled(config: ModelConfig, quality: Quality) -> ModelConfig:
     """The config with the size inside the model that goes with a quality. VosZooError if it is that of the video, whatever it is."""
     if quality.scale == 1:
         return config
-    side, size = config.preprocess.short_side, config.preprocess.size
-    if side is None and size is None:
+    side, size, largest = config.preprocess.short_side, config.preprocess.size, config.preprocess.largest
+    if size is not None:
+        wanted = replace(config.preprocess, size=(round(size[0] * quality.scale), round(size[1] * quality.scale)))
+    elif side is not None:
+        side = round(side * quality.scale)
+        wanted = replace(config.preprocess, short_side=side if largest is None else min(side, largest))
+    else:
         raise VosZooError(
             f"{config.name} works at the size of the video, so that it has no faster or better one: leave quality out, or give size="
         )
-    side = None if side is None else round(side * quality.scale)
-    size = None if size is None else (round(size[0] * quality.scale), round(size[1] * quality.scale))
-    return config.replace(preprocess=replace(config.preprocess, short_side=side, size=size))
+    return config.replace(preprocess=wanted)

@@ -200,6 +200,7 @@ class RVOS(Matching, VOSModel[Seen, Known]):  # type: ignore[override]  # it des
     stride = 1
     padding = "zeros"
     needs_first_frame = True
+    adaptation = 0.5  # it learns from three frames each, and hidden maps come from as many as there are
     independent = False
     skips: Any  # a ModuleList, whose members mypy takes for plain modules
     levels: Any

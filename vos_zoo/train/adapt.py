@@ -7,6 +7,8 @@ stays frozen.
 A model whose trunk its training left alone, and that tells the trunk's part of a frame apart (`ShowsMaps`), learns behind the trunk
 only. Then a few such clips are made beforehand and what the trunk shows of them is computed once. Some are held out: of the weights on the
 way, those that do best on these are taken, which may be the ones that it began with.
+
+A model says how far its copy goes on the way to what it learned (`VOSModel.adaptation`, `finetune.between`).
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ from vos_zoo.masks.read import ObjectMasks
 from vos_zoo.models.base import VOSModel
 from vos_zoo.system.progress import Progress, reporter
 from vos_zoo.train.batch import ClipBatch
+from vos_zoo.train.finetune import between
 from vos_zoo.train.kept import ShowsMaps
 from vos_zoo.train.keys import are_keys
 from vos_zoo.train.rollout import rollout
@@ -83,7 +86,9 @@ def adapted(
     with torch.inference_mode(False):
         copied = copy.deepcopy(model).float()
         device = next(copied.parameters()).device
+        before = {name: value.clone() for name, value in copied.state_dict().items()}
         train(copied, [Example.of(grid, *pair, device) for grid, pair in annotated], steps, lr, seed, dtype, behind_trunk, progress)
+        copied.load_state_dict(between(before, copied.state_dict(), model.adaptation))
     return copied
 
 
