@@ -123,12 +123,13 @@ def test_a_model_that_loses_it_is_told_apart(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_passes_of_a_clip_played_to_and_fro() -> None:
     followed = Followed(j=[1.0] * 3 + [0.5] * 3 + [0.2] * 6, f=[1.0] * 3 + [0.5] * 3 + [0.2] * 6, there=[True] * 12)
-    assert passes(followed, 4, [4, 6, 7]) == pytest.approx({"first": 1.0, "4": 0.5, "6": 0.5, "7": 0.2})
-    assert windows_of(4, [7]) == [range(1, 4), range(7, 10)]
+    assert passes(followed, 4, [4, 6, 7]) == pytest.approx({"first": 1.0, "first back": 0.5, "4 back": 0.5, "6 back": 0.5, "7": 0.2})
+    assert windows_of(4, [7]) == [range(1, 4), range(4, 7), range(7, 10)]
     video, truth = squares_clip(frames=4, ids=(1,))
     (one,) = follow(toy_segmenter(), stress_scenes.to_and_fro("clip", video, truth, 14), windows=windows_of(4, [7])).values()
-    assert np.flatnonzero(~np.isnan(one.j)).tolist() == [0, 1, 2, 6, 7, 8]
-    assert passes(one, 4, [7]) == {"first": 1.0, "7": 1.0}
+    assert np.flatnonzero(~np.isnan(one.j)).tolist() == list(range(9))
+    assert passes(one, 4, [7]) == {"first": 1.0, "first back": 1.0, "7": 1.0}
+    assert "first back" not in passes(Followed(j=[1.0] * 5, f=[1.0] * 5, there=[True] * 5), 4, [2]), "the pass has no end"
 
 
 def test_lost_flags_add_up() -> None:
@@ -211,7 +212,7 @@ def test_the_tool_measures_and_writes(
     folders = ["--stills", str(tmp_path / "stills"), "--backgrounds", str(tmp_path / "backgrounds"), "--clips", str(tmp_path / "clips")]
     assert tool.main([*folders, "--at", "7", "--count", "1", "--json", str(tmp_path / "stress.json")]) == 0
     report = json.loads((tmp_path / "stress.json").read_text())
-    assert report["drift"]["a"] == {"first": 1.0, "7": 1.0}
+    assert report["drift"]["a"] == {"first": 1.0, "first back": 1.0, "7": 1.0}
     assert report["look-alikes"]["J&F"] > 0.95 and set(report["small"]) == {"24", "48", "96"} and report["absence"]["false mask"] == 0
     assert report["lost"]["recall"] == 1.0
     said = capsys.readouterr().out

@@ -105,19 +105,29 @@ def lost_flag(followed: Followed) -> LostFlag:
 
 
 def passes(followed: Followed, clip: int, at: list[int]) -> dict[str, float]:
-    """Of a clip of so many frames played to and fro: J&F of the first pass, and of the pass that holds each of the frames `at`."""
+    """Of a clip of so many frames played to and fro: J&F of the first pass, of the first that runs backwards (as far as there is one),
+    and of the pass that holds each of the frames `at`. Who meets a clip from its other end may have more to do: passes that run the same
+    way tell what wears off. A pass that runs backwards has "back" in its name.
+    """
     way = clip - 1  # frames from one turn to the next
     scores = {"first": followed.jf(0, way)}
+    if len(followed.j) >= 2 * way:
+        scores["first back"] = followed.jf(way, 2 * way)
     for frame in at:
-        begin = (frame - 1) // way * way
-        scores[str(frame)] = followed.jf(begin, begin + way)
+        n = _pass_of(frame, way)
+        scores[f"{frame} back" if n % 2 else str(frame)] = followed.jf(n * way, (n + 1) * way)
     return scores
 
 
 def windows_of(clip: int, at: list[int]) -> list[range]:
     """The frames that `passes` looks at."""
     way = clip - 1
-    return [range(1, way + 1), *(range((frame - 1) // way * way + 1, (frame - 1) // way * way + way + 1) for frame in at)]
+    return [range(n * way + 1, (n + 1) * way + 1) for n in (0, 1, *(_pass_of(frame, way) for frame in at))]
+
+
+def _pass_of(frame: int, way: int) -> int:
+    """Which pass holds a frame, from 0 on."""
+    return (frame - 1) // way
 
 
 def absence(followed: Followed) -> dict[str, float]:
