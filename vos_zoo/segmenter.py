@@ -344,8 +344,8 @@ class Segmenter(Saving):
         """A copy that is adapted to one video by training on its annotated frame; this one stays as it is (SCM 3.3, online fine-tuning).
 
         Weights are trained in float32 and brought back to this Segmenter's precision. All but batch normalisation learns; where
-        training left the trunk alone, what lies behind it. Of an ensemble every member does. The copy is a Segmenter like any other:
-        save_pretrained keeps it. Ctrl-C leaves nothing behind.
+        training left the trunk alone, what lies behind it. SCM and RVOS go half of the way to what they learned. Of an ensemble every
+        member learns. The copy is a Segmenter like any other: save_pretrained keeps it. Ctrl-C leaves nothing behind.
 
         Args:
             frame: (H, W, 3) uint8 RGB, as `start` takes it; or a list, for several annotated frames.

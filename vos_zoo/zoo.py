@@ -63,8 +63,8 @@ def load(
             graphs gets them when it is first loaded so, in a folder of caches (VOS_ZOO_CACHE). device is then "auto", "cpu", "cuda",
             "directml" or another of onnxruntime's execution providers; dtype is "auto", "float32" or "int8".
         quality: "normal"; "fast", frames are five eighths as large inside the model, in under half the time; "best", they are a quarter
-            larger, and `propagate`, `stream` and `start` first adapt a copy of the model to the annotated frames. docs/concepts/quality.md
-            has what each costs and gives.
+            larger where that helps the model, and `propagate`, `stream` and `start` first adapt a copy of it to the annotated frames.
+            docs/concepts/quality.md has what each costs and gives.
         model_args: replace arguments of the config, for instance `background="prod"`; checked against the
             model's own. They and `revision` are for one model, not for several that are joined.
 
