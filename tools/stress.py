@@ -23,6 +23,7 @@ import numpy as np
 from PIL import Image
 
 import vos_zoo
+from vos_zoo.checkpoints.quality import QUALITIES
 from vos_zoo.errors import EvaluationError, VosZooError
 from vos_zoo.evaluation import stress, stress_scenes
 from vos_zoo.evaluation.clip import Clip
@@ -38,7 +39,8 @@ SIZES = (24, 48, 96)
 def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
-        segmenter = vos_zoo.load(options.model, device=options.device, dtype=options.dtype, redetection=not options.no_redetection)
+        how = {"device": options.device, "dtype": options.dtype, "quality": options.quality}
+        segmenter = vos_zoo.load(options.model, redetection=not options.no_redetection, **how)
         report = measure(segmenter, options)
         if options.json:
             write_json(options.json, report)
@@ -198,6 +200,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--size", type=int, help="shorter side inside the model (default: the checkpoint's)")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--dtype", default="auto")
+    parser.add_argument("--quality", choices=list(QUALITIES), default="normal", help="what the model is loaded with (default: normal)")
     parser.add_argument("--no-redetection", action="store_true", help="lost objects are not looked for, whatever the checkpoint asks")
     parser.add_argument("--json", type=Path, metavar="FILE")
     return parser
