@@ -2,8 +2,8 @@
 
     python tools/stress.py --model crvos --stills DATA/feral_cats --backgrounds DATA/backgrounds --clips CLIPS --json stress.json
 
-Drift: clips of --clips (NAME/frames, NAME/masks) played to and fro, J&F of the first pass, of the first that
-runs backwards, and of the passes at frames 500 and 2,000; "back" says that one runs backwards.
+Drift: clips of --clips (NAME/frames, NAME/masks) played to and fro, J&F of the first pass, of the first that runs backwards, and of the
+passes at frames 500 and 2,000; "back" says that one runs backwards.
 Crossings, in place of drift: the object of a clip crosses with its own twin, mirrored and played backwards.
 Absence: cutouts of --stills leave the frame for 20 frames and return. Look-alikes: the cutouts of one still move about. Small: cutouts
 24, 48 and 96 pixels long in a 480p frame. Lost: precision and recall of `lost` over all these frames (an object out of sight, or met with

@@ -259,17 +259,16 @@ class _Checker:
         entry = self.mapping("preprocess", value)
         self.keys("preprocess", entry, required=set(), known={"short_side", "size", "largest"})
         short_side, size, largest = entry.get("short_side"), entry.get("size"), entry.get("largest")
+        if short_side is not None and size is not None:
+            self.fail("preprocess", "has short_side and size; give one of them, the shorter side in pixels or [height, width]")
         if largest is not None and short_side is None:
             self.fail("preprocess", "has largest without short_side: what it bounds is the shorter side")
-        if size is None and short_side is None:
-            return Preprocess()
-        if size is None:
-            short_side = self.integer("preprocess.short_side", short_side, **_PIXELS)
-            if largest is not None:
-                largest = self.integer("preprocess.largest", largest, least=short_side, most=_PIXELS["most"])
-            return Preprocess(short_side, largest=largest)
         if short_side is not None:
-            self.fail("preprocess", "has short_side and size; give one of them, the shorter side in pixels or [height, width]")
+            side = self.integer("preprocess.short_side", short_side, **_PIXELS)
+            bounds = {**_PIXELS, "least": side}
+            return Preprocess(side, largest=None if largest is None else self.integer("preprocess.largest", largest, **bounds))
+        if size is None:
+            return Preprocess()
         if not isinstance(size, (list, tuple)) or len(size) != 2:
             self.fail("preprocess.size", f"must be [height, width] in pixels, not {size!r:.80}")
         height, width = (self.integer(f"preprocess.size[{n}]", side, **_PIXELS) for n, side in enumerate(size))
