@@ -1,11 +1,12 @@
-"""Pieces of masks that are another object's: which they are, and what of them goes over."""
+"""Pieces of masks that are background's or another object's: which they are, and what of them goes over."""
 
 from __future__ import annotations
 
 import pytest
 import torch
 
-from vos_zoo.engine.pieces import connected, pieces_of_others
+from vos_zoo.engine.appearance import Likeness
+from vos_zoo.engine.pieces import background_pieces, connected, pieces_of_others
 
 
 def drawn(*rows: str) -> torch.Tensor:
@@ -23,6 +24,21 @@ def two_objects(alike: float, own: float) -> tuple[torch.Tensor, torch.Tensor]:
     maps[0, :2, :2] = 1.0
     maps[:, 1:, 4:] = torch.tensor([own, alike])[:, None, None]
     return masks, maps
+
+
+def test_cells_that_are_cut():
+    """Two filled cells side by side, with their rim; one alone stays, and so does a mask of which nothing else is left."""
+    masks, maps, background = torch.zeros(3, 5, 7), torch.zeros(3, 5, 7), torch.zeros(3, 5, 7, dtype=torch.bool)
+    masks[:, 1, 1:3] = 0.9
+    masks[:, 2, 1:3] = 0.2  # the rim
+    masks[:, 4, 6] = 1.0
+    maps[:2, 4, 6] = 1.0
+    background[:, 1:3, 1:3] = True
+    background[0, 0] = True  # where there is no mask
+    background[1, 1, 1] = False
+    (cut,) = background_pieces(masks, Likeness(maps, background))
+    assert (cut.giver, cut.taker) == (0, None)
+    assert torch.equal(cut.cells, background[0] & (masks[0] > 0)) and cut.cells.sum() == 4
 
 
 def test_cells_that_touch_are_connected():

@@ -18,9 +18,8 @@ from vos_zoo.benchmark import measure
 from vos_zoo.benchmark.synthetic import SyntheticClip
 from vos_zoo.checkpoints import catalogue
 from vos_zoo.checkpoints.config import ModelConfig, Preprocess
-from vos_zoo.engine.appearance import MAX_FRAMES, Appearance, AppearanceMemory, Likeness, is_background, similarities
+from vos_zoo.engine.appearance import MAX_FRAMES, Appearance, AppearanceMemory, is_background, similarities
 from vos_zoo.engine.grid import make_grid
-from vos_zoo.engine.pieces import background_pieces
 from vos_zoo.engine.redetection import (
     FRAMES_PER_LOOK,
     ObjectMatch,
@@ -237,21 +236,6 @@ def test_a_mask_on_what_looks_like_another_object_is_not_taken_away():
     (mistaken, _) = matches = match(masks, maps, maps)
     assert mistaken.agreement == 0 and mistaken.likeness == 1
     assert not taken_away(matches, recovered=[], gone=[])
-
-
-def test_cells_that_are_cut():
-    """Two filled cells side by side, with their rim; one alone stays, and so does a mask of which nothing else is left."""
-    masks, maps, background = torch.zeros(3, 5, 7), torch.zeros(3, 5, 7), torch.zeros(3, 5, 7, dtype=torch.bool)
-    masks[:, 1, 1:3] = 0.9
-    masks[:, 2, 1:3] = 0.2  # the rim
-    masks[:, 4, 6] = 1.0
-    maps[:2, 4, 6] = 1.0
-    background[:, 1:3, 1:3] = True
-    background[0, 0] = True  # where there is no mask
-    background[1, 1, 1] = False
-    (cut,) = background_pieces(masks, Likeness(maps, background))
-    assert (cut.giver, cut.taker) == (0, None)
-    assert torch.equal(cut.cells, background[0] & (masks[0] > 0)) and cut.cells.sum() == 4
 
 
 def test_nothing_is_background_where_none_was_seen():

@@ -25,8 +25,8 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
                         help="precision (default: auto); int8 is for --runtime onnxruntime")  # fmt: skip
     parser.add_argument("--runtime", default="torch", choices=("torch", "onnxruntime"), help="what computes the model (default: torch)")
     parser.add_argument("--quality", default="normal", choices=("fast", "normal", "best"),
-                        help="fast: frames are made smaller inside the model; best: larger, and a copy of the model first learns the "
-                        "objects of the annotated frames (default: normal)")  # fmt: skip
+                        help="fast: frames are made smaller inside the model; best: larger where that helps, and a copy of the model first "
+                        "learns the objects of the annotated frames (default: normal)")  # fmt: skip
     parser.add_argument("--revision", help="branch, tag or commit of a Hub repository")
     parser.add_argument("--local-files-only", action="store_true", help="take a Hub repository from the cache, without the network")
     parser.add_argument(

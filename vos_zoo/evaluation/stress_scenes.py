@@ -1,5 +1,4 @@
-"""Videos that ask for one thing at a time: cutouts of stills that move over another still, clips played
-to and fro, and clips whose object meets its twin.
+"""Videos that ask for one thing at a time: cutouts that move over a still, clips played to and fro, clips whose object meets its twin.
 
 A cutout is cut from an image with its mask, a Scene is made of frames one at a time, so that any length takes no memory.
 """

@@ -75,7 +75,7 @@ class VOSModel(nn.Module, Generic[FeaturesT, StateT]):
     independent: ClassVar[bool] = True  # no object's prediction depends on another's, so that they may be predicted in chunks
     describes: ClassVar[bool] = False  # True: `describe` tells things apart, so that a lost object can be found by its looks
     runtime: ClassVar[str] = "torch"  # what computes it
-    adaptation: ClassVar[float] = 1.0  # of the way to what it learns of one video's annotated frames an adapted copy goes so much
+    adaptation: ClassVar[float] = 1.0  # how much of the way to what it learned a copy adapted to one video goes (train/adapt.py)
     objects_at_once: int = 16  # in use (not in training) more objects than these are predicted in chunks, if they are independent
 
     @property

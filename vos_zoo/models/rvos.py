@@ -200,7 +200,7 @@ class RVOS(Matching, VOSModel[Seen, Known]):  # type: ignore[override]  # it des
     stride = 1
     padding = "zeros"
     needs_first_frame = True
-    adaptation = 0.5  # it learns from three frames each, and hidden maps come from as many as there are
+    adaptation = 0.5  # chosen on clips kept out of training: docs/trials.md, Adapted to the first frame
     independent = False
     skips: Any  # a ModuleList, whose members mypy takes for plain modules
     levels: Any

@@ -232,7 +232,7 @@ class SCM(VOSModel[Features, MemoryState]):
     stride = 16
     padding = "zeros"
     needs_first_frame = True
-    adaptation = 0.5  # altered copies of a frame are more like the frame in memory than anything later in the video is
+    adaptation = 0.5  # chosen on clips kept out of training: docs/trials.md, Adapted to the first frame
 
     def __init__(self, config: SCMConfig | None = None):
         super().__init__()
