@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from vos_zoo.engine.appearance import Likeness
-from vos_zoo.engine.pieces import background_pieces, connected, pieces_of_others
+from vos_zoo.engine.pieces import background_pieces, connected, pieces_apart
 
 
 def drawn(*rows: str) -> torch.Tensor:
@@ -55,35 +55,52 @@ def test_however_they_wind():
 def test_a_piece_that_is_like_another_object_is_that_objects():
     masks, maps = two_objects(alike=0.6, own=0.3)
     masks[0, 0, 4], masks[0, 0, 2] = 0.2, 0.2  # rims of either piece
-    (piece,) = pieces_of_others(masks, maps)
+    (piece,) = pieces_apart(masks, maps)
     assert (piece.giver, piece.taker) == (0, 1)
     assert torch.equal(piece.cells, drawn("....#.", ".....#", "....##"))
 
 
-@pytest.mark.parametrize(("alike", "own"), [(0.3, 0.6), (0.4, 0.4), (0.0, 0.0)])
+@pytest.mark.parametrize(("alike", "own"), [(0.3, 0.6), (0.4, 0.4), (0.1, 0.1)])
 def test_others_stay(alike: float, own: float):
-    assert not list(pieces_of_others(*two_objects(alike, own)))
+    assert not list(pieces_apart(*two_objects(alike, own)))
 
 
 def test_the_piece_most_like_the_object_stays_whatever_else_it_is_like():
     masks, maps = two_objects(alike=0.9, own=0.1)
     maps[0, :2, :2], maps[1, :2, :2] = 0.2, 0.8
-    (piece,) = pieces_of_others(masks, maps)
+    (piece,) = pieces_apart(masks, maps)
     assert not piece.cells[:2, :2].any()
 
 
 def test_it_has_to_be_more_like_one_than_like_all_the_rest():
     masks, maps = (torch.cat([each, torch.zeros(1, 3, 6)]) for each in two_objects(alike=0.4, own=0.1))
     maps[2, 1:, 4:] = 0.35
-    assert not list(pieces_of_others(masks, maps))
+    assert not list(pieces_apart(masks, maps))
 
 
-def test_a_single_cell_is_no_piece():
-    masks, maps = two_objects(alike=0.9, own=0.1)
+@pytest.mark.parametrize("alike", [0.9, 0.0])
+def test_a_single_cell_is_no_piece(alike: float):
+    masks, maps = two_objects(alike, own=0.1)
     masks[0, 2, 4:] = 0
-    assert not list(pieces_of_others(masks, maps))
+    assert not list(pieces_apart(masks, maps))
 
 
-def test_an_object_that_is_alone_gives_nothing():
-    masks, maps = two_objects(alike=0.9, own=0.1)
-    assert not list(pieces_of_others(masks[:1], maps[:1])) and not list(pieces_of_others(masks[:0], maps[:0]))
+def test_an_object_that_is_alone_keeps_its_pieces():
+    masks, maps = two_objects(alike=0.9, own=0.3)
+    assert not list(pieces_apart(masks[:1], maps[:1])) and not list(pieces_apart(masks[:0], maps[:0]))
+
+
+@pytest.mark.parametrize("objects", [1, 2])
+def test_unless_one_looks_like_no_object(objects: int):
+    masks, maps = (each[:objects] for each in two_objects(alike=0.05, own=0.08))
+    masks[0, 0, 4] = 0.2  # the rim
+    (piece,) = pieces_apart(masks, maps)
+    assert (piece.giver, piece.taker) == (0, None)
+    assert torch.equal(piece.cells, drawn("....#.", ".....#", "....##"))
+
+
+def test_but_not_of_a_mask_that_looks_like_nothing():
+    """The object has changed: nothing says which of the pieces it is."""
+    masks, maps = two_objects(alike=0.0, own=0.0)
+    maps[0, :2, :2] = 0.2
+    assert not list(pieces_apart(masks, maps))

@@ -172,6 +172,18 @@ def test_a_side_that_was_never_seen_is_not_cut():
     assert all(np.array_equal(mask, truth[0]) for mask in masks)
 
 
+def test_what_came_later_is_cut_where_it_lies_apart():
+    """The middle of a bar turns to background, and one end to what nobody has seen: the other end is what is left of the object."""
+    video, truth = clip([{1: HERE}] * 10, scale=2)
+    video[2:, 16:64, 24:48] = video[0, 0, 0]
+    video[2:, 16:64, 48:64] = NEW
+    masks = still().propagate(video, truth[0])
+    left = truth[0].copy()
+    left[:, 24:] = 0
+    np.testing.assert_array_equal(masks[FRAMES_PER_LOOK - 1], truth[0])
+    assert_found(masks[2 * FRAMES_PER_LOOK], left)
+
+
 @pytest.mark.parametrize("slot", [0, 1])
 def test_only_who_leaks_is_cut(slot):
     """One of two squares moves by a third."""

@@ -1,6 +1,7 @@
 """Pieces of masks that are not the object's: background's, or another object's.
 
-What surely is background by its looks was leaked onto, and is known cell by cell.
+What surely is background by its looks was leaked onto, and is known cell by cell. What came into view later is like no background that is
+known. It is no object's where a whole piece of the mask, apart from the rest, looks like none.
 
 Where objects that look alike cross, the mask of the one in front goes over onto the one behind. Once they part again it lies in two pieces,
 and the object behind has next to none. What each piece looks like tells whose it is, even where it can't be told cell by cell.
@@ -18,8 +19,9 @@ from torch import Tensor
 from vos_zoo.engine.appearance import Likeness
 
 MIN_CUT_CELLS = 2  # of three by three, more than half under the mask, that are cut out of it: thin parts look like what is around them
-MIN_LEFT_CELLS = 1.0  # of its looks, of a mask that is cut: one that has none is not cut but doubted
-MIN_PIECE_CELLS = 2  # filled ones, of a piece that is handed over: docs/trials.md
+MIN_LEFT_CELLS = 1.0  # of its looks, of a mask that is cut
+MIN_PIECE_CELLS = 2  # filled ones, of a piece that goes to another object or to background: docs/trials.md
+STRAY_BELOW = 0.15  # of what a piece resembles, the share of all objects, under which it is background: docs/trials.md
 
 
 class Piece(NamedTuple):
@@ -35,32 +37,45 @@ def background_pieces(masks: Tensor, seen: Likeness) -> list[Piece]:
     surely = seen.background & (masks > 0)
     filled = (surely & (masks > 0.5)).float()
     several = filled * (F.avg_pool2d(filled, 3, 1, 1, divisor_override=1) >= MIN_CUT_CELLS)
-    left = ((masks * seen.maps).sum((1, 2)) >= MIN_LEFT_CELLS)[:, None, None]
-    cells = surely & left & (F.max_pool2d(several, 3, 1, 1) > 0)
+    cells = surely & has_looks(masks, seen.maps)[:, None, None] & (F.max_pool2d(several, 3, 1, 1) > 0)
     return [Piece(slot, None, cells[slot]) for slot in cells.flatten(1).any(1).nonzero().flatten().tolist()]
 
 
-def pieces_of_others(masks: Tensor, maps: Tensor) -> Iterator[Piece]:
-    """Pieces of masks that are more like one other object than like all the rest, their own included.
+def pieces_apart(masks: Tensor, maps: Tensor) -> Iterator[Piece]:
+    """Pieces of masks, apart from the rest, that are not the object's.
+
+    A piece that is more like one other object than like all the rest, its own included, is that object's. One that looks like no object at
+    all is background, though it may look like no background that is known.
 
     masks and maps: (K, h, w) in [0, 1], cells under each mask and how much each cell resembles each object. Filled cells that touch, by a
     side or a corner, are one piece. The piece that an object resembles most is its own, whatever else it resembles.
     """
-    if len(masks) < 2:
+    if not len(masks):
         return
-    labels = connected(masks > 0.5)
-    for giver, of_one in enumerate(labels):
+    known, device = has_looks(masks, maps).tolist(), masks.device
+    masks, maps = masks.cpu(), maps.cpu()  # a GPU is not asked piece by piece
+    for giver, of_one in enumerate(connected(masks > 0.5)):
         pieces = [of_one == label for label in of_one.unique().tolist() if label]
-        if len(pieces) < 2:
-            continue
-        alike = torch.stack([maps[:, piece].sum(1) for piece in pieces])
-        own = int(alike[:, giver].argmax())
-        for number, piece in enumerate(pieces):
-            most, taker = alike[number].max(0)
-            if number == own or int(taker) == giver or piece.sum() < MIN_PIECE_CELLS or most <= alike[number].sum() / 2:
+        own = max(range(len(pieces)), key=lambda number: float(maps[giver, pieces[number]].sum()), default=0)
+        for piece in pieces[:own] + pieces[own + 1 :]:
+            alike = maps[:, piece].sum(1)
+            most, likest = alike.max(0)
+            cells = int(piece.sum())
+            if cells < MIN_PIECE_CELLS:
+                continue
+            if int(likest) != giver and most > alike.sum() / 2:
+                taker = int(likest)
+            elif known[giver] and alike.sum() < STRAY_BELOW * cells:
+                taker = None
+            else:
                 continue
             around = F.max_pool2d(piece[None].float(), 3, 1, 1)[0] > 0
-            yield Piece(giver, int(taker), around & (masks[giver] > 0) & (piece | (of_one == 0)))
+            yield Piece(giver, taker, (around & (masks[giver] > 0) & (piece | (of_one == 0))).to(device))
+
+
+def has_looks(masks: Tensor, maps: Tensor) -> Tensor:
+    """(K,) bool: which masks lie on what looks like their object. One that does not is not cut but doubted."""
+    return (masks * maps).sum((1, 2)) >= MIN_LEFT_CELLS
 
 
 def connected(filled: Tensor) -> Tensor:

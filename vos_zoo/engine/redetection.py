@@ -4,7 +4,8 @@ A model whose memory is its last mask, or a recurrent state, can't know that it 
 it has lost. So in every FRAMES_PER_LOOK-th frame its masks are compared with a map of where each object may be by its looks
 (appearance.py). They agree by soft IoU: the sum of the smaller over the sum of the larger.
 
-- Cut: what surely is background is cut out of a mask that else lies on the object. So a mask that leaks onto others is not handed on.
+- Cut: what surely is background is cut out of a mask that else lies on the object, and so is a piece of it, apart from the rest, that looks
+  like no object. So a mask that leaks onto others is not handed on.
 - Handed over: a piece of a mask, apart from the rest, that is more like another object is that object's. Pieces of both kinds: pieces.py.
 - Recovered: a mask that agrees too little with its map is doubted. The model is then given the map as that object's mask, as if somebody
   had annotated this frame, and steps the frame again. If the new mask agrees better, it replaces the old one. The less the old one was
@@ -29,7 +30,7 @@ from torch import Tensor
 
 from vos_zoo.engine.appearance import Appearance, AppearanceMemory, keep_slots
 from vos_zoo.engine.grid import resize
-from vos_zoo.engine.pieces import Piece, background_pieces, pieces_of_others
+from vos_zoo.engine.pieces import Piece, background_pieces, pieces_apart
 from vos_zoo.engine.views import Branch, advance, leader
 from vos_zoo.models.base import Features, State
 
@@ -109,7 +110,7 @@ class Redetector:
     ) -> tuple[Tensor, tuple[State, ...], frozenset[int]]:
         seen = self.appearance.compare(state.memory, frame, features, probs.shape[1] - 1)
         masks = self.appearance.cells_of_masks(probs, self._grid)
-        if pieces := [*background_pieces(masks, seen), *pieces_of_others(masks, seen.maps)]:
+        if pieces := [*background_pieces(masks, seen), *pieces_apart(masks, seen.maps)]:
             probs, states = self._moved(pieces, features, states, probs)
             masks = self.appearance.cells_of_masks(probs, self._grid)
         proposals = self.appearance.over_frame(seen.maps).float()
