@@ -19,9 +19,10 @@ from torch import Tensor
 from vos_zoo.engine.appearance import Likeness
 
 MIN_CUT_CELLS = 2  # of three by three, more than half under the mask, that are cut out of it: thin parts look like what is around them
-MIN_LEFT_CELLS = 1.0  # of its looks, of a mask that is cut
+MIN_LEFT_CELLS = 1.0  # of its looks, of a mask that is cut: one that has none is not cut but doubted
 MIN_PIECE_CELLS = 2  # filled ones, of a piece that goes to another object or to background: docs/trials.md
 STRAY_BELOW = 0.15  # of what a piece resembles, the share of all objects, under which it is background: docs/trials.md
+STRAY_BESIDE = 0.6  # the object's own share in what its own piece resembles, over which it is known well enough to say so
 
 
 class Piece(NamedTuple):
@@ -37,7 +38,8 @@ def background_pieces(masks: Tensor, seen: Likeness) -> list[Piece]:
     surely = seen.background & (masks > 0)
     filled = (surely & (masks > 0.5)).float()
     several = filled * (F.avg_pool2d(filled, 3, 1, 1, divisor_override=1) >= MIN_CUT_CELLS)
-    cells = surely & has_looks(masks, seen.maps)[:, None, None] & (F.max_pool2d(several, 3, 1, 1) > 0)
+    left = ((masks * seen.maps).sum((1, 2)) >= MIN_LEFT_CELLS)[:, None, None]
+    cells = surely & left & (F.max_pool2d(several, 3, 1, 1) > 0)
     return [Piece(slot, None, cells[slot]) for slot in cells.flatten(1).any(1).nonzero().flatten().tolist()]
 
 
@@ -45,18 +47,22 @@ def pieces_apart(masks: Tensor, maps: Tensor) -> Iterator[Piece]:
     """Pieces of masks, apart from the rest, that are not the object's.
 
     A piece that is more like one other object than like all the rest, its own included, is that object's. One that looks like no object at
-    all is background, though it may look like no background that is known.
+    all is background, though it may look like no background that is known. But where the object itself no longer looks as it did, such a
+    piece may be a side of it that was not seen before, and stays.
 
     masks and maps: (K, h, w) in [0, 1], cells under each mask and how much each cell resembles each object. Filled cells that touch, by a
     side or a corner, are one piece. The piece that an object resembles most is its own, whatever else it resembles.
     """
     if not len(masks):
         return
-    known, device = has_looks(masks, maps).tolist(), masks.device
+    device = masks.device
     masks, maps = masks.cpu(), maps.cpu()  # a GPU is not asked piece by piece
     for giver, of_one in enumerate(connected(masks > 0.5)):
         pieces = [of_one == label for label in of_one.unique().tolist() if label]
-        own = max(range(len(pieces)), key=lambda number: float(maps[giver, pieces[number]].sum()), default=0)
+        if len(pieces) < 2:
+            continue
+        own = max(range(len(pieces)), key=lambda number: float(maps[giver, pieces[number]].sum()))
+        known = float(maps[giver, pieces[own]].mean()) > STRAY_BESIDE
         for piece in pieces[:own] + pieces[own + 1 :]:
             alike = maps[:, piece].sum(1)
             most, likest = alike.max(0)
@@ -65,17 +71,12 @@ def pieces_apart(masks: Tensor, maps: Tensor) -> Iterator[Piece]:
                 continue
             if int(likest) != giver and most > alike.sum() / 2:
                 taker = int(likest)
-            elif known[giver] and alike.sum() < STRAY_BELOW * cells:
+            elif known and alike.sum() < STRAY_BELOW * cells:
                 taker = None
             else:
                 continue
             around = F.max_pool2d(piece[None].float(), 3, 1, 1)[0] > 0
             yield Piece(giver, taker, (around & (masks[giver] > 0) & (piece | (of_one == 0))).to(device))
-
-
-def has_looks(masks: Tensor, maps: Tensor) -> Tensor:
-    """(K,) bool: which masks lie on what looks like their object. One that does not is not cut but doubted."""
-    return (masks * maps).sum((1, 2)) >= MIN_LEFT_CELLS
 
 
 def connected(filled: Tensor) -> Tensor:
